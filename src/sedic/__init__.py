@@ -1,0 +1,1 @@
+"""sedic: a picture as one to three kilobytes of meaning, and back."""

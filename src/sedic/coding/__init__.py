@@ -1,0 +1,1 @@
+"""SemanticImage to bytes and back: pure Python and numpy, exact, bounded before allocation."""

@@ -1,0 +1,110 @@
+"""Range coding on integer tables, through ``constriction``.
+
+A symbol's distribution is always a table of integer weights. Their sum stays below 2**24, so the
+float32 copies that constriction wants are exact and every machine sees the same intervals.
+
+A finished stream is the shortest byte string whose value lies in the final interval; a reader
+takes the stream to go on with zeros for ever. Reading never detects damage: a damaged stream
+gives other symbols, all of them valid. Checksums are the container's business.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import constriction
+import numpy as np
+import numpy.typing as npt
+
+from sedic.semantics import SedicError
+
+TOTAL_LIMIT = 1 << 24
+
+Weights = npt.NDArray[np.floating[Any]] | npt.NDArray[np.integer[Any]]
+
+_bernoulli = constriction.stream.model.Bernoulli(perfect=False)
+
+
+def table(weights: Weights) -> Any:
+    """A model for ``len(weights)`` symbols from non-negative integer weights.
+
+    Raises ``SedicError`` if the weights are empty, negative, all zero or sum to 2**24 or more.
+    """
+    floats = np.asarray(weights, np.float32)
+    total = float(np.sum(weights))
+    if floats.ndim != 1 or floats.size < 2 or not 0 < total < TOTAL_LIMIT or floats.min() < 0:
+        raise SedicError("not a table of integer weights that sums to less than 2**24")
+    return constriction.stream.model.Categorical(floats, lazy=floats.size > 512, perfect=False)
+
+
+class RangeEncoder:
+    """Writes symbols; ``finish`` gives the bytes."""
+
+    def __init__(self) -> None:
+        self._coder = constriction.stream.queue.RangeEncoder()
+
+    def encode(self, symbol: int, weights: Weights) -> None:
+        """One symbol under integer ``weights`` (sum below 2**24; the caller guarantees it)."""
+        model = constriction.stream.model.Categorical(
+            weights.astype(np.float32), lazy=True, perfect=False
+        )
+        self._coder.encode(symbol, model)
+
+    def encode_run(self, symbols: npt.NDArray[np.int32], model: Any) -> None:
+        """Symbols that all follow the same ``table``."""
+        if symbols.size:
+            self._coder.encode(np.ascontiguousarray(symbols, np.int32), model)
+
+    def encode_bit(self, bit: int, ones: int, total_bits: int = 16) -> None:
+        """One bit whose chance of being 1 is ``ones`` / 2**``total_bits``."""
+        self._coder.encode(
+            np.array([bit], np.int32), _bernoulli, np.array([ones / (1 << total_bits)])
+        )
+
+    def finish(self) -> bytes:
+        """The shortest bytes that decode to what was written (without trailing zeros)."""
+        position, (lower, span) = self._coder.pos()
+        words = np.asarray(self._coder.get_compressed(), np.uint32)
+        held = np.zeros(position + 2, np.uint32)
+        held[: min(words.size, held.size)] = words[: held.size]
+        point = int.from_bytes(held.astype(">u4").tobytes(), "big")
+        # `point` lies in the final interval, which is known modulo 2**64: find its true start.
+        start = point - ((point - lower) & 0xFFFF_FFFF_FFFF_FFFF)
+        for shift in range(64, -1, -8):
+            rounded = ((start + (1 << shift) - 1) >> shift) << shift
+            if rounded < start + span:
+                break
+        size = held.size * 4
+        return (rounded % (1 << 8 * size)).to_bytes(size, "big").rstrip(b"\0")
+
+
+class RangeDecoder:
+    """Reads symbols from bytes of ``RangeEncoder.finish``; any bytes are readable."""
+
+    def __init__(self, data: bytes) -> None:
+        padded = data + bytes(8 + -len(data) % 4)
+        words = np.frombuffer(padded, ">u4").astype(np.uint32)
+        self._coder = constriction.stream.queue.RangeDecoder(words)
+
+    def _read(self, *arguments: Any) -> Any:
+        try:
+            return self._coder.decode(*arguments)
+        except (AssertionError, ValueError) as error:  # a value that no encoder produces
+            raise SedicError("damaged range-coded data") from error
+
+    def decode(self, weights: Weights) -> int:
+        """One symbol under integer ``weights``; see ``RangeEncoder.encode``."""
+        model = constriction.stream.model.Categorical(
+            weights.astype(np.float32), lazy=True, perfect=False
+        )
+        return int(self._read(model))
+
+    def decode_run(self, count: int, model: Any) -> npt.NDArray[np.int32]:
+        """``count`` symbols of one ``table``."""
+        if not count:
+            return np.zeros(0, np.int32)
+        return np.asarray(self._read(model, count), np.int32)
+
+    def decode_bit(self, ones: int, total_bits: int = 16) -> int:
+        """One bit whose chance of being 1 is ``ones`` / 2**``total_bits``."""
+        return int(self._read(_bernoulli, np.array([ones / (1 << total_bits)]))[0])

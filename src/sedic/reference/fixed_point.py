@@ -1,0 +1,115 @@
+"""Networks whose outputs are the same integers on every machine.
+
+What feeds a range coder must not depend on thread counts, instruction sets or devices, and
+floating-point convolutions do: sums change with their order. Here an already trained network is
+run in fixed point instead. Activations are integers that stand for multiples of 2**-FRACTION,
+weights are rounded once to 16 bits, and both are held in float64, where every sum of integers
+below 2**53 is exact in any order. The bound: activations are clamped below 2**24 and weights
+below 2**15, so a layer may have a fan-in of 2**13 (checked).
+
+The idea is Ballé, Johnston & Minnen, "Integer networks for data compression with latent-variable
+models" (2019); sixteen-bit weights need no quantisation-aware training.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+FRACTION = 12
+ONE = 1 << FRACTION
+_ACTIVATION_LIMIT = float((1 << 24) - 1)
+_WEIGHT_BITS = 15
+_FAN_IN_LIMIT = 1 << 13
+
+FixedFunction = Callable[[Tensor], Tensor]
+
+
+def to_fixed(values: Tensor) -> Tensor:
+    """Real numbers to fixed point (nearest, ties to even), float64 holding integers."""
+    return torch.round(values.detach().to("cpu", torch.float64) * ONE)
+
+
+def shift_right(values: Tensor, bits: int) -> Tensor:
+    """Divide integers by 2**``bits``, rounding halves up. Exact: both steps are powers of two."""
+    return torch.floor((values + float(1 << bits >> 1)) * 2.0**-bits)
+
+
+def fixed_linear_map(
+    weight: Tensor, bias: Tensor | None, apply: Callable[[Tensor, Tensor], Tensor]
+) -> FixedFunction:
+    """A linear layer in fixed point.
+
+    ``weight`` has its output channels first; ``apply(x, integer_weight)`` is the linear map
+    without bias and returns output channels in dimension 1. Raises ``ValueError`` where sums
+    could exceed 2**53.
+    """
+    if weight[0].numel() > _FAN_IN_LIMIT:
+        raise ValueError(f"fan-in of {weight[0].numel()} is too large for exact sums")
+    exact = weight.detach().to("cpu", torch.float64)
+    exponent = math.frexp(float(exact.abs().max()))[1]  # |w| < 2**exponent
+    bits = min(_WEIGHT_BITS - exponent, 24)
+    integers = torch.round(exact * 2.0**bits)
+    offset = None
+    if bias is not None:
+        offset = torch.round(bias.detach().to("cpu", torch.float64) * 2.0 ** (bits + FRACTION))
+
+    def run(x: Tensor) -> Tensor:
+        total = apply(x, integers)
+        if offset is not None:
+            total = total + offset.view(1, -1, *[1] * (total.ndim - 2))
+        rounded = torch.floor((total + 2.0 ** (bits - 1)) * 2.0**-bits)
+        return rounded.clamp(-_ACTIVATION_LIMIT, _ACTIVATION_LIMIT)
+
+    return run
+
+
+def _fixed_convolution(layer: nn.Conv2d) -> FixedFunction:
+    if layer.padding_mode != "zeros":
+        raise ValueError("fixed-point convolutions pad with zeros")
+
+    def apply(x: Tensor, weight: Tensor) -> Tensor:
+        # float64 convolutions on the CPU run as plain matrix products: no Winograd, no bf16.
+        return F.conv2d(
+            x, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups  # type: ignore[arg-type]
+        )
+
+    weight = layer.weight * layer.mask if hasattr(layer, "mask") else layer.weight
+    return fixed_linear_map(weight, layer.bias, apply)
+
+
+def _fixed_leaky_relu(layer: nn.LeakyReLU) -> FixedFunction:
+    slope = round(layer.negative_slope * (1 << 16))
+    return lambda x: torch.where(x < 0, shift_right(x * slope, 16), x)
+
+
+def fixed(module: nn.Module) -> FixedFunction:
+    """The fixed-point twin of a float network: same layers, integers in, integers out.
+
+    Takes ``nn.Sequential`` (nested as you like) of ``Conv2d``, ``LeakyReLU``, ``ReLU`` and
+    ``PixelShuffle``; raises ``TypeError`` for anything else. Inputs and outputs are float64
+    tensors (batch, channels, height, width) that hold integers in units of 2**-FRACTION.
+    """
+    if isinstance(module, nn.Sequential):
+        parts = [fixed(part) for part in module]
+
+        def chain(x: Tensor) -> Tensor:
+            for part in parts:
+                x = part(x)
+            return x
+
+        return chain
+    if isinstance(module, nn.Conv2d):
+        return _fixed_convolution(module)
+    if isinstance(module, nn.LeakyReLU):
+        return _fixed_leaky_relu(module)
+    if isinstance(module, nn.ReLU):
+        return torch.relu
+    if isinstance(module, nn.PixelShuffle):
+        factor = module.upscale_factor
+        return lambda x: F.pixel_shuffle(x, factor)
+    raise TypeError(f"no fixed-point form of {type(module).__name__}")

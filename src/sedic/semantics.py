@@ -1,0 +1,205 @@
+"""The vocabulary of sedic: what a picture becomes between the encoder and the decoder.
+
+``SemanticImage`` is the centre of the house. Analysis makes one, coding maps one to bytes and
+back, synthesis reads one; nothing else passes between the two ends.
+
+All classes here are frozen and validated on construction; two are equal exactly when they would
+be written as the same bytes of meaning. Nothing heavy is imported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+METHODS = ("sedic", "misc", "image-text")
+REFERENCE_CODECS = ("compact", "cheng2020", "pixel", "external")
+
+MAX_SIDE = 16_383
+MAX_PIXELS = 1 << 26  # 8192 x 8192
+MAX_OBJECTS = 7
+MAX_NAME_WORDS = 3
+MAX_TEXT_BYTES = 2_048  # one description, UTF-8
+MAX_REFERENCE_BYTES = 1 << 24
+GRID = 8  # picture pixels per mask cell, each way: the latent grid of the diffusion models
+
+
+class SedicError(Exception):
+    """Anything that sedic refuses or cannot do, in one line a user can act on."""
+
+
+def grid_size(width: int, height: int) -> tuple[int, int]:
+    """Columns and rows of the mask grid of a ``width`` x ``height`` picture (rounded up)."""
+    return -(-width // GRID), -(-height // GRID)
+
+
+def check_size(width: int, height: int) -> None:
+    """Raise ``SedicError`` unless a picture of this size may exist in a file."""
+    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
+        raise SedicError(f"picture size {width}x{height}: each side must be 1 to {MAX_SIDE} pixels")
+    if width * height > MAX_PIXELS:
+        raise SedicError(f"picture size {width}x{height}: more than {MAX_PIXELS} pixels in all")
+
+
+def _check_text(text: str, what: str) -> None:
+    if any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or c in "\u2028\u2029" for c in text):
+        raise SedicError(f"{what}: control characters and line breaks are not allowed")
+    if text != text.strip():
+        raise SedicError(f"{what}: no blanks at either end, please")
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as error:
+        raise SedicError(f"{what}: not valid Unicode text") from error
+    if size > MAX_TEXT_BYTES:
+        raise SedicError(f"{what}: {size} bytes of text; at most {MAX_TEXT_BYTES}")
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A binary region on a grid of ``width`` x ``height`` cells.
+
+    ``bits`` holds the cells row by row, eight to a byte, first cell in the highest bit; the spare
+    bits of the last byte are zero, so equal masks have equal bytes. Build one from an array with
+    ``Mask.of``.
+    """
+
+    width: int
+    height: int
+    bits: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.width <= MAX_SIDE and 1 <= self.height <= MAX_SIDE):
+            raise SedicError(f"mask size {self.width}x{self.height} is out of range")
+        if self.width * self.height > MAX_PIXELS:
+            raise SedicError(f"mask size {self.width}x{self.height}: too many cells")
+        cells = self.width * self.height
+        if len(self.bits) != -(-cells // 8):
+            raise SedicError(f"mask of {cells} cells cannot have {len(self.bits)} bytes")
+        if cells % 8 and self.bits[-1] & (0xFF >> cells % 8):
+            raise SedicError("mask has cells beyond its end")
+
+    @classmethod
+    def of(cls, cells: npt.NDArray[np.bool_]) -> Mask:
+        """The mask of a (height, width) boolean array."""
+        import numpy as np
+
+        if cells.ndim != 2 or cells.dtype != np.bool_:
+            raise SedicError("a mask is made from a two-dimensional boolean array")
+        height, width = cells.shape
+        return cls(width, height, np.packbits(cells).tobytes())
+
+    @property
+    def array(self) -> npt.NDArray[np.bool_]:
+        """The cells as a fresh (height, width) boolean array."""
+        import numpy as np
+
+        count = self.width * self.height
+        cells = np.unpackbits(np.frombuffer(self.bits, np.uint8), count=count)
+        return cells.astype(np.bool_).reshape(self.height, self.width)
+
+    @property
+    def area(self) -> int:
+        """How many cells are set."""
+        return sum(byte.bit_count() for byte in self.bits)
+
+
+@dataclass(frozen=True)
+class ObjectLayer:
+    """One described object: a short name, a detailed description, and where it is.
+
+    ``detail`` begins with ``name`` (one to three words), so that a decoder can find the tokens
+    that name the object (SEDIC eq. 2) without the name being sent twice.
+    """
+
+    name: str
+    detail: str
+    mask: Mask
+
+    def __post_init__(self) -> None:
+        _check_text(self.name, "object name")
+        _check_text(self.detail, "object detail")
+        words = self.name.split(" ")
+        if not (self.name and 1 <= len(words) <= MAX_NAME_WORDS and all(words)):
+            raise SedicError(f"object name {self.name!r}: one to {MAX_NAME_WORDS} words")
+        if self.detail.split(" ")[: len(words)] != words:
+            raise SedicError(f"the detail of object {self.name!r} must begin with its name")
+
+
+@dataclass(frozen=True)
+class ReferenceImage:
+    """The extremely compressed reference image: the bytes of one reference codec."""
+
+    codec: str
+    data: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if self.codec not in REFERENCE_CODECS:
+            raise SedicError(f"unknown reference codec {self.codec!r}; one of {REFERENCE_CODECS}")
+        if len(self.data) > MAX_REFERENCE_BYTES:
+            raise SedicError(f"reference image of {len(self.data)} bytes is too large")
+
+
+@dataclass(frozen=True)
+class SemanticImage:
+    """A picture as meaning: all that a decoder ever sees.
+
+    ``width`` and ``height`` are those of the original picture, in pixels. Object masks live on
+    ``grid_size(width, height)``. An empty ``overall`` means that no overall description is sent.
+    """
+
+    width: int
+    height: int
+    reference: ReferenceImage
+    overall: str = ""
+    objects: tuple[ObjectLayer, ...] = ()
+    method: str = "sedic"
+
+    def __post_init__(self) -> None:
+        check_size(self.width, self.height)
+        if self.method not in METHODS:
+            raise SedicError(f"unknown method {self.method!r}; one of {METHODS}")
+        _check_text(self.overall, "overall description")
+        if len(self.objects) > MAX_OBJECTS:
+            raise SedicError(f"{len(self.objects)} objects; at most {MAX_OBJECTS}")
+        grid = grid_size(self.width, self.height)
+        for layer in self.objects:
+            if (layer.mask.width, layer.mask.height) != grid:
+                raise SedicError(
+                    f"mask of {layer.name!r} is {layer.mask.width}x{layer.mask.height};"
+                    f" this picture's grid is {grid[0]}x{grid[1]}"
+                )
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What a file may cost: at most ``max_bytes``, with at most these many objects and words."""
+
+    max_bytes: int
+    max_objects: int = 3
+    detail_words: int = 30
+    overall_words: int = 50
+
+    def __post_init__(self) -> None:
+        if self.max_bytes < 1:
+            raise SedicError("the size limit must be at least one byte")
+        if not 0 <= self.max_objects <= MAX_OBJECTS:
+            raise SedicError(f"objects: 0 to {MAX_OBJECTS}")
+        if self.detail_words < MAX_NAME_WORDS or self.overall_words < 0:
+            raise SedicError(f"words: at least {MAX_NAME_WORDS} per detail, 0 overall")
+
+    @classmethod
+    def of_bpp(cls, bpp: float, width: int, height: int) -> Rate:
+        """The paper's operating points (SEDIC §4.1) by bits per pixel of the whole file.
+
+        Up to 0.035 bpp: one object, 20 words for it, 30 overall; above: three, 30 and 50.
+        """
+        if not 0 < bpp <= 64:
+            raise SedicError(f"{bpp} bpp: must be above 0 and at most 64")
+        max_bytes = max(1, int(bpp * width * height / 8))
+        if bpp <= 0.035:
+            return cls(max_bytes, max_objects=1, detail_words=20, overall_words=30)
+        return cls(max_bytes)
