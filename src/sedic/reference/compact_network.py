@@ -1,0 +1,242 @@
+"""The networks of ``compact``, the embedded reference codec. Shapes are (batch, channels, h, w).
+
+A picture goes to a latent y on a 1/16 grid. The picture ends work at 1/8 resolution by pixel
+unshuffling, so that no convolution ever runs at full size. y is scaled by a gain vector of the
+rate level (Cui et al. 2021, "Asymmetric gained deep image compression"), rounded, and coded with
+means and scales from a hyperprior z on a 1/64 grid (Minnen et al. 2018) and, for every second
+position of a checkerboard, from its decoded neighbours (He et al. 2021): two passes, no
+autoregression. All that touches probabilities is ``Sequential`` networks of plain convolutions,
+so that ``fixed_point.fixed`` can run them exactly.
+
+Rate levels: ``ANCHORS`` trained parameter vectors, linearly interpolated to ``LEVELS`` steps.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+STRIDE = 16  # picture pixels per latent position
+HYPER = 4  # latent positions per hyper-latent position
+ANCHORS = 8
+STEPS = 4  # levels from one anchor to the next
+LEVELS = (ANCHORS - 1) * STEPS + 1
+
+# Standard deviations a symbol may have. Index 0 is so narrow that its symbol is always zero.
+SCALES = 64
+SCALE_MIN, SCALE_MAX = 0.11, 32.0
+_LOG_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALES - 1)
+INDEX_UNIT = 8  # the networks give table indices in units of 8, around INDEX_ORIGIN
+INDEX_ORIGIN = 16
+
+
+@dataclass(frozen=True)
+class CompactConfig:
+    """Channel counts and depths; stored with the weights."""
+
+    latent: int = 96
+    hyper: int = 32
+    wide: int = 192  # at 1/16
+    middle: int = 128  # at 1/8
+    narrow: int = 64  # at 1/4
+    entropy: int = 96
+    encoder_blocks: tuple[int, int] = (2, 3)  # at 1/8, 1/16
+    decoder_blocks: tuple[int, int, int] = (4, 3, 2)  # at 1/16, 1/8, 1/4
+
+
+def scale_of(index: Tensor) -> Tensor:
+    """Standard deviation at a (real-valued) table index."""
+    return SCALE_MIN * torch.exp(index.clamp(0, SCALES - 1) * _LOG_STEP)
+
+
+def table_index(head: Tensor) -> Tensor:
+    """The (real-valued) table index that a network's output stands for."""
+    return head * INDEX_UNIT + INDEX_ORIGIN
+
+
+def anchors(height: int, width: int, device: torch.device | None = None) -> Tensor:
+    """(h, w) booleans: the checkerboard positions that are coded first."""
+    rows = torch.arange(height, device=device)[:, None]
+    return (rows + torch.arange(width, device=device)) % 2 == 0
+
+
+def interpolate(table: Tensor, levels: Tensor) -> Tensor:
+    """Rows of an (ANCHORS, channels) table at integer ``levels`` (batch,), as (batch, c, 1, 1)."""
+    low = torch.div(levels, STEPS, rounding_mode="floor").clamp(max=ANCHORS - 2)
+    part = ((levels - low * STEPS).to(table.dtype) / STEPS)[:, None]
+    return (table[low] * (1 - part) + table[low + 1] * part)[:, :, None, None]
+
+
+class Block(nn.Module):
+    """A residual block of two 3x3 convolutions."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        with torch.no_grad():
+            self.conv2.weight.mul_(0.3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv2(F.leaky_relu(self.conv1(x), 0.1))
+
+
+def _blocks(channels: int, count: int) -> list[nn.Module]:
+    return [Block(channels) for _ in range(count)]
+
+
+class Analysis(nn.Module):
+    """Picture (b, 3, h, w) in [-0.5, 0.5], sides multiples of 16, to y (b, latent, h/16, w/16)."""
+
+    HALO = 176  # picture pixels: everything one latent position can see
+
+    def __init__(self, c: CompactConfig) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.PixelUnshuffle(8),
+            nn.Conv2d(192, c.middle, 3, padding=1),
+            *_blocks(c.middle, c.encoder_blocks[0]),
+            nn.Conv2d(c.middle, c.wide, 3, stride=2, padding=1),
+            *_blocks(c.wide, c.encoder_blocks[1]),
+            nn.Conv2d(c.wide, c.latent, 3, padding=1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)  # type: ignore[no-any-return]
+
+
+class Synthesis(nn.Module):
+    """Latent (b, latent, h, w) and its level's bias (b, wide, 1, 1) to (b, 3, 16h, 16w)."""
+
+    HALO = 14  # latent positions: everything one pixel can see
+
+    def __init__(self, c: CompactConfig) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(c.latent, c.wide, 3, padding=1)
+        self.layers = nn.Sequential(
+            *_blocks(c.wide, c.decoder_blocks[0]),
+            nn.Conv2d(c.wide, 4 * c.middle, 1),
+            nn.PixelShuffle(2),
+            *_blocks(c.middle, c.decoder_blocks[1]),
+            nn.Conv2d(c.middle, 4 * c.narrow, 1),
+            nn.PixelShuffle(2),
+            *_blocks(c.narrow, c.decoder_blocks[2]),
+            nn.Conv2d(c.narrow, 48, 3, padding=1),
+            nn.PixelShuffle(4),
+        )
+
+    def forward(self, y: Tensor, level_bias: Tensor) -> Tensor:
+        return self.layers(self.enter(y) + level_bias)  # type: ignore[no-any-return]
+
+
+class Entropy(nn.Module):
+    """Means and table indices of the latent: the hyperprior and the checkerboard context."""
+
+    def __init__(self, c: CompactConfig) -> None:
+        super().__init__()
+        e = c.entropy
+        self.latent = c.latent
+        self.hyper_analysis = nn.Sequential(
+            nn.Conv2d(c.latent, e, 3, stride=2, padding=1),
+            nn.LeakyReLU(0.1),
+            nn.Conv2d(e, e, 3, stride=2, padding=1),
+            nn.LeakyReLU(0.1),
+            nn.Conv2d(e, c.hyper, 1),
+        )
+        self.hyper_synthesis = nn.Sequential(
+            nn.Conv2d(c.hyper, e, 3, padding=1),
+            nn.LeakyReLU(0.1),
+            nn.Conv2d(e, 4 * e, 1),
+            nn.PixelShuffle(2),
+            nn.LeakyReLU(0.1),
+            nn.Conv2d(e, e, 3, padding=1),
+            nn.LeakyReLU(0.1),
+            nn.Conv2d(e, 4 * e, 1),
+            nn.PixelShuffle(2),
+        )
+        self.head = nn.ModuleList(
+            nn.Sequential(
+                nn.LeakyReLU(0.1),
+                nn.Conv2d(inputs, 2 * e, 1),
+                nn.LeakyReLU(0.1),
+                nn.Conv2d(2 * e, 2 * c.latent, 1),
+            )
+            for inputs in (e, 2 * e)
+        )
+        self.context = nn.Sequential(nn.Conv2d(c.latent, e, 5, padding=2))
+        self.hyper_index = nn.Parameter(torch.zeros(ANCHORS, c.hyper))
+        self.level_bias = nn.Parameter(torch.zeros(ANCHORS, e))
+
+
+class CompactNetwork(nn.Module):
+    """Everything that is trained."""
+
+    def __init__(self, config: CompactConfig | None = None) -> None:
+        super().__init__()
+        self.config = c = config or CompactConfig()
+        self.analysis = Analysis(c)
+        self.synthesis = Synthesis(c)
+        self.entropy = Entropy(c)
+        # The finest level starts at step 1/2, each anchor below it a quarter coarser.
+        steps = torch.linspace(math.log(2) - 0.25 * (ANCHORS - 1), math.log(2), ANCHORS)
+        self.log_gain = nn.Parameter(steps[:, None].repeat(1, c.latent))
+        self.log_ungain = nn.Parameter(-steps[:, None].repeat(1, c.latent))
+        self.level_bias = nn.Parameter(torch.zeros(ANCHORS, c.wide))
+        with torch.no_grad():
+            self.analysis.layers[-1].weight.mul_(3)
+
+    def gain(self, levels: Tensor) -> Tensor:
+        return torch.exp(interpolate(self.log_gain, levels))
+
+    def restore(self, y_hat: Tensor, levels: Tensor) -> Tensor:
+        """Decoded latent (in steps) to a picture in about [-0.5, 0.5]."""
+        scaled = y_hat * torch.exp(interpolate(self.log_ungain, levels))
+        return self.synthesis(scaled, interpolate(self.level_bias, levels))  # type: ignore[no-any-return]
+
+    def forward(self, x: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
+        """The differentiable codec, for training.
+
+        ``x``: (b, 3, h, w) in [-0.5, 0.5], sides multiples of 64; ``levels``: (b,) integers.
+        Returns the decoded picture and the expected bits of each picture (b,). Rounding passes
+        gradients straight through; rates are taken under uniform noise (Ballé et al. 2017).
+        """
+        y_hat, bits = self._quantised(x, levels)
+        return self.restore(y_hat, levels), bits
+
+    def expected_bits(self, x: Tensor, levels: Tensor) -> Tensor:
+        """The bits of ``forward`` alone."""
+        return self._quantised(x, levels)[1]
+
+    def _quantised(self, x: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
+        y = (self.analysis(x).float() * self.gain(levels)).contiguous()
+        with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+            z = self.entropy.hyper_analysis(y)
+            hyper_scale = scale_of(table_index(interpolate(self.entropy.hyper_index, levels)))
+            bits = gaussian_bits(z, hyper_scale)
+            features = self.entropy.hyper_synthesis(round_through(z))
+            features = features + interpolate(self.entropy.level_bias, levels)
+            first = anchors(*y.shape[-2:], device=y.device)
+            mean, index = self.entropy.head[0](features).chunk(2, 1)
+            y_first = (round_through(y - mean) + mean) * first
+            both = torch.cat([features, self.entropy.context(y_first)], 1)
+            mean2, index2 = self.entropy.head[1](both).chunk(2, 1)
+            mean = torch.where(first, mean, mean2)
+            scale = scale_of(table_index(torch.where(first, index, index2)))
+            return round_through(y - mean) + mean, bits + gaussian_bits(y - mean, scale)
+
+
+def round_through(x: Tensor) -> Tensor:
+    """Round; the gradient passes as if nothing had happened."""
+    return x + (torch.round(x) - x).detach()
+
+
+def gaussian_bits(residual: Tensor, scale: Tensor) -> Tensor:
+    """Bits of ``residual`` + noise under a discretised zero-mean Gaussian, summed per sample."""
+    noisy = (residual + torch.rand_like(residual) - 0.5).abs()
+    root = scale * math.sqrt(2)
+    upper, lower = torch.erfc((noisy - 0.5) / root), torch.erfc((noisy + 0.5) / root)
+    return -torch.log2(((upper - lower) / 2).clamp_min(1e-7)).flatten(1).sum(1)
