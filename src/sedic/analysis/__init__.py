@@ -1,0 +1,79 @@
+"""Picture to meaning: what is described, in which words, and where it is.
+
+``measure`` makes the embedded, measured description; ``sidecar`` reads a caller's own. Both give a
+``Description``. Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """One described object.
+
+    ``name`` has one to three words and ``detail`` begins with it; ``mask`` is a (rows, columns)
+    boolean array on the picture's 1/8 grid (``semantics.grid_size``).
+    """
+
+    name: str
+    detail: str
+    mask: npt.NDArray[np.bool_]
+
+    def _identity(self) -> tuple[object, ...]:
+        return self.name, self.detail, self.mask.shape, self.mask.tobytes()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Found) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is said about a picture: as a whole, and object by object, most important first."""
+
+    overall: str
+    objects: tuple[Found, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """Every word of it, one line for the whole and one for each object."""
+        return "\n".join([self.overall, *(found.detail for found in self.objects)])
+
+
+def shorten(
+    description: Description, objects: int, detail_words: int, overall_words: int
+) -> Description:
+    """The first ``objects`` objects, with every text cut to its budget of words.
+
+    Texts are cut where a phrase ends (``cut``); masks and names stay as they are, so a detail
+    never gets shorter than its name.
+    """
+    kept = tuple(
+        Found(found.name, cut(found.detail, detail_words) or found.name, found.mask)
+        for found in description.objects[:objects]
+    )
+    return Description(cut(description.overall, overall_words), kept)
+
+
+def cut(text: str, words: int) -> str:
+    """The longest start of ``text`` that ends with a phrase and has at most ``words`` words.
+
+    A phrase ends at a comma, semicolon or full stop. Where the first phrase alone is too long,
+    as may happen in a text that was not measured, the cut is after the last word that fits.
+    """
+    found = text.split()
+    if len(found) <= words:
+        return text
+    for count in range(words, 0, -1):
+        if found[count - 1][-1] in ",;.":
+            return " ".join(found[:count]).rstrip(",;")
+    return " ".join(found[:words])
