@@ -74,12 +74,10 @@ def _fixed_convolution(layer: nn.Conv2d) -> FixedFunction:
 
     def apply(x: Tensor, weight: Tensor) -> Tensor:
         # float64 convolutions on the CPU run as plain matrix products: no Winograd, no bf16.
-        return F.conv2d(
-            x, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups  # type: ignore[arg-type]
-        )
+        padding = layer.padding
+        return F.conv2d(x, weight, None, layer.stride, padding, layer.dilation, layer.groups)
 
-    weight = layer.weight * layer.mask if hasattr(layer, "mask") else layer.weight
-    return fixed_linear_map(weight, layer.bias, apply)
+    return fixed_linear_map(layer.weight, layer.bias, apply)
 
 
 def _fixed_leaky_relu(layer: nn.LeakyReLU) -> FixedFunction:
