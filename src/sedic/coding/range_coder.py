@@ -61,6 +61,12 @@ class RangeEncoder:
             np.array([bit], np.int32), _bernoulli, np.array([ones / (1 << total_bits)])
         )
 
+    def encode_bits(
+        self, bits: npt.NDArray[np.int32], ones: npt.NDArray[np.int64], total_bits: int = 16
+    ) -> None:
+        """Many bits, each with its own chance of being 1; see ``encode_bit``."""
+        self._coder.encode(bits, _bernoulli, ones / (1 << total_bits))
+
     def finish(self) -> bytes:
         """The shortest bytes that decode to what was written (without trailing zeros)."""
         position, (lower, span) = self._coder.pos()
@@ -69,7 +75,7 @@ class RangeEncoder:
         held[: min(words.size, held.size)] = words[: held.size]
         point = int.from_bytes(held.astype(">u4").tobytes(), "big")
         # `point` lies in the final interval, which is known modulo 2**64: find its true start.
-        start = point - ((point - lower) & 0xFFFF_FFFF_FFFF_FFFF)
+        start: int = point - ((point - lower) & 0xFFFF_FFFF_FFFF_FFFF)
         for shift in range(64, -1, -8):
             rounded = ((start + (1 << shift) - 1) >> shift) << shift
             if rounded < start + span:
@@ -108,3 +114,9 @@ class RangeDecoder:
     def decode_bit(self, ones: int, total_bits: int = 16) -> int:
         """One bit whose chance of being 1 is ``ones`` / 2**``total_bits``."""
         return int(self._read(_bernoulli, np.array([ones / (1 << total_bits)]))[0])
+
+    def decode_bits(
+        self, ones: npt.NDArray[np.int64], total_bits: int = 16
+    ) -> npt.NDArray[np.int32]:
+        """Many bits; see ``RangeEncoder.encode_bits``."""
+        return np.asarray(self._read(_bernoulli, ones / (1 << total_bits)), np.int32)

@@ -1,0 +1,71 @@
+"""Files that appear whole or not at all, and names that are safe to print."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from sedic.semantics import SedicError
+
+
+def printable(name: object) -> str:
+    """A file name for a message: control and undecodable characters are escaped."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in str(name)
+    )
+
+
+def refuse_overwrite(path: Path, *, force: bool) -> None:
+    """Raise ``SedicError`` if ``path`` may not become a new regular file.
+
+    An existing file needs ``force``; a folder, device or pipe is never replaced.
+    """
+    name = printable(path)
+    try:
+        if path.is_dir():
+            raise SedicError(f"{name} is a folder; name a file to write")
+        if path.exists() and not path.is_file():
+            raise SedicError(f"{name} is not a regular file; use - to write to a pipe")
+        if path.exists() and not force:
+            raise SedicError(f"{name} exists already; use --force to overwrite it")
+    except (OSError, ValueError) as error:
+        raise SedicError(f"cannot write {name}: {_reason(error)}") from error
+
+
+@contextmanager
+def new_file(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
+    """A file to write, which gets its name ``path`` only once all is written.
+
+    Until then it has a hidden temporary name in the same folder, and it is gone if anything is
+    raised. Raises ``SedicError`` where ``refuse_overwrite`` does and if the file cannot be written.
+    """
+    refuse_overwrite(path, force=force)
+    temporary = path.parent / f".sedic-{secrets.token_hex(8)}.part"
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise SedicError(f"cannot write {printable(path)}: {_reason(error)}") from error
+    finally:
+        # It has its name already, or it is not wanted; in a folder that cannot be written to,
+        # it was never made.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, data: bytes, *, force: bool = False) -> None:
+    """Write ``data`` as the whole of ``path``; on ``SedicError`` nothing has changed."""
+    with new_file(path, force=force) as file:
+        file.write(data)
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or printable(error)
