@@ -157,9 +157,12 @@ class SemanticImage:
     overall: str = ""
     objects: tuple[ObjectLayer, ...] = ()
     method: str = "sedic"
+    seed: int = 0  # of the decoder's noise
 
     def __post_init__(self) -> None:
         check_size(self.width, self.height)
+        if not 0 <= self.seed < 1 << 32:
+            raise SedicError(f"seed {self.seed}: 0 to {(1 << 32) - 1}")
         if self.method not in METHODS:
             raise SedicError(f"unknown method {self.method!r}; one of {METHODS}")
         _check_text(self.overall, "overall description")

@@ -7,7 +7,10 @@ name and are imported only when asked for (``load``).
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from sedic.semantics import REFERENCE_CODECS, SedicError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,3 +33,32 @@ class ReferenceCodec(Protocol):
     def decode(self, data: bytes, width: int, height: int) -> Picture:
         """The decoded (height, width, 3) uint8 picture; ``SedicError`` on data that lies."""
         ...
+
+
+def load(name: str, weights: Path | None = None) -> ReferenceCodec:
+    """The reference codec of this name; ``weights`` for the learned ones.
+
+    Raises ``SedicError`` for an unknown name or weights that are missing or not the codec's.
+    """
+    if name == "compact":
+        from sedic.reference.compact import Compact
+
+        return Compact(weights)
+    if name == "cheng2020":
+        from sedic.reference.cheng2020 import Cheng2020
+
+        if weights is None:
+            raise SedicError(
+                "cheng2020 has no weights of its own: name a CompressAI checkpoint with"
+                " --reference-weights"
+            )
+        return Cheng2020([weights])
+    if name == "pixel":
+        from sedic.reference.pixel import Pixel
+
+        return Pixel()
+    if name == "external":
+        from sedic.reference.external import External
+
+        return External()
+    raise SedicError(f"unknown reference codec {name!r}; one of {', '.join(REFERENCE_CODECS)}")

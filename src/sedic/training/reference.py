@@ -96,12 +96,12 @@ class ReferenceTask:
 
     @torch.no_grad()
     def held_out_bpp(self) -> list[float]:
-        """Mean expected bpp of the held-out pictures at every anchor."""
+        """Mean ideal bpp of the held-out pictures at every anchor."""
         total = np.zeros(ANCHORS)
         for x in self.held_out:
             for anchor in range(ANCHORS):
                 with torch.autocast("cpu", torch.bfloat16):
-                    bits = self.network.expected_bits(x, torch.tensor([anchor * STEPS]))
+                    bits = self.network.ideal_bits(x, torch.tensor([anchor * STEPS]))
                 total[anchor] += float(bits) / (x.shape[-1] * x.shape[-2])
         return [float(value) for value in total / len(self.held_out)]
 

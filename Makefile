@@ -1,0 +1,43 @@
+# Everything runs in .venv, with the versions of constraints.txt. `make demo` and `make test` work
+# on a fresh machine with Python 3.10 or newer.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+# Threads that wait must sleep: with two cores a spinning wait makes torch several times slower.
+export OMP_WAIT_POLICY ?= passive
+
+.PHONY: demo test test-slow check format bench clean
+
+demo: $(READY)
+	$(BIN)/sedic demo demo $(if $(PHOTO),--photo "$(PHOTO)")
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(MAKE) test
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)
+	$(BIN)/python benchmarks/speed.py
+
+# torch comes first and alone: asked for through another package, pip would take a build with
+# gigabytes of CUDA even where a CPU build is offered.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv demo build dist src/*.egg-info

@@ -1,0 +1,116 @@
+"""``sedic demo``: sample photographs through the codec, side by side."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from sedic.codec import Codec, Compressed, rate_for
+from sedic.files import write_atomically
+from sedic.picture import load_picture, save_picture
+from sedic.semantics import SedicError
+
+if TYPE_CHECKING:
+    from sedic.picture import Picture
+
+SAMPLES = ("astronaut", "chelsea", "coffee")  # carried by scikit-image's wheel
+_PANEL = 480  # pixels, the width of one picture on the sheet
+_CAPTION = 64
+
+
+def samples(photos: list[Path]) -> list[tuple[str, Picture]]:
+    """The given photographs, or the three that scikit-image carries."""
+    if photos:
+        return [(path.stem, load_picture(path)) for path in photos]
+    from skimage import data
+
+    return [(name, getattr(data, name)()) for name in SAMPLES]
+
+
+def run(out: Path, photos: list[Path], bpp: float) -> None:
+    """Write ``NAME.sedic``, ``NAME.png`` and ``sheet.png`` into ``out``; print a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    pictures = samples(photos)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SedicError(f"cannot make the folder {out}: {error.strerror}") from error
+    table = Table("picture", "size", "bytes", "bpp", "reference", "text", "masks", "enc s", "dec s")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    codec = Codec()
+    rows = []
+    for name, picture in pictures:
+        height, width = picture.shape[:2]
+        start = time.perf_counter()
+        done = codec.compress(picture, rate_for(width, height, bpp=bpp))
+        middle = time.perf_counter()
+        decoded = codec.decompress(done.data)
+        end = time.perf_counter()
+        write_atomically(out / f"{name}.sedic", done.data, force=True)
+        save_picture(decoded, out / f"{name}.png", force=True)
+        from sedic.coding.container import Container
+
+        parts = Container.parse(done.data).parts()
+        table.add_row(
+            name,
+            f"{width}x{height}",
+            str(len(done.data)),
+            f"{8 * len(done.data) / (width * height):.4f}",
+            *(str(parts[part]) for part in ("reference", "text", "masks")),
+            f"{middle - start:.2f}",
+            f"{end - middle:.2f}",
+        )
+        rows.append(_row(name, picture, decoded, done))
+    sheet = np.concatenate(rows)
+    save_picture(sheet, out / "sheet.png", force=True)
+    console = Console()
+    console.print(table)
+    console.print(f"side by side: {out / 'sheet.png'}", highlight=False)
+
+
+def _row(name: str, picture: Picture, decoded: Picture, done: Compressed) -> Picture:
+    """Original, decoded picture and masks, with captions."""
+    height, width = picture.shape[:2]
+    tinted = picture // 2 + 64
+    colours = np.array([[230, 60, 60], [60, 160, 230], [80, 200, 90]], np.uint8)
+    for layer, colour in zip(done.image.objects, colours, strict=False):
+        cells = layer.mask.array.repeat(8, 0).repeat(8, 1)[:height, :width]
+        tinted[cells] = picture[cells] // 2 + colour // 2
+    said = "; ".join(layer.detail for layer in done.image.objects) or done.image.overall
+    bpp = 8 * len(done.data) / (width * height)
+    captions = (
+        f"{name}: original, {width}x{height}",
+        f"decoded from {len(done.data)} bytes, {bpp:.4f} bpp",
+        said,
+    )
+    panels = [
+        _panel(panel, caption)
+        for panel, caption in zip((picture, decoded, tinted), captions, strict=True)
+    ]
+    return np.concatenate(panels, axis=1)
+
+
+def _panel(picture: Picture, caption: str) -> Picture:
+    height = max(1, round(picture.shape[0] * _PANEL / picture.shape[1]))
+    sheet = Image.new("RGB", (_PANEL, height + _CAPTION), "white")
+    resized = Image.fromarray(picture).resize((_PANEL, height), Image.Resampling.LANCZOS)
+    sheet.paste(resized, (0, _CAPTION))
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(14)
+    lines, line = [], ""
+    for word in caption.split():
+        if draw.textlength(f"{line} {word}", font) > _PANEL - 12:
+            lines.append(line)
+            line = word
+        else:
+            line = f"{line} {word}".strip()
+    for number, text in enumerate([*lines, line][:3]):
+        draw.text((6, 4 + 19 * number), text, "black", font)
+    return np.asarray(sheet)

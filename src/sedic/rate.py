@@ -1,0 +1,106 @@
+"""Rate control: how many objects, how many words, and which reference rate fit a size limit.
+
+One function, ``choose``, decides, and says why. Words and masks come first, as long as they leave
+the reference image its share; whatever is left goes to the reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from sedic.coding.container import Container
+from sedic.semantics import Rate, SedicError
+
+SEMANTIC_SHARE = 1 / 3  # of the limit, at most, for header, text and masks
+
+
+@dataclass(frozen=True)
+class Layers:
+    """How much is said: objects, words for each, words for the whole."""
+
+    objects: int
+    detail_words: int
+    overall_words: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a file will hold, and why."""
+
+    layers: Layers
+    level: int
+    reference: bytes
+    reasons: tuple[str, ...]
+
+
+def ladder(rate: Rate) -> Iterator[Layers]:
+    """From all that the rate allows down to nothing: fewer words, fewer objects, no words."""
+    yield Layers(rate.max_objects, rate.detail_words, rate.overall_words)
+    detail, overall = min(rate.detail_words, 20), min(rate.overall_words, 30)
+    for objects in range(rate.max_objects, -1, -1):
+        yield Layers(objects, detail, overall)
+    for words in (overall // 2, 0):
+        yield Layers(0, detail, words)
+
+
+def choose(
+    rate: Rate,
+    semantic_bytes: Callable[[Layers], int],
+    reference: Callable[[int], bytes],
+    levels: int,
+) -> Choice:
+    """The largest layers and then the highest reference level that ``rate`` has room for.
+
+    ``semantic_bytes`` gives the bytes of everything but the reference, ``reference`` the bytes of
+    one level (0 is the smallest). Raises ``SedicError``, naming the smallest possible size, where
+    even that is above the limit.
+    """
+    smallest = reference(0)
+    limit = rate.max_bytes
+    reasons = [f"limit: {limit} bytes"]
+    for layers in ladder(rate):
+        spoken = semantic_bytes(layers)
+        said = f"{layers.objects} objects, {layers.detail_words}/{layers.overall_words} words"
+        if spoken + len(smallest) > limit:
+            reasons.append(f"{said}: {spoken} bytes leave no room for a reference image")
+        elif layers.objects + layers.overall_words and spoken > SEMANTIC_SHARE * limit:
+            reasons.append(f"{said}: {spoken} bytes, over {SEMANTIC_SHARE:.0%} of the limit")
+        else:
+            break
+    else:
+        least = spoken + len(smallest)
+        raise SedicError(f"the smallest possible file of this picture has {least} bytes")
+    reasons.append(f"{said}: {spoken} bytes, {spoken / limit:.0%} of the limit")
+    room = limit - spoken
+    level, data = 0, smallest
+    low, high = 0, levels  # bytes grow with the level: bisect for the last one that fits
+    while high - low > 1:
+        middle = (low + high) // 2
+        candidate = reference(middle)
+        if len(candidate) <= room:
+            low, level, data = middle, middle, candidate
+        else:
+            high = middle
+    reasons.append(f"reference level {level} of 0 to {levels - 1}: {len(data)} of {room} bytes")
+    return Choice(layers, level, data, tuple(reasons))
+
+
+def explain(container: Container) -> list[str]:
+    """What a file shows of ``choose``: its operating point and where its bytes went."""
+    parts = container.parts()
+    total = sum(parts.values())
+    point = Rate.of_bpp(8 * total / (container.width * container.height), 1, 1)
+    spoken = total - parts["reference"]
+    lines = [
+        f"operating point at {total} bytes: up to {point.max_objects} objects, "
+        f"{point.detail_words} words each, {point.overall_words} overall",
+        f"{container.object_count} objects are described; header, text and masks take {spoken} "
+        f"bytes, {spoken / total:.0%} of the file (rate control allows {SEMANTIC_SHARE:.0%})",
+    ]
+    if container.reference_codec != "external" and container.reference:
+        lines.append(
+            f"the rest went to the reference image: {container.reference_codec} level "
+            f"{container.reference[0]}, the highest that fitted"
+        )
+    return lines

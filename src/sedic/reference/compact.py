@@ -1,0 +1,268 @@
+"""``compact``, the embedded reference codec: one network, twenty-nine rates, exact symbols.
+
+Bytes of a reference image: the rate level (one byte), then one range-coded stream: the
+hyper-latent z, the latent at the checkerboard's first positions, the latent at the others; each
+channel by channel, row by row. Means and tables come from fixed-point networks, so the symbols
+are the same on every machine; only the networks at the picture ends are floating point.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from sedic.coding.gaussian import SYMBOL_LIMIT, GaussianTables
+from sedic.coding.range_coder import RangeDecoder, RangeEncoder
+from sedic.compute import picture_dtype
+from sedic.picture import pad_to_multiple
+from sedic.reference.compact_network import (
+    ANCHORS,
+    HYPER,
+    INDEX_ORIGIN,
+    INDEX_UNIT,
+    LEVELS,
+    SCALES,
+    STEPS,
+    STRIDE,
+    Analysis,
+    CompactConfig,
+    CompactNetwork,
+    Synthesis,
+    anchors,
+    scale_of,
+)
+from sedic.reference.fixed_point import FRACTION, ONE, fixed, shift_right, to_fixed
+from sedic.reference.tiles import in_tiles
+from sedic.semantics import SedicError
+
+if TYPE_CHECKING:
+    from sedic.reference import Picture
+
+_PICTURE_TILE = 1024  # pixels
+_LATENT_TILE = 128  # latent positions
+_EXACT_LIMIT = float((1 << 24) - 1)  # float32 holds integers up to here
+
+
+def _at_level(table: Tensor, level: int) -> Tensor:
+    """A row of a fixed-point (ANCHORS, channels) table at a level: (1, channels, 1, 1)."""
+    low = min(level // STEPS, ANCHORS - 2)
+    part = level - low * STEPS
+    mixed = (table[low] * (STEPS - part) + table[low + 1] * part) / STEPS
+    return torch.floor(mixed + 0.5).view(1, -1, 1, 1)
+
+
+def _index(head: Tensor) -> Tensor:
+    """Table indices (uint8) from a fixed-point network's output."""
+    raw = shift_right(head * INDEX_UNIT + float(INDEX_ORIGIN * ONE), FRACTION)
+    return raw.clamp(0, SCALES - 1).to(torch.uint8)
+
+
+class LatentCoder:
+    """Latents to bytes and back, through the fixed-point twins of the entropy networks.
+
+    Fixed-point values are kept as float32 between networks (exact below 2**24) and as float64
+    inside them.
+    """
+
+    def __init__(self, network: CompactNetwork, tables: GaussianTables) -> None:
+        entropy = network.entropy
+        self._hyper_analysis = entropy.hyper_analysis
+        self._hyper_synthesis = fixed(entropy.hyper_synthesis)
+        self._heads = [fixed(head) for head in entropy.head]
+        self._context = fixed(entropy.context)
+        self._hyper_index = to_fixed(entropy.hyper_index)
+        self._level_bias = to_fixed(entropy.level_bias)
+        self._log_gain = network.log_gain.detach()
+        self._config = network.config
+        self._tables = tables
+
+    def encode(self, y: Tensor, level: int) -> bytes:
+        """The bytes of a latent y (1, channels, h, w), float32, at ``level``."""
+        low, part = min(level // STEPS, ANCHORS - 2), 0.0
+        part = level / STEPS - low
+        gain = torch.exp(torch.lerp(self._log_gain[low], self._log_gain[low + 1], part))
+        y = y * gain.view(1, -1, 1, 1)
+        limit = SYMBOL_LIMIT - 1
+        encoder = RangeEncoder()
+        z = in_tiles(self._hyper_analysis, y, _LATENT_TILE, 2 * HYPER)
+        z = torch.round(z).clamp(-limit, limit)
+        hyper_index = self._hyper_indices(level, z)
+        z = torch.where(hyper_index == 0, 0.0, z)  # table 0 says that a symbol is zero
+        self._tables.encode(encoder, _symbols(z), hyper_index.numpy().ravel())
+
+        def symbols_of(mean: Tensor, index: Tensor, where: Tensor) -> Tensor:
+            q = torch.round(y[..., where] - mean / ONE).clamp(-limit, limit)
+            q = torch.where(index == 0, 0.0, q)
+            self._tables.encode(encoder, _symbols(q), index.numpy().ravel())
+            return q
+
+        self._passes(z, level, y.shape[-2:], symbols_of)
+        return encoder.finish()
+
+    def decode(self, data: bytes, level: int, height: int, width: int) -> Tensor:
+        """The decoded latent in steps, (1, channels, height, width) float32."""
+        decoder = RangeDecoder(data)
+        shape = 1, self._config.hyper, -(-height // HYPER), -(-width // HYPER)
+        hyper_index = self._hyper_indices(level, torch.zeros(shape))
+        found = self._tables.decode(decoder, hyper_index.numpy().ravel())
+        z = torch.from_numpy(found.astype(np.float32)).view(shape)
+
+        def symbols_of(mean: Tensor, index: Tensor, where: Tensor) -> Tensor:
+            found = self._tables.decode(decoder, index.numpy().ravel())
+            return torch.from_numpy(found.astype(np.float32)).view(mean.shape)
+
+        return self._passes(z, level, (height, width), symbols_of) / ONE
+
+    def _hyper_indices(self, level: int, z: Tensor) -> Tensor:
+        return _index(_at_level(self._hyper_index, level)).expand(z.shape).contiguous()
+
+    def _passes(
+        self,
+        z: Tensor,
+        level: int,
+        size: tuple[int, int] | torch.Size,
+        symbols_of: Callable[[Tensor, Tensor, Tensor], Tensor],
+    ) -> Tensor:
+        """Both checkerboard passes: asks ``symbols_of(mean, index, where)`` for each one's
+        symbols (1, channels, positions) and returns the latent in fixed point."""
+        height, width = size
+        bias = _at_level(self._level_bias, level)
+
+        def hyper(part: Tensor) -> Tensor:
+            return _held(self._hyper_synthesis(part.double() * ONE) + bias)
+
+        features = in_tiles(hyper, z, _LATENT_TILE // HYPER, 2)[..., :height, :width]
+        first = anchors(height, width)
+
+        def parameters(mode: int, x: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
+            def run(part: Tensor) -> Tensor:
+                part = part.double()
+                if mode:
+                    known, decoded = part.split([self._config.entropy, self._config.latent], 1)
+                    part = torch.cat([known, self._context(decoded)], 1)
+                mean, index = self._heads[mode](part).chunk(2, 1)
+                return torch.cat([_held(mean), _index(index).float()], 1)
+
+            mean, index = in_tiles(run, x, _LATENT_TILE, 2).chunk(2, 1)
+            return mean[..., where], index[..., where].to(torch.uint8)
+
+        y_hat = torch.zeros(1, self._config.latent, height, width)
+        for mode, where in enumerate((first, ~first)):
+            x = torch.cat([features, y_hat], 1) if mode else features
+            mean, index = parameters(mode, x, where)
+            q = symbols_of(mean, index, where)
+            y_hat[..., where] = _held(q.double() * ONE + mean)
+        return y_hat
+
+
+def _held(values: Tensor) -> Tensor:
+    return values.clamp(-_EXACT_LIMIT, _EXACT_LIMIT).float()
+
+
+def _symbols(values: Tensor) -> np.ndarray[Any, np.dtype[np.int32]]:
+    return values.numpy().ravel().astype(np.int32)
+
+
+class Compact:
+    """The codec; ``Compact()`` has the embedded weights, ``Compact(path)`` others."""
+
+    name = "compact"
+    levels = LEVELS
+
+    def __init__(self, weights: Path | None = None) -> None:
+        path = weights or Path(str(files("sedic") / "weights" / "compact.safetensors"))
+        if not path.is_file():
+            raise SedicError(f"no weights of the compact codec at {path}")
+        self._path = path
+        self._network, tables = load(path)
+        self._coder = LatentCoder(self._network, tables)
+        self._dtype = picture_dtype()
+        for end in (self._network.analysis, self._network.synthesis):
+            end.to(self._dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """sha256 of the weight file."""
+        return hashlib.sha256(self._path.read_bytes()).digest()
+
+    @torch.inference_mode()
+    def prepare(self, picture: Picture) -> Callable[[int], bytes]:
+        """The latent of a (height, width, 3) uint8 picture, ready for any level."""
+        padded = torch.from_numpy(pad_to_multiple(picture, STRIDE)).permute(2, 0, 1)[None]
+
+        def analyse(part: Tensor) -> Tensor:
+            return self._network.analysis((part.float() / 255 - 0.5).to(self._dtype)).float()
+
+        y = in_tiles(analyse, padded, _PICTURE_TILE, Analysis.HALO)
+
+        @torch.inference_mode()
+        def encode(level: int) -> bytes:
+            if not 0 <= level < LEVELS:
+                raise ValueError(f"level {level}: 0 to {LEVELS - 1}")
+            return bytes([level]) + self._coder.encode(y, level)
+
+        return encode
+
+    @torch.inference_mode()
+    def decode(self, data: bytes, width: int, height: int) -> Picture:
+        """The picture of ``prepare``'s bytes; ``SedicError`` where they are no reference image."""
+        if not data or data[0] >= LEVELS:
+            raise SedicError("damaged reference image: no such rate level")
+        level = data[0]
+        rows, columns = -(-height // STRIDE), -(-width // STRIDE)
+        y_hat = self._coder.decode(data[1:], level, rows, columns)
+        low = min(level // STEPS, ANCHORS - 2)
+        part = level / STEPS - low
+
+        def blend(table: Tensor) -> Tensor:
+            return torch.lerp(table[low], table[low + 1], part).view(1, -1, 1, 1)
+
+        ungain = torch.exp(blend(self._network.log_ungain))
+        bias = blend(self._network.level_bias).to(self._dtype)
+
+        def synthesise(part: Tensor) -> Tensor:
+            seen = self._network.synthesis((part * ungain).to(self._dtype), bias).float()
+            return torch.round((seen + 0.5) * 255).clamp(0, 255).to(torch.uint8)
+
+        whole = in_tiles(synthesise, y_hat, _PICTURE_TILE // STRIDE, Synthesis.HALO)
+        return whole[0, :, :height, :width].permute(1, 2, 0).contiguous().numpy()
+
+
+def save(network: CompactNetwork, path: Path) -> None:
+    """Write a trained network, in half precision, with its coding tables as integers."""
+    half = {k: v.half().contiguous() for k, v in network.state_dict().items()}
+    deviations = scale_of(torch.arange(SCALES, dtype=torch.float64)).tolist()
+    tables = GaussianTables.of_deviations([0.0, *deviations[1:]])
+    half |= {
+        "tables.weights": torch.from_numpy(tables.weights),
+        "tables.lengths": torch.from_numpy(tables.lengths),
+        "tables.offsets": torch.from_numpy(tables.offsets),
+    }
+    save_file(half, path, {"compact": json.dumps(asdict(network.config))})
+
+
+def load(path: Path) -> tuple[CompactNetwork, GaussianTables]:
+    """Read what ``save`` wrote; ``SedicError`` where the file is something else."""
+    try:
+        with safe_open(path, "pt") as file:
+            config = json.loads((file.metadata() or {}).get("compact", "null"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+        arrays = [tensors.pop(f"tables.{n}").numpy() for n in ("weights", "lengths", "offsets")]
+        network = CompactNetwork(CompactConfig(**values))
+        network.load_state_dict({k: v.float() for k, v in tensors.items()})
+    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as e:
+        raise SedicError(f"{path} does not hold weights of the compact codec") from e
+    return network.eval().requires_grad_(False), GaussianTables(*arrays)
