@@ -27,13 +27,15 @@ def refuse_overwrite(path: Path, *, force: bool) -> None:
     """
     name = printable(path)
     try:
+        if "\0" in str(path):
+            raise SedicError(f"cannot write {name}: this is no file name")
         if path.is_dir():
             raise SedicError(f"{name} is a folder; name a file to write")
         if path.exists() and not path.is_file():
             raise SedicError(f"{name} is not a regular file; use - to write to a pipe")
         if path.exists() and not force:
             raise SedicError(f"{name} exists already; use --force to overwrite it")
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise SedicError(f"cannot write {name}: {_reason(error)}") from error
 
 
@@ -67,5 +69,5 @@ def write_atomically(path: Path, data: bytes, *, force: bool = False) -> None:
         file.write(data)
 
 
-def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or printable(error)
+def _reason(error: OSError) -> str:
+    return error.strerror or printable(error)

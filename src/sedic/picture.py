@@ -37,7 +37,7 @@ _UPRIGHT: dict[int, Callable[[Picture], Picture]] = {
     4: np.flipud,
     5: lambda picture: picture.transpose(1, 0, 2),
     6: lambda picture: np.rot90(picture, -1),
-    7: lambda picture: np.rot90(picture, -1)[:, ::-1],
+    7: lambda picture: picture[::-1, ::-1].transpose(1, 0, 2),
     8: np.rot90,
 }
 _EIGHT_BITS = ((np.arange(1 << 16) + 128) // 257).astype(np.uint8)
