@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,9 +152,7 @@ class Observations:
 
 def observe(model: Model, corpora: Sequence[Corpus]) -> Observations:
     """Reads excerpts of ``corpora`` through ``model``, whose confidences do not matter."""
-    slots: list[list[int]] = []
-    chances: list[list[float]] = []
-    weights: list[int] = []
+    slots, chances, weights = array("h"), array("d"), array("d")
     characters = 0
     for corpus in corpora:
         for text in map(_excerpt, corpus.texts):
@@ -166,14 +165,14 @@ def observe(model: Model, corpora: Sequence[Corpus]) -> Observations:
                     at = bytes(found.symbols).find(symbol)
                     if at >= 0:
                         row_chances[stage] = int(found.numerators[at]) / found.denominator
-                slots.append(row_slots)
-                chances.append(row_chances)
+                slots.extend(row_slots)
+                chances.extend(row_chances)
                 weights.append(corpus.weight)
                 predictor.update(symbol)
     return Observations(
-        np.array(slots, np.int16).T.copy(),
-        np.array(chances).T.copy(),
-        np.array(weights, np.float64),
+        np.array(slots).reshape(-1, STAGES).T.copy(),
+        np.array(chances).reshape(-1, STAGES).T.copy(),
+        np.array(weights),
         characters,
     )
 
