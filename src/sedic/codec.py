@@ -76,16 +76,12 @@ class Codec:
         if description is None:
             from sedic.analysis.measure import describe
 
-            description = describe(
-                picture, rate.max_objects, rate.detail_words, rate.overall_words
-            )
+            description = describe(picture, rate.max_objects, rate.detail_words, rate.overall_words)
         reference = self._given or _profile_reference(self._profile.name, self._profile.reference)
         fingerprint = self._profile.fingerprint(reference.fingerprint)
 
         def semantic(layers: Layers) -> SemanticImage:
-            said = shorten(
-                description, layers.objects, layers.detail_words, layers.overall_words
-            )
+            said = shorten(description, layers.objects, layers.detail_words, layers.overall_words)
             objects = tuple(ObjectLayer(o.name, o.detail, Mask.of(o.mask)) for o in said.objects)
             empty = ReferenceImage(reference.name, b"")
             return SemanticImage(width, height, empty, said.overall, objects, seed=seed)

@@ -107,12 +107,17 @@ class Mask:
         return sum(byte.bit_count() for byte in self.bits)
 
 
+def leading_words(detail: str, count: int) -> str:
+    """The first ``count`` words of ``detail``, without the punctuation that ends them."""
+    return " ".join(detail.split(" ")[:count]).rstrip(",;:.")
+
+
 @dataclass(frozen=True)
 class ObjectLayer:
     """One described object: a short name, a detailed description, and where it is.
 
-    ``detail`` begins with ``name`` (one to three words), so that a decoder can find the tokens
-    that name the object (SEDIC eq. 2) without the name being sent twice.
+    ``detail`` begins with ``name`` (one to three words; punctuation may follow), so that a decoder
+    can find the tokens that name the object (SEDIC eq. 2) without the name being sent twice.
     """
 
     name: str
@@ -125,7 +130,7 @@ class ObjectLayer:
         words = self.name.split(" ")
         if not (self.name and 1 <= len(words) <= MAX_NAME_WORDS and all(words)):
             raise SedicError(f"object name {self.name!r}: one to {MAX_NAME_WORDS} words")
-        if self.detail.split(" ")[: len(words)] != words:
+        if leading_words(self.detail, len(words)) != self.name:
             raise SedicError(f"the detail of object {self.name!r} must begin with its name")
 
 

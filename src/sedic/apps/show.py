@@ -73,9 +73,7 @@ def as_table(container: Container, *, verbose: bool) -> None:
     for name, size in rows:
         if name == "file":
             table.add_section()
-        table.add_row(
-            name, str(size), f"{8 * size / pixels:.4f}", f"{size / facts['bytes']:.1%}"
-        )
+        table.add_row(name, str(size), f"{8 * size / pixels:.4f}", f"{size / facts['bytes']:.1%}")
     console.print(table)
     image, problem = _image(container)
     if image is None:

@@ -24,6 +24,7 @@ from sedic.semantics import (
     SemanticImage,
     check_size,
     grid_size,
+    leading_words,
 )
 
 MAGIC = b"\x5e\xdc"
@@ -109,7 +110,7 @@ class Container:
         layers = []
         for i, (detail, mask) in enumerate(zip(details, masks, strict=True)):
             words = counts >> 2 * (count - 1 - i) & 3
-            layers.append(ObjectLayer(" ".join(detail.split(" ")[:words]), detail, mask))
+            layers.append(ObjectLayer(leading_words(detail, words), detail, mask))
         return SemanticImage(
             self.width,
             self.height,

@@ -8,7 +8,6 @@ have gone on: data and noise of a step depend on (seed, step) alone.
 from __future__ import annotations
 
 import json
-import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,7 +102,7 @@ class Run:
         temporary = self.folder / "checkpoint.tmp"
         contiguous = {k: v.detach().contiguous().clone() for k, v in tensors.items()}
         save_file(contiguous, temporary, {"sedic": json.dumps(meta)})
-        os.replace(temporary, self.folder / "checkpoint.safetensors")
+        temporary.replace(self.folder / "checkpoint.safetensors")
 
     def resume(self) -> bool:
         """Go on from the folder's checkpoint; false if it has none."""

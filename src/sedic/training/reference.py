@@ -1,38 +1,54 @@
-"""Train the reference codec: rate + distortion, many rates at once, steered to target rates.
+"""Train the reference codec: rate + distortion, for either learned network.
 
-The loss of a crop at level l is ``rate_weight[l] * bpp + mse * MSE + lpips * LPIPS``. Training at
-the target rates from the start collapses to a grey picture, so the rate weights begin small and
-rise over the first part of the run. From then on they are steered: now and then the bits of whole
-held-out pictures are measured at every anchor, and each anchor's weight moves until its mean bpp
-is the target (crops of small photographs cost twice the bits of whole pictures, so the rate of
-the training crops says little).
+The loss of a crop at level l is ``rate_weight[l] * bpp + mse * MSE + lpips * LPIPS``.
+
+``compact`` learns eight anchored rates at once. Training at the target rates from the start
+collapses to a grey picture, so the rate weights begin small and rise over the first part of the
+run. From then on they are steered: now and then the bits of whole held-out pictures are measured
+at every anchor, and each anchor's weight moves until its mean bpp is the target (crops of small
+photographs cost twice the bits of whole pictures, so the rate of the training crops says little).
+
+``cheng2020`` has one rate, set by lambda in R + lambda * 255**2 * MSE as in CompressAI. The preset
+``sedic`` is the SEDIC paper's (section 4.1): from the checkpoint of the lowest lambda, go on at a
+tenth of it with a learning rate of 1e-4.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from sedic.evaluation.lpips import LPIPS, weights_path
+from sedic.files import new_file
+from sedic.reference import cheng2020, compact
+from sedic.reference.cheng2020_network import Cheng2020Attention
 from sedic.reference.compact_network import ANCHORS, LEVELS, STEPS, CompactNetwork
-from sedic.training import photos
+from sedic.semantics import SedicError
+from sedic.training import card, photos
 from sedic.training.loop import Run, Schedule
 
-Report = Callable[[str], None]
+LOWEST_LAMBDA = 0.0018  # of CompressAI's published cheng2020-attn checkpoints
+
+
+class Progress(Protocol):
+    """Where a run says how far it is."""
+
+    def __call__(self, done: int, total: int, text: str) -> None: ...
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Everything that decides a run, besides the photographs."""
 
-    steps: int = 10_000
+    network: str = "compact"  # or cheng2020
+    steps: int = 13_000
     batch: int = 8
     crop: int = 192
     learning_rate: float = 4e-4
@@ -40,8 +56,8 @@ class Recipe:
     anneal: int = 2_000  # steps over which the rate weights rise to their first values
     mse: float = 50.0  # of pictures in [0, 1]
     lpips: float = 1.0
-    lowest_bpp: float = 0.005  # held-out mean at the first anchor
-    highest_bpp: float = 0.060  # and at the last
+    lowest_bpp: float = 0.005  # held-out mean at compact's first anchor
+    highest_bpp: float = 0.060  # and at its last
     seed: int = 0
     folders: tuple[str, ...] = ("wallpaper", "urban", "imagenet", "bsds", "coco", "camvid")
     steer_folders: tuple[str, ...] = ("wallpaper", "coco")
@@ -56,15 +72,43 @@ class Recipe:
 
     def first_weights(self) -> list[float]:
         """Rate weights to begin with: the slope of distortion over rate falls like 1 / rate."""
+        if self.network == "cheng2020":
+            return [1.0] * ANCHORS
         return [0.2 / bpp**0.85 for bpp in self.target_bpp()]
 
 
+def sedic_recipe(steps: int = 50_000) -> Recipe:
+    """The SEDIC paper's fine-tuning of cheng2020-attn (section 4.1)."""
+    mse = LOWEST_LAMBDA / 10 * 255**2
+    return Recipe("cheng2020", steps, crop=256, learning_rate=1e-4, anneal=0, mse=mse, lpips=0.0)
+
+
+class Trainable(nn.Module):
+    """Either network behind one signature: pictures in [-0.5, 0.5] and levels in, the decoded
+    pictures and their bits (b,) out."""
+
+    def __init__(self, network: CompactNetwork | Cheng2020Attention) -> None:
+        super().__init__()
+        self.network = network
+        self.rates = ANCHORS if isinstance(network, CompactNetwork) else 1
+
+    def forward(self, x: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
+        if isinstance(self.network, CompactNetwork):
+            return self.network(x, levels)  # type: ignore[no-any-return]
+        coded = self.network(x + 0.5)
+        bits = sum(
+            -torch.log2(likelihood.float()).flatten(1).sum(1)
+            for likelihood in (coded.y_likelihoods, coded.z_likelihoods)
+        )
+        return coded.x_hat - 0.5, bits
+
+
 @dataclass
-class ReferenceTask:
+class Task:
     """Loss, steering and measurement of one run."""
 
     recipe: Recipe
-    network: CompactNetwork
+    network: Trainable
     perceptual: LPIPS
     crops: photos.Crops
     held_out: list[Tensor]  # (1, 3, h, w) in [-0.5, 0.5]
@@ -81,58 +125,52 @@ class ReferenceTask:
         with torch.autocast("cpu", torch.bfloat16):
             decoded, bits = self.network(x, levels)
         bpp = bits / (x.shape[-1] * x.shape[-2])
-        rise = min(1.0, step / self.recipe.anneal)
+        rise = min(1.0, step / self.recipe.anneal) if self.recipe.anneal else 1.0
         table = torch.tensor(self.weights).log()[:, None]
         place = levels / STEPS
         low = place.floor().long().clamp(max=ANCHORS - 2)
         log_weight = torch.lerp(table[low, 0], table[low + 1, 0], place - low)
         weight = torch.exp(log_weight + math.log(0.05) * (1 - rise))
-        half = torch.bfloat16
-        lpips = self.perceptual((decoded + 0.5).to(half), (x + 0.5).to(half)).mean()
+        lpips = self._perceived(decoded, x) if self.recipe.lpips else torch.zeros(())
         mse = (decoded.float() - x).square().mean()
         loss = (weight * bpp).mean() + self.recipe.mse * mse + self.recipe.lpips * lpips
         parts = {"loss": loss, "bpp": bpp.mean(), "mse": mse, "lpips": lpips}
         return loss, {name: round(float(value.detach()), 5) for name, value in parts.items()}
 
     @torch.no_grad()
-    def held_out_bpp(self) -> list[float]:
-        """Mean ideal bpp of the held-out pictures at every anchor."""
-        total = np.zeros(ANCHORS)
-        for x in self.held_out:
-            for anchor in range(ANCHORS):
-                with torch.autocast("cpu", torch.bfloat16):
-                    bits = self.network.ideal_bits(x, torch.tensor([anchor * STEPS]))
-                total[anchor] += float(bits) / (x.shape[-1] * x.shape[-2])
-        return [float(value) for value in total / len(self.held_out)]
-
     def steer(self) -> list[float]:
         """Move each anchor's rate weight towards its target; returns the measured rates."""
-        measured = self.held_out_bpp()
-        for anchor, (bpp, target) in enumerate(
-            zip(measured, self.recipe.target_bpp(), strict=True)
-        ):
+        measured = []
+        for anchor, target in enumerate(self.recipe.target_bpp()):
+            bpp = sum(self._coded(x, anchor)[1] for x in self.held_out) / len(self.held_out)
             error = math.log(max(bpp, 1e-6) / target)
-            self.weights[anchor] *= math.exp(0.5 * max(-0.5, min(0.5, error)))
+            self.weights[anchor] *= math.exp(0.7 * max(-1.0, min(1.0, error)))
+            measured.append(round(bpp, 5))
         return measured
 
     @torch.no_grad()
     def measure(self) -> dict[str, list[float]]:
-        """LPIPS and PSNR of the held-out pictures at every second anchor."""
+        """Rate, LPIPS and PSNR of the held-out pictures, at every second anchor."""
         result: dict[str, list[float]] = {"bpp": [], "lpips": [], "psnr": []}
-        for anchor in range(1, ANCHORS, 2):
+        for anchor in range(min(1, self.network.rates - 1), self.network.rates, 2):
             sums = np.zeros(3)
             for x in self.held_out:
-                with torch.autocast("cpu", torch.bfloat16):
-                    decoded, bits = self.network(x, torch.tensor([anchor * STEPS]))
-                decoded = decoded.float().clamp(-0.5, 0.5)
-                half = torch.bfloat16
-                lpips = self.perceptual((decoded + 0.5).to(half), (x + 0.5).to(half))
+                decoded, bpp = self._coded(x, anchor)
+                lpips = self._perceived(decoded, x)
                 mse = float((decoded - x).square().mean())
-                bpp = float(bits) / (x.shape[-1] * x.shape[-2])
                 sums += (bpp, float(lpips), -10 * math.log10(mse))
             for name, value in zip(result, sums / len(self.held_out), strict=True):
                 result[name].append(round(float(value), 5))
         return result
+
+    def _coded(self, x: Tensor, anchor: int) -> tuple[Tensor, float]:
+        with torch.autocast("cpu", torch.bfloat16):
+            decoded, bits = self.network(x, torch.tensor([anchor * STEPS]))
+        return decoded.float().clamp(-0.5, 0.5), float(bits) / (x.shape[-1] * x.shape[-2])
+
+    def _perceived(self, a: Tensor, b: Tensor) -> Tensor:
+        half = torch.bfloat16
+        return self.perceptual((a + 0.5).to(half), (b + 0.5).to(half)).mean()  # type: ignore[no-any-return]
 
 
 def to_tensor(pictures: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:
@@ -154,51 +192,78 @@ def whole_pictures(paths: list[Path], limit: int) -> list[Tensor]:
     return result
 
 
-def train(recipe: Recipe, out: Path, say: Report, start: Path | None = None) -> None:
-    """Train ``compact`` into the folder ``out``; goes on where an earlier run there stopped.
+def network_of(recipe: Recipe, start: Path | None) -> CompactNetwork | Cheng2020Attention:
+    """The network to train, from ``start`` or, for ``compact`` alone, from random weights."""
+    if recipe.network == "compact":
+        return compact.load(start)[0] if start else CompactNetwork()
+    if recipe.network != "cheng2020":
+        raise SedicError(f"cannot train {recipe.network!r}: compact or cheng2020")
+    if start is None:
+        raise SedicError("cheng2020 is fine-tuned: name a CompressAI checkpoint with --start")
+    return cheng2020.load(start)
 
-    ``start``: weights to begin with (a checkpoint of another run's folder).
+
+def train(recipe: Recipe, out: Path, progress: Progress, start: Path | None = None) -> Path:
+    """Train into the folder ``out``, going on where an earlier run there stopped.
+
+    Returns the finished weights, a file in ``out`` with its model card beside it. Interrupting
+    loses nothing: the run is saved, and the same call goes on.
     """
-    torch.set_num_threads(min(4, torch.get_num_threads()))
     shared = photos.shared_folder()
     folders = [shared / "data" / "photos" / name for name in recipe.folders]
     steer = [shared / "data" / "photos" / name for name in recipe.steer_folders]
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
-    network = CompactNetwork()
-    nn.Module.to(network, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = network_of(recipe, start).train().requires_grad_(True)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     schedule = Schedule(recipe.steps, recipe.learning_rate, decay=recipe.decay)
     run = Run(out, network, schedule, table_rate=5.0)
-    if run.resume():
-        say(f"going on from step {run.step}")
-    say("reading photographs")
-    pictures = photos.load_all(photos.find(folders, held_out=False), lambda _: None)
+    run.resume()
+    run.state["recipe"] = asdict(recipe)
+    paths = photos.find(folders, held_out=False)
+    pictures = photos.load_all(paths, lambda n: progress(n, len(paths), "reading photographs"))
     perceptual = LPIPS(weights_path(shared)).to(torch.bfloat16)
     perceptual.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    task = ReferenceTask(
+    task = Task(
         recipe,
-        network,
+        Trainable(network),
         perceptual,
         photos.Crops(pictures, recipe.crop, recipe.batch, recipe.seed),
         whole_pictures(photos.find(steer, held_out=True), 8),
         run.state.get("weights", []),
     )
-    run.state["recipe"] = asdict(recipe)
+    try:
+        _run(run, task, progress)
+    finally:
+        run.save()
+    network.load_state_dict(run.average)
+    weights = out / f"{recipe.network}.safetensors"
+    if isinstance(network, CompactNetwork):
+        compact.save(network, weights)
+    else:
+        with new_file(weights, force=True) as file:
+            file.write(save({k: v.contiguous() for k, v in network.state_dict().items()}))
+    task.network.eval()
+    held_out = task.measure()
+    weights.with_suffix(".md").write_text(card.reference_card(weights, run, folders, held_out))
+    return weights
+
+
+def _run(run: Run, task: Task, progress: Progress) -> None:
+    recipe = task.recipe
     while run.step < recipe.steps:
         loss, parts = task.loss(run.step)
         norm = run.update(loss)
+        said = " ".join(f"{name} {value:.4f}" for name, value in parts.items())
+        progress(run.step, recipe.steps, said)
         if run.step % 50 == 0:
-            rate = run.schedule(run.step)
-            run.log(**parts, norm=round(norm, 3), rate=round(rate, 7))
-            say(f"{run.step}/{recipe.steps} {parts} norm {norm:.2f} {run.elapsed / run.step:.2f}s")
-        if run.step % recipe.steer_every == 0 and run.step >= recipe.anneal:
+            run.log(**parts, norm=round(norm, 3), rate=run.schedule(run.step))
+        steered = task.network.rates > 1 and run.step >= recipe.anneal
+        if steered and run.step % recipe.steer_every == 0:
             measured = task.steer()
             run.state["weights"] = task.weights
             run.log(steered_bpp=measured, weights=task.weights)
-            say("bpp " + " ".join(f"{b:.4f}" for b in measured))
         if run.step % recipe.measure_every == 0:
-            held_out = task.measure()
-            run.log(held_out=held_out)
-            say(f"held out {held_out}")
-        if run.step % recipe.save_every == 0 or run.step == recipe.steps:
+            run.log(held_out=task.measure())
+        if run.step % recipe.save_every == 0:
             run.save()
