@@ -19,6 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sedic.compute import picture_dtype
+from sedic.picture import pad_to_multiple
 from sedic.reference.cheng2020_network import Cheng2020Attention
 from sedic.reference.fixed_point import ONE
 from sedic.reference.tiles import in_tiles
@@ -85,20 +87,24 @@ class _Level:
 
 
 class Cheng2020:
-    """A ``ReferenceCodec`` of one network per level, the smallest rate first.
+    """A ``ReferenceCodec`` of one checkpoint per level, the smallest rate first.
 
-    ``dtype`` (float32 or bfloat16) is that of the transforms between picture and latents; the
-    entropy path is exact whatever it is.
+    ``checkpoints``: ``.safetensors`` or CompressAI ``.pth``/``.pth.tar`` files, of which nothing
+    but tensors is ever unpickled, or networks. ``dtype`` (float32 or bfloat16; by default what
+    this machine computes best) is that of the transforms between picture and latents; the
+    entropy path is exact whatever it is. Raises ``SedicError`` where a file cannot be read or is
+    not a cheng2020-attn checkpoint.
     """
 
     name = "cheng2020"
 
     def __init__(
-        self, networks: Sequence[Cheng2020Attention], dtype: torch.dtype = torch.float32
+        self, checkpoints: Sequence[Path | Cheng2020Attention], dtype: torch.dtype | None = None
     ) -> None:
-        if not 1 <= len(networks) <= 256:
-            raise SedicError("cheng2020 takes one to 256 networks, one per rate")
-        self._levels = [_Level(network, dtype) for network in networks]
+        if not 1 <= len(checkpoints) <= 256:
+            raise SedicError("cheng2020 takes one to 256 checkpoints, one per rate")
+        networks = [c if isinstance(c, Cheng2020Attention) else load(c) for c in checkpoints]
+        self._levels = [_Level(network, dtype or picture_dtype()) for network in networks]
         self.levels = len(networks)
 
     @cached_property
@@ -110,9 +116,7 @@ class Cheng2020:
         """The encoder of ``picture`` (height, width, 3) uint8: a function of the level."""
         height, width = picture.shape[:2]
         check_size(width, height)
-        padding = ((0, -height % _BLOCK), (0, -width % _BLOCK), (0, 0))
-        padded = torch.from_numpy(np.pad(picture, padding, mode="reflect"))
-        pixels = padded.permute(2, 0, 1)[None]
+        pixels = torch.from_numpy(pad_to_multiple(picture, _BLOCK)).permute(2, 0, 1)[None]
         return lambda level: bytes([level]) + self._levels[level].encode(pixels)
 
     def decode(self, data: bytes, width: int, height: int) -> Picture:
@@ -129,17 +133,8 @@ class Cheng2020:
         return np.ascontiguousarray(pixels[0, :, :height, :width].permute(1, 2, 0).numpy())
 
 
-def load(checkpoints: Sequence[Path], dtype: torch.dtype = torch.float32) -> Cheng2020:
-    """The codec of ``.safetensors`` or CompressAI ``.pth``/``.pth.tar`` files, by rising rate.
-
-    No file is ever unpickled beyond tensors. Raises ``SedicError`` where a file cannot be read
-    or is not a cheng2020-attn checkpoint.
-    """
-    return Cheng2020([load_network(path) for path in checkpoints], dtype)
-
-
-def load_network(path: Path) -> Cheng2020Attention:
-    """One checkpoint; see ``load``."""
+def load(path: Path) -> Cheng2020Attention:
+    """The network of one checkpoint file; see ``Cheng2020``."""
     try:
         state = _read_state(path)
     except (OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
