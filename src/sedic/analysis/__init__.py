@@ -64,11 +64,16 @@ def shorten(
     return Description(cut(description.overall, overall_words), kept)
 
 
+_JOINTS = frozenset(["with", "and", "while", "that", "which", "who", "where", "but"])
+_LEAST_WORDS = 6  # fewer words, cut anywhere, say nothing
+
+
 def cut(text: str, words: int) -> str:
     """The longest start of ``text`` that ends with a phrase and has at most ``words`` words.
 
-    A phrase ends at a comma, semicolon or full stop. Where the first phrase alone is too long,
-    as may happen in a text that was not measured, the cut is after the last word that fits.
+    A phrase ends after a comma, semicolon or full stop; where the first of these comes too late,
+    before a word such as "with"; and where there is none of either, as may happen in a text that
+    was not measured, after any word. "" where not even that would say anything.
     """
     found = text.split()
     if len(found) <= words:
@@ -76,4 +81,7 @@ def cut(text: str, words: int) -> str:
     for count in range(words, 0, -1):
         if found[count - 1][-1] in ",;.":
             return " ".join(found[:count]).rstrip(",;")
-    return " ".join(found[:words])
+    for count in range(words, 0, -1):
+        if found[count] in _JOINTS:
+            return " ".join(found[:count])
+    return " ".join(found[:words]) if words >= _LEAST_WORDS else ""

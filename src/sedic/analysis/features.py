@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -73,7 +74,7 @@ def measure_maps(picture: npt.NDArray[np.uint8]) -> Maps:
     lab = rgb2lab(working).astype(np.float32)
     lightness = lab[..., 0]
     blurred = [lightness, *(ndimage.gaussian_filter(lightness, s) for s in _SCALES[1:])]
-    bands = [np.square(a - b) for a, b in zip(blurred, blurred[1:], strict=False)]
+    bands = [np.square(a - b) for a, b in pairwise(blurred)]
 
     dx, dy = _gradient(lightness, _NARROW)
     narrow = dx * dx + dy * dy
@@ -83,10 +84,10 @@ def measure_maps(picture: npt.NDArray[np.uint8]) -> Maps:
     strong = narrow > _EDGE**2
     flat = wide < _FLAT**2
     # Immerkaer, "Fast noise variance estimation", 1996: a mask blind to planes and edges.
-    noise = np.abs(ndimage.convolve(lightness, np.float32([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])))
-    noise *= np.float32(np.sqrt(np.pi / 2) / 6)
+    blind = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+    noise = np.abs(ndimage.convolve(lightness, blind)) * np.float32(np.sqrt(np.pi / 2) / 6)
 
-    rows, columns = fitted(*lightness.shape, REGION_SIDE)
+    rows, columns = fitted(lightness.shape, REGION_SIDE)
 
     def small(*layers: npt.NDArray[np.generic]) -> Floats:
         stack = np.stack(layers, axis=-1).astype(np.float32)
@@ -130,7 +131,7 @@ def measure_region(maps: Maps, region: Region) -> Look:
         direction=round(float(across) / (np.pi / 4)) % 4,
         crossed=float(fourfold / energy) if energy > 0.02 else 0.0,
         blur=_edge_blur(narrow / wide) if edge_share > 0.004 else None,
-        grain=float(noise / flat_share) if flat_share > 0.05 else 0.0,
+        grain=float(noise / flat_share) if flat_share > 0.2 else 0.0,
         regularity=_regularity(maps, region) if local.mean() > 1.8 else 0.0,
         shading=_shading(lab[:, 0], region),
     )
@@ -162,9 +163,7 @@ def _regularity(maps: Maps, region: Region) -> float:
     box = maps.detail[top:bottom, left:right]
     if min(box.shape) < 32:
         return 0.0
-    weight = np.asarray(
-        Image.fromarray(inside).resize(box.shape[::-1], Image.Resampling.NEAREST)
-    )
+    weight = np.asarray(Image.fromarray(inside).resize(box.shape[::-1], Image.Resampling.NEAREST))
     signal = np.clip(box, -12, 12) * weight
     size = tuple(fft.next_fast_len(n + n // 3, real=True) for n in box.shape)
     product = _autocorrelation(signal, size)
@@ -173,13 +172,12 @@ def _regularity(maps: Maps, region: Region) -> float:
     half = (product / overlap)[: reach[0], :]
     half = np.concatenate([half[:, -reach[1] :], half[:, : reach[1]]], axis=1)
     half /= max(float(half[0, reach[1]]), 1e-6)
-    peaks = ndimage.maximum_filter(half, 7) == half
-    y, x = np.nonzero(peaks)
-    away = np.hypot(y, x - reach[1]) > 5
-    # A peak is a repetition only where the correlation went down on the way to it.
-    dip = np.minimum(0.0, [half[yy // 2, (xx + reach[1]) // 2] for yy, xx in zip(y, x, strict=True)])
-    heights = half[y, x][away] - 0 * dip[away]
-    return float(heights.max(initial=0.0))
+    y, x = np.nonzero(ndimage.maximum_filter(half, 7) == half)
+    x -= reach[1]
+    # It repeats only where the correlation dips on the way: a long line merely stays alike.
+    heights, halfway = half[y, x + reach[1]], half[y // 2, x // 2 + reach[1]]
+    repeats = (np.hypot(y, x) > 5) & (heights - halfway > 0.2)
+    return float(heights[repeats].max(initial=0.0))
 
 
 def _autocorrelation(signal: Floats, size: tuple[int, ...]) -> Floats:
@@ -219,18 +217,20 @@ def name_colours(lab: Floats) -> npt.NDArray[np.intp]:
     points, owner = _palette()
     flat = _named_space(lab).reshape(-1, 3)
     distance = (points**2).sum(axis=1) - 2 * flat @ points.T
-    return owner[distance.argmin(axis=1)].reshape(lab.shape[:2])
+    nearest: npt.NDArray[np.intp] = owner[distance.argmin(axis=1)]
+    return nearest.reshape(lab.shape[:2])
 
 
-def fitted(rows: int, columns: int, side: int) -> tuple[int, int]:
-    """The size, in the same proportion, whose long side is at most ``side``."""
+def fitted(shape: tuple[int, ...], side: int) -> tuple[int, int]:
+    """Rows and columns, in the proportion of ``shape``'s, of which the more is ``side`` at most."""
+    rows, columns = shape[:2]
     scale = min(1.0, side / max(rows, columns))
     return max(1, round(rows * scale)), max(1, round(columns * scale))
 
 
 def reduce(picture: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
     """The picture with its long side at most ``side`` pixels, by averaging."""
-    rows, columns = fitted(*picture.shape[:2], side)
+    rows, columns = fitted(picture.shape, side)
     if (rows, columns) == picture.shape[:2]:
         return picture
     resized = Image.fromarray(picture).resize((columns, rows), Image.Resampling.BOX)
@@ -250,11 +250,12 @@ def area_mean(
     ``rows`` and ``columns`` hold the increasing borders, in samples from the top left corner.
     """
     for axis, borders in enumerate((rows, columns)):
-        total = np.cumsum(values, axis=axis, dtype=np.float64)
-        total = np.insert(total, 0, 0.0, axis=axis)
+        along = [-1 if i == axis else 1 for i in range(values.ndim)]
         low = np.minimum(borders.astype(np.intp), values.shape[axis] - 1)
-        part = (borders - low).reshape([-1 if i == axis else 1 for i in range(values.ndim)])
-        at = total.take(low, axis) * (1 - part) + total.take(low + 1, axis) * part
-        widths = np.diff(borders).reshape(part.size - 1, *[1] * (values.ndim - 1 - axis))
+        part = (borders - low).reshape(along)
+        total = np.cumsum(values, axis=axis, dtype=np.float64)
+        before = total.take(low - 1, axis) * (low > 0).reshape(along)
+        at = before * (1 - part) + total.take(low, axis) * part
+        widths = np.diff(borders).reshape(along)
         values = (np.diff(at, axis=axis) / widths).astype(np.float32)
     return values

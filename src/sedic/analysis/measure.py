@@ -67,16 +67,15 @@ def _object(look: Look, around: Look, region: Region, mask: npt.NDArray[np.bool_
     colour, second = _two_colours(look)
     form, thin = _form(region)
     share = float(region.mean())
-    kind = v.STRIP if thin else v.AREA if share > 0.2 or _rim_share(region) > 0.3 else v.OBJECT
+    kind = v.STRIP if thin else v.AREA if _rim_share(region) > v.CUT_OFF else v.OBJECT
     name = f"{colour} {kind}"
     phrases = [
-        name,
-        f"partly {second}" if second else "all over one colour",
-        _texture(look),
+        f"{name} with {_texture(look)}",
+        f"partly {second}" if second else "",
         "" if look.blur is None else v.say(v.SHARPNESS, look.blur),
         _lines(look),
         v.say(v.REGULARITY, look.regularity),
-        v.say(v.GRAIN, look.grain),
+        _grain(look),
         _evenness(look),
         _against(look, around),
         v.say(v.CONTRAST, look.contrast),
@@ -93,15 +92,15 @@ def _overall(maps: Maps) -> Iterator[str]:
 
     look = measure_region(maps, np.ones(maps.shape, np.bool_))
     yield f"a {v.say(v.LIGHT, look.lightness)} {v.say(v.COLOURFULNESS, look.chroma)} picture"
-    detail = f"{v.say(v.DETAIL, look.strength)} {v.say(v.COARSENESS, look.coarseness)} detail"
+    detail = _fill(v.say(v.DETAIL, look.strength), v.say(v.COARSENESS, look.coarseness))
     yield detail if look.blur is None else f"{v.say(v.SHARPNESS, look.blur)} with {detail}"
     colour, second = _two_colours(look)
     yield f"mostly {colour} and {second}" if second else f"mostly {colour}"
     yield from _layout(maps)
     optional = [
-        v.say(v.CROSSED, look.crossed) or _lines(look),
+        _lines(look),
         v.say(v.REGULARITY, look.regularity),
-        v.say(v.GRAIN, look.grain),
+        _grain(look),
         v.say(v.CONTRAST, look.contrast),
         _shading(look),
         _evenness(look),
@@ -130,7 +129,7 @@ def _layout(maps: Maps) -> Iterator[str]:
     if apart(*pair) < v.LAYOUT:
         return
     for side in pair:
-        yield f"{_two_colours(looks[side])[0]} and {_texture(looks[side])} at the {side}"
+        yield f"{_two_colours(looks[side])[0]} with {_texture(looks[side])} at the {side}"
 
 
 def _two_colours(look: Look) -> tuple[str, str]:
@@ -150,11 +149,22 @@ def _two_colours(look: Look) -> tuple[str, str]:
 
 
 def _texture(look: Look) -> str:
-    return v.say(v.STRENGTH, look.strength).format(v.say(v.COARSENESS, look.coarseness))
+    return _fill(v.say(v.STRENGTH, look.strength), v.say(v.COARSENESS, look.coarseness))
 
 
 def _lines(look: Look) -> str:
-    return v.say(v.DIRECTION, look.coherence).format(v.LINES[look.direction])
+    one_way = _fill(v.say(v.DIRECTION, look.coherence), v.LINES[look.direction])
+    return one_way or v.say(v.CROSSED, look.crossed)
+
+
+def _fill(phrase: str, word: str) -> str:
+    """``phrase`` with ``word``, which may be "", in its gap."""
+    return phrase.replace("{}", word).replace("  ", " ")
+
+
+def _grain(look: Look) -> str:
+    """Noise, said only where no texture hides it."""
+    return v.say(v.GRAIN, look.grain) if look.strength < v.HIDES_GRAIN else ""
 
 
 def _evenness(look: Look) -> str:
@@ -211,30 +221,29 @@ def _rim_share(region: Region) -> float:
 def _place(region: Region) -> str:
     y, x = (float(axis.mean() + 0.5) for axis in np.nonzero(region))
     row, column = v.say(v.ROWS, y / region.shape[0]), v.say(v.COLUMNS, x / region.shape[1])
-    return f"at the {row} {column}".replace("  ", " ").strip() if row or column else "in the middle"
+    return f"at the {' '.join(filter(None, (row, column)))}" if row or column else "in the middle"
 
 
 def describe_corpus(folders: Iterable[Path], out: Path) -> int:
     """Describe every photograph below ``folders``, as {"text": ...} lines for the text coder.
 
-    Budgets vary from picture to picture (by a fixed seed), as rate control varies them. Returns
-    how many pictures there were; raises ``SedicError`` if there was none.
+    Budgets vary from picture to picture (by a fixed seed), as rate control varies them, and about
+    half of them are full. Returns how many pictures there were; raises ``SedicError`` if none.
     """
     from PIL import Image
 
     budgets = random.Random(0)
-    paths = sorted(p for f in folders for p in f.rglob("*") if p.suffix in {".webp", ".png", ".jpg"})
+    kinds = {".webp", ".png", ".jpg"}
+    paths = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix in kinds)
     if not paths:
         raise SedicError("no photographs to describe in these folders")
     with out.open("w", encoding="utf-8") as lines:
         for path in paths:
             with Image.open(path) as image:
                 picture = np.asarray(image.convert("RGB"))
-            text = describe(
-                picture,
-                max_objects=budgets.randint(0, 3),
-                detail_words=budgets.randint(10, 30),
-                overall_words=budgets.randint(15, 50),
-            ).text
+            objects, words, overall = (
+                budgets.randint(*span) for span in ((0, 6), (10, 50), (15, 85))
+            )
+            text = describe(picture, min(objects, 3), min(words, 30), min(overall, 50)).text
             lines.write(json.dumps({"text": text}) + "\n")
     return len(paths)

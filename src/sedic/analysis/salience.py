@@ -21,7 +21,7 @@ from sedic.semantics import GRID, grid_size
 SUPERPIXELS = 220
 SMALLEST, LARGEST = 0.012, 0.5  # of the picture's area
 LEAST_SIDE = 24  # pixels of the picture, below which nothing is looked for
-LEAST_SCORE = 0.13
+LEAST_SCORE, LEAST_OF_BEST = 0.2, 0.4  # absolute, and as a share of the best score
 
 Floats = npt.NDArray[np.float64]
 
@@ -40,7 +40,7 @@ class _Superpixels:
     def distance(self) -> Floats:
         """How unlike neighbours look (n,)."""
         left, right = self.look[self.pairs.T]
-        return np.linalg.norm(left - right, axis=1)
+        return np.asarray(np.linalg.norm(left - right, axis=1))
 
 
 def find_objects(maps: Maps, width: int, height: int, at_most: int) -> list[Region]:
@@ -57,8 +57,9 @@ def find_objects(maps: Maps, width: int, height: int, at_most: int) -> list[Regi
     salience = _salience(parts)
     members, scores = _candidates(parts, salience)
     found: list[Region] = []
+    least = max(LEAST_SCORE, LEAST_OF_BEST * scores.max())
     for index in np.argsort(-scores, kind="stable"):
-        if len(found) == at_most or scores[index] < LEAST_SCORE:
+        if len(found) == at_most or scores[index] < least:
             break
         mask = _smooth(members[index][parts.labels], width, height)
         taken = mask & np.any(found, axis=0) if found else np.zeros_like(mask)
@@ -94,7 +95,7 @@ def _superpixels(maps: Maps) -> _Superpixels:
     labels = np.unique(labels, return_inverse=True)[1].reshape(maps.shape)
     area = np.bincount(labels.ravel()).astype(np.float64)
 
-    def mean(values: npt.NDArray[np.floating]) -> Floats:
+    def mean(values: npt.NDArray[np.generic]) -> Floats:
         return np.bincount(labels.ravel(), values.ravel(), len(area)) / area
 
     texture = 2.0 * np.sqrt(maps.bands.sum(axis=-1))

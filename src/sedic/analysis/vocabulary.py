@@ -57,7 +57,7 @@ PALETTE: dict[str, tuple[str, ...]] = {
     "turquoise": ("3cc4bc",),
     "pale turquoise": ("acd8d4",),
     "dark blue": ("101c44", "1c3058"),
-    "blue": ("2c54a0", "4878b0", "6c98cc"),
+    "blue": ("2c54a0", "2442b0", "4878b0", "6c98cc"),
     "vivid blue": ("1430e8", "0c78f0"),
     "pale blue": ("98bce0", "c0d6ec"),
     "dark purple": ("34204a",),
@@ -70,42 +70,48 @@ PALETTE: dict[str, tuple[str, ...]] = {
 STRIP, AREA, OBJECT = "strip", "area", "object"
 
 # The look of what a heavily blurred reference image loses.
-STRENGTH: Scale = (  # mean local contrast of all bands, L*
-    (0.8, "smooth"),
-    (1.8, "almost smooth"),
-    (3.6, "faint {} texture"),
-    (6.5, "clear {} texture"),
-    (10.0, "strong {} texture"),
+STRENGTH: Scale = (  # mean local contrast of all bands, L*; {} is the coarseness
+    (0.8, "smooth shading"),
+    (1.8, "almost smooth shading"),
+    (4.0, "faint {} texture"),
+    (7.0, "clear {} texture"),
+    (11.0, "strong {} texture"),
     (inf, "very strong {} texture"),
 )
 DETAIL: Scale = (  # the same number, of a whole picture
-    (0.8, "no"),
-    (1.8, "very little"),
-    (3.6, "little"),
-    (6.5, "some"),
-    (10.0, "much"),
-    (inf, "very much"),
+    (0.5, "no detail"),
+    (2.0, "very little {} detail"),
+    (3.6, "little {} detail"),
+    (6.0, "some {} detail"),
+    (9.0, "much {} detail"),
+    (inf, "very much {} detail"),
 )
 COARSENESS: Scale = (  # typical width of the details, pixels
-    (1.7, "very fine"),
-    (2.1, "fine"),
-    (2.7, "medium"),
-    (3.3, "coarse"),
+    (2.2, "very fine"),
+    (2.6, "fine"),
+    (3.2, ""),
+    (3.8, "coarse"),
     (inf, "very coarse"),
 )
 SHARPNESS: Scale = (  # blur of the edges, pixels (standard deviation)
-    (0.75, "very sharp"),
-    (1.1, "sharp"),
-    (1.6, "slightly soft"),
-    (2.4, "soft"),
+    (0.35, "very sharp"),
+    (0.85, "sharp"),
+    (1.25, "slightly soft"),
+    (1.8, "soft"),
     (inf, "blurred"),
 )
-GRAIN: Scale = ((1.2, ""), (2.5, "slightly grainy"), (inf, "grainy"))  # noise, L*
-EVENNESS: Scale = ((0.55, "even"), (1.05, ""), (inf, "patchy"))  # deviation / mean of strength
-DIRECTION: Scale = ((0.28, ""), (0.5, "lines mostly {}"), (inf, "{} lines"))  # coherence
-LINES = ("vertical", "rising to the right", "horizontal", "falling to the right")
-CROSSED: Scale = ((0.3, ""), (inf, "vertical and horizontal lines"))  # fourfold coherence
-REGULARITY: Scale = ((0.32, ""), (0.55, "a repeating pattern"), (inf, "a regular pattern"))
+GRAIN: Scale = ((1.5, ""), (3.0, "slightly grainy"), (inf, "grainy"))  # noise, L*
+HIDES_GRAIN = 5.0  # strength from which noise cannot be told from texture
+EVENNESS: Scale = ((0.42, "even"), (0.95, ""), (inf, "patchy"))  # deviation / mean of strength
+DIRECTION: Scale = ((0.38, ""), (0.6, "mostly {}"), (inf, "{}"))  # coherence
+LINES = (
+    "vertical lines",
+    "lines rising to the right",
+    "horizontal lines",
+    "lines falling to the right",
+)
+CROSSED: Scale = ((0.38, ""), (inf, "vertical and horizontal lines"))  # fourfold coherence
+REGULARITY: Scale = ((0.35, ""), (0.6, "a repeating pattern"), (inf, "a regular pattern"))
 
 # Light.
 LIGHT: Scale = (
@@ -125,13 +131,12 @@ COLOURFULNESS: Scale = (  # mean chroma
 )
 CONTRAST: Scale = (  # deviation of lightness
     (4.0, "very low contrast"),
-    (11.0, "low contrast"),
-    (20.0, "medium contrast"),
+    (9.0, "low contrast"),
+    (21.0, ""),
     (27.0, "strong contrast"),
     (inf, "very strong contrast"),
 )
-SHADING = 9.0  # L* from one side to the other, from which "lighter at the ..." is said
-
+SHADING = 20.0  # L* from one side to the other, from which "lighter at the ..." is said
 STANDS_OUT = 10.0  # L* by which a region differs from its surroundings
 TEXTURED = 1.8  # strength from which evenness is worth a word
 LAYOUT = 22.0  # by how much opposite thirds must differ (colour, L*a*b*, and texture)
@@ -144,18 +149,19 @@ ROWS: Scale = ((0.36, "top"), (0.64, ""), (inf, "bottom"))
 SIDES = ("left", "right", "top", "bottom")
 FULL, ROUND = 0.8, 0.95  # area against the ellipse of the same moments
 OBLONG, THIN = 1.5, 4.5  # long side by short
+CUT_OFF = 0.2  # share of an area's outline that is the picture's border
 FORMS = ("round", "tall", "wide", "slanting", "compact", "irregular")
 
 _PHRASES = (
-    "a picture, mostly and with some parts all over one with detail texture at the middle"
-    " lighter darker rougher smoother than its surroundings in colour"
+    "a picture mostly and with partly at the in the middle"
+    " lighter darker rougher smoother than its surroundings"
 )
 
 
 def words() -> frozenset[str]:
     """Every word that a measured description may hold, without commas."""
-    scales = (STRENGTH, DETAIL, COARSENESS, SHARPNESS, GRAIN, EVENNESS, DIRECTION, CROSSED)
-    scales += (REGULARITY, LIGHT, COLOURFULNESS, CONTRAST, SIZE, COLUMNS, ROWS)
-    said = [word for scale in scales for _, word in scale]
+    look = (STRENGTH, DETAIL, COARSENESS, SHARPNESS, GRAIN, EVENNESS, DIRECTION, CROSSED)
+    rest = (REGULARITY, LIGHT, COLOURFULNESS, CONTRAST, SIZE, COLUMNS, ROWS)
+    said = [word for scale in (*look, *rest) for _, word in scale]
     said += [*PALETTE, *LINES, *SIDES, *FORMS, STRIP, AREA, OBJECT, _PHRASES]
     return frozenset(" ".join(said).replace(",", "").replace("{}", "").split())
