@@ -64,7 +64,6 @@ class Look:
     crossed: float  # 1: every line is vertical or horizontal, 0: no preference
     blur: float | None  # pixels; None where there are no edges to read it from
     grain: float  # L*; 0 where nothing is flat
-    regularity: float  # height of the autocorrelation's second peak
     shading: tuple[float, float]  # L* gained from left to right, from top to bottom
 
 
@@ -132,7 +131,6 @@ def measure_region(maps: Maps, region: Region) -> Look:
         crossed=float(fourfold / energy) if energy > 0.02 else 0.0,
         blur=_edge_blur(narrow / wide) if edge_share > 0.004 else None,
         grain=float(noise / flat_share) if flat_share > 0.2 else 0.0,
-        regularity=_regularity(maps, region) if local.mean() > 1.8 else 0.0,
         shading=_shading(lab[:, 0], region),
     )
 
@@ -152,8 +150,9 @@ def _edge_blur(ratio: float) -> float:
     return float(np.sqrt(max(0.0, square)))
 
 
-def _regularity(maps: Maps, region: Region) -> float:
-    """The highest autocorrelation of the detail in ``region`` away from its own central peak."""
+def measure_regularity(maps: Maps, region: Region) -> float:
+    """How regular a pattern ``region`` shows, 0 to 1: how high its detail's autocorrelation rises
+    again away from the central peak."""
     rows, columns = (np.flatnonzero(region.any(axis=axis)) for axis in (1, 0))
     height, width = maps.detail.shape
     down, across = height / region.shape[0], width / region.shape[1]

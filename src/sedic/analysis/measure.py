@@ -33,7 +33,7 @@ def describe(
     Deterministic; no more objects and words than asked for. Fewer come cheaply from the same
     description: ``analysis.shorten``. Raises ``SedicError`` for an array that is no picture.
     """
-    from sedic.analysis.features import area_mean, edges, measure_maps, measure_region
+    from sedic.analysis.features import area_mean, edges, measure_maps
     from sedic.analysis.salience import find_objects
 
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
@@ -48,11 +48,19 @@ def describe(
         region = area_mean(cells, edges(mask.shape[0], rows), edges(mask.shape[1], columns)) > 0.5
         if not region.any():
             continue
-        around = _surroundings(region)
-        look, other = measure_region(maps, region), measure_region(maps, around)
-        found.append(_object(look, other, region, mask))
+        name, detail = _object(maps, region)
+        found.append(Found(name, detail, mask))
     overall = ", ".join(_overall(maps))
     return shorten(Description(overall, tuple(found)), max_objects, detail_words, overall_words)
+
+
+def _inside(region: Region) -> Region:
+    """``region`` without its outline, whose edge says nothing of the texture inside, if there is
+    enough left."""
+    from scipy import ndimage
+
+    inside = np.asarray(ndimage.binary_erosion(region, iterations=2, border_value=1))
+    return inside if inside.sum() > 0.3 * region.sum() else region
 
 
 def _surroundings(region: Region) -> Region:
@@ -63,7 +71,12 @@ def _surroundings(region: Region) -> Region:
     return np.asarray(ndimage.binary_dilation(region, iterations=steps) & ~region)
 
 
-def _object(look: Look, around: Look, region: Region, mask: npt.NDArray[np.bool_]) -> Found:
+def _object(maps: Maps, region: Region) -> tuple[str, str]:
+    """The name and the detail of what is in ``region``."""
+    from sedic.analysis.features import measure_region
+
+    inside = _inside(region)
+    look, around = measure_region(maps, inside), measure_region(maps, _surroundings(region))
     colour, second = _two_colours(look)
     form, thin = _form(region)
     share = float(region.mean())
@@ -74,7 +87,7 @@ def _object(look: Look, around: Look, region: Region, mask: npt.NDArray[np.bool_
         f"partly {second}" if second else "",
         "" if look.blur is None else v.say(v.SHARPNESS, look.blur),
         _lines(look),
-        v.say(v.REGULARITY, look.regularity),
+        _pattern(maps, look, inside),
         _grain(look),
         _evenness(look),
         _against(look, around),
@@ -83,14 +96,15 @@ def _object(look: Look, around: Look, region: Region, mask: npt.NDArray[np.bool_
         f"{v.say(v.SIZE, share)} and {form}",
         _place(region),
     ]
-    return Found(name, ", ".join(filter(None, phrases)), mask)
+    return name, ", ".join(filter(None, phrases))
 
 
 def _overall(maps: Maps) -> Iterator[str]:
     """The phrases on the picture as a whole."""
     from sedic.analysis.features import measure_region
 
-    look = measure_region(maps, np.ones(maps.shape, np.bool_))
+    everything = np.ones(maps.shape, np.bool_)
+    look = measure_region(maps, everything)
     yield f"a {v.say(v.LIGHT, look.lightness)} {v.say(v.COLOURFULNESS, look.chroma)} picture"
     detail = _fill(v.say(v.DETAIL, look.strength), v.say(v.COARSENESS, look.coarseness))
     yield detail if look.blur is None else f"{v.say(v.SHARPNESS, look.blur)} with {detail}"
@@ -99,11 +113,11 @@ def _overall(maps: Maps) -> Iterator[str]:
     yield from _layout(maps)
     optional = [
         _lines(look),
-        v.say(v.REGULARITY, look.regularity),
+        _pattern(maps, look, everything),
         _grain(look),
         v.say(v.CONTRAST, look.contrast),
+        _middle(maps),
         _shading(look),
-        _evenness(look),
     ]
     yield from filter(None, optional)
 
@@ -130,6 +144,22 @@ def _layout(maps: Maps) -> Iterator[str]:
         return
     for side in pair:
         yield f"{_two_colours(looks[side])[0]} with {_texture(looks[side])} at the {side}"
+
+
+def _middle(maps: Maps) -> str:
+    """Whether detail gathers in the middle of the picture or around it."""
+    rows, columns = maps.shape
+    if min(rows, columns) < 4:
+        return ""
+    middle = np.zeros(maps.shape, np.bool_)
+    middle[rows // 4 : rows - rows // 4, columns // 4 : columns - columns // 4] = True
+    strength = np.sqrt(maps.bands.sum(axis=2))
+    inside, outside = strength[middle].mean(), strength[~middle].mean()
+    if max(inside, outside) < v.TEXTURED:
+        return ""
+    if inside > v.GATHERS * outside:
+        return "most detail in the middle"
+    return "least detail in the middle" if outside > v.GATHERS * inside else ""
 
 
 def _two_colours(look: Look) -> tuple[str, str]:
@@ -160,6 +190,14 @@ def _lines(look: Look) -> str:
 def _fill(phrase: str, word: str) -> str:
     """``phrase`` with ``word``, which may be "", in its gap."""
     return phrase.replace("{}", word).replace("  ", " ")
+
+
+def _pattern(maps: Maps, look: Look, region: Region) -> str:
+    from sedic.analysis.features import measure_regularity
+
+    if look.strength < v.TEXTURED:
+        return ""
+    return v.say(v.REGULARITY, measure_regularity(maps, region))
 
 
 def _grain(look: Look) -> str:

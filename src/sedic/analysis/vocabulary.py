@@ -139,6 +139,7 @@ CONTRAST: Scale = (  # deviation of lightness
 SHADING = 20.0  # L* from one side to the other, from which "lighter at the ..." is said
 STANDS_OUT = 10.0  # L* by which a region differs from its surroundings
 TEXTURED = 1.8  # strength from which evenness is worth a word
+GATHERS = 1.4  # strength in the middle by strength around it, or the reverse, worth telling
 LAYOUT = 22.0  # by how much opposite thirds must differ (colour, L*a*b*, and texture)
 SECOND_COLOUR = 0.17  # share of a region
 
@@ -153,7 +154,7 @@ CUT_OFF = 0.2  # share of an area's outline that is the picture's border
 FORMS = ("round", "tall", "wide", "slanting", "compact", "irregular")
 
 _PHRASES = (
-    "a picture mostly and with partly at the in the middle"
+    "a picture mostly and with partly at the most least detail in the middle"
     " lighter darker rougher smoother than its surroundings"
 )
 
