@@ -63,6 +63,14 @@ def new_file(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
 
 
+def make_folder(folder: Path) -> None:
+    """``folder`` and those above it; ``SedicError`` where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise SedicError(f"cannot make the folder {printable(folder)}: {_reason(error)}") from error
+
+
 def write_atomically(path: Path, data: bytes, *, force: bool = False) -> None:
     """Write ``data`` as the whole of ``path``; on ``SedicError`` nothing has changed."""
     with new_file(path, force=force) as file:

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from sedic.codec import Codec, Compressed, rate_for
-from sedic.files import write_atomically
+from sedic.coding.container import Container
+from sedic.files import make_folder, write_atomically
 from sedic.picture import load_picture, save_picture
-from sedic.semantics import SedicError
 
 if TYPE_CHECKING:
     from sedic.picture import Picture
@@ -37,10 +37,7 @@ def run(out: Path, photos: list[Path], bpp: float) -> None:
     from rich.table import Table
 
     pictures = samples(photos)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SedicError(f"cannot make the folder {out}: {error.strerror}") from error
+    make_folder(out)
     table = Table("picture", "size", "bytes", "bpp", "reference", "text", "masks", "enc s", "dec s")
     for column in table.columns[2:]:
         column.justify = "right"
@@ -55,8 +52,6 @@ def run(out: Path, photos: list[Path], bpp: float) -> None:
         end = time.perf_counter()
         write_atomically(out / f"{name}.sedic", done.data, force=True)
         save_picture(decoded, out / f"{name}.png", force=True)
-        from sedic.coding.container import Container
-
         parts = Container.parse(done.data).parts()
         table.add_row(
             name,

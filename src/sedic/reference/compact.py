@@ -88,8 +88,9 @@ class LatentCoder:
         self._config = network.config
         self._tables = tables
 
-    def encode(self, y: Tensor, level: int) -> bytes:
-        """The bytes of a latent y (1, channels, h, w), float32, at ``level``."""
+    def encode(self, y: Tensor, level: int) -> tuple[bytes, Tensor]:
+        """The bytes of a latent y (1, channels, h, w), float32, at ``level``, and what ``decode``
+        gives of them."""
         low, part = min(level // STEPS, ANCHORS - 2), 0.0
         part = level / STEPS - low
         gain = torch.exp(torch.lerp(self._log_gain[low], self._log_gain[low + 1], part))
@@ -108,8 +109,8 @@ class LatentCoder:
             self._tables.encode(encoder, _symbols(q), index.numpy().ravel())
             return q
 
-        self._passes(z, level, y.shape[-2:], symbols_of)
-        return encoder.finish()
+        latent = self._passes(z, level, y.shape[-2:], symbols_of)
+        return encoder.finish(), latent / ONE
 
     def decode(self, data: bytes, level: int, height: int, width: int) -> Tensor:
         """The decoded latent in steps, (1, channels, height, width) float32."""
@@ -211,7 +212,7 @@ class Compact:
         def encode(level: int) -> bytes:
             if not 0 <= level < LEVELS:
                 raise ValueError(f"level {level}: 0 to {LEVELS - 1}")
-            return bytes([level]) + self._coder.encode(y, level)
+            return bytes([level]) + self._coder.encode(y, level)[0]
 
         return encode
 

@@ -205,9 +205,10 @@ class CompactNetwork(nn.Module):
         """The differentiable codec, for training.
 
         ``x``: (b, 3, h, w) in [-0.5, 0.5], sides multiples of 64; ``levels``: (b,) integers.
-        Returns the decoded picture and the ideal bits of each picture (b,). Rounding passes
-        gradients straight through, for the rate too: uniform noise in place of rounding would
-        charge about 0.1 bit for every symbol that is surely zero, as much as all others cost.
+        Returns the decoded picture and the bits of each picture (b,). Rounding passes gradients
+        straight through; the rate is taken under uniform noise instead (Ballé et al. 2017) while
+        training, else of the rounded symbols. The two differ: noise charges about 0.1 bit for
+        every symbol that is surely zero, at these rates as much as all others cost.
         """
         y_hat, bits = self._quantised(x, levels)
         return self.restore(y_hat, levels), bits
@@ -221,7 +222,7 @@ class CompactNetwork(nn.Module):
         with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
             z = self.entropy.hyper_analysis(y)
             hyper_scale = scale_of(table_index(interpolate(self.entropy.hyper_index, levels)))
-            bits = gaussian_bits(z, hyper_scale)
+            bits = self._bits(z, hyper_scale)
             features = self.entropy.hyper_synthesis(round_through(z))
             features = features + interpolate(self.entropy.level_bias, levels)
             first = anchors(*y.shape[-2:], device=y.device)
@@ -231,17 +232,17 @@ class CompactNetwork(nn.Module):
             mean2, index2 = self.entropy.head[1](both).chunk(2, 1)
             mean = torch.where(first, mean, mean2)
             scale = scale_of(table_index(torch.where(first, index, index2)))
-            return round_through(y - mean) + mean, bits + gaussian_bits(y - mean, scale)
+            return round_through(y - mean) + mean, bits + self._bits(y - mean, scale)
+
+    def _bits(self, residual: Tensor, scale: Tensor) -> Tensor:
+        """Bits of ``residual`` under a discretised zero-mean Gaussian, summed per picture."""
+        noise = torch.rand_like(residual) - 0.5
+        size = (residual + noise if self.training else torch.round(residual)).abs()
+        root = scale * math.sqrt(2)
+        upper, lower = torch.erfc((size - 0.5) / root), torch.erfc((size + 0.5) / root)
+        return -torch.log2(((upper - lower) / 2).clamp_min(1e-7)).flatten(1).sum(1)
 
 
 def round_through(x: Tensor) -> Tensor:
     """Round; the gradient passes as if nothing had happened."""
     return x + (torch.round(x) - x).detach()
-
-
-def gaussian_bits(residual: Tensor, scale: Tensor) -> Tensor:
-    """Bits of the rounded ``residual`` under a discretised zero-mean Gaussian, per sample."""
-    size = round_through(residual).abs()
-    root = scale * math.sqrt(2)
-    upper, lower = torch.erfc((size - 0.5) / root), torch.erfc((size + 0.5) / root)
-    return -torch.log2(((upper - lower) / 2).clamp_min(1e-7)).flatten(1).sum(1)

@@ -16,7 +16,7 @@ tenth of it with a learning rate of 1e-4.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -64,6 +64,10 @@ class Recipe:
     steer_every: int = 200
     measure_every: int = 1_000
     save_every: int = 250
+
+    def with_loss(self, name: str) -> Recipe:
+        """The same run with distortion ``mse`` alone or the ``perceptual`` mix."""
+        return replace(self, lpips=Recipe.lpips if name == "perceptual" else 0.0)
 
     def target_bpp(self) -> list[float]:
         """Mean bits per pixel wanted at each anchor, in equal ratios."""
@@ -137,18 +141,19 @@ class Task:
         parts = {"loss": loss, "bpp": bpp.mean(), "mse": mse, "lpips": lpips}
         return loss, {name: round(float(value.detach()), 5) for name, value in parts.items()}
 
-    @torch.no_grad()
     def steer(self) -> list[float]:
         """Move each anchor's rate weight towards its target; returns the measured rates."""
         measured = []
+        first = self.recipe.first_weights()
         for anchor, target in enumerate(self.recipe.target_bpp()):
             bpp = sum(self._coded(x, anchor)[1] for x in self.held_out) / len(self.held_out)
             error = math.log(max(bpp, 1e-6) / target)
-            self.weights[anchor] *= math.exp(0.7 * max(-1.0, min(1.0, error)))
+            weight = self.weights[anchor] * math.exp(0.5 * max(-0.5, min(0.5, error)))
+            # A rate takes hundreds of steps to follow its weight: do not wind up meanwhile.
+            self.weights[anchor] = min(max(weight, first[anchor] / 4), first[anchor] * 4)
             measured.append(round(bpp, 5))
         return measured
 
-    @torch.no_grad()
     def measure(self) -> dict[str, list[float]]:
         """Rate, LPIPS and PSNR of the held-out pictures, at every second anchor."""
         result: dict[str, list[float]] = {"bpp": [], "lpips": [], "psnr": []}
@@ -163,9 +168,12 @@ class Task:
                 result[name].append(round(float(value), 5))
         return result
 
+    @torch.no_grad()
     def _coded(self, x: Tensor, anchor: int) -> tuple[Tensor, float]:
+        self.network.eval()  # counts rounded symbols
         with torch.autocast("cpu", torch.bfloat16):
             decoded, bits = self.network(x, torch.tensor([anchor * STEPS]))
+        self.network.train()
         return decoded.float().clamp(-0.5, 0.5), float(bits) / (x.shape[-1] * x.shape[-2])
 
     def _perceived(self, a: Tensor, b: Tensor) -> Tensor:

@@ -1,0 +1,195 @@
+"""compact: exact latents on any machine, every size, every rate, hostile bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from skimage import data as samples
+
+from sedic.reference import compact
+from sedic.reference.compact import Compact, LatentCoder
+from sedic.reference.compact_network import (
+    LEVELS,
+    STRIDE,
+    Analysis,
+    CompactConfig,
+    CompactNetwork,
+    Synthesis,
+)
+from sedic.reference.tiles import in_tiles
+from sedic.semantics import SedicError
+
+# Prints a hash of the latent in the stream sys.argv[2] of the network in the file sys.argv[1].
+LATENT = """
+import hashlib, sys
+from sedic.reference.compact import LatentCoder, load
+coder = LatentCoder(*load(__import__("pathlib").Path(sys.argv[1])))
+latent = coder.decode(bytes.fromhex(sys.argv[2]), 17, 9, 14)
+print(hashlib.sha256(latent.numpy().astype("<f4").tobytes()).hexdigest())
+"""
+
+
+def small_network() -> CompactNetwork:
+    """A narrow random network whose latents are lively enough to cost bytes."""
+    torch.manual_seed(5)
+    config = CompactConfig(
+        latent=12,
+        hyper=4,
+        wide=16,
+        middle=16,
+        narrow=8,
+        entropy=8,
+        encoder_blocks=(1, 1),
+        decoder_blocks=(1, 1, 1),
+    )
+    network = CompactNetwork(config)
+    with torch.no_grad():
+        network.analysis.layers[-1].weight.mul_(30)
+        network.entropy.hyper_analysis[-1].weight.mul_(10)
+        network.level_bias.normal_()
+        network.entropy.level_bias.normal_()
+    return network
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("compact") / "small.safetensors"
+    compact.save(small_network(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Compact:
+    return Compact()
+
+
+@pytest.fixture(scope="module")
+def lively_latent() -> torch.Tensor:
+    torch.manual_seed(1)
+    return torch.randn(1, 12, 9, 14) * torch.logspace(-1, 1.2, 12).view(1, -1, 1, 1)
+
+
+@pytest.mark.parametrize("level", [0, 1, 17, LEVELS - 1])
+def test_latents_survive_coding(weights: Path, lively_latent: torch.Tensor, level: int) -> None:
+    coder = LatentCoder(*compact.load(weights))
+    with torch.inference_mode():
+        data, latent = coder.encode(lively_latent, level)
+        decoded = coder.decode(data, level, 9, 14)
+    assert len(data) > 100
+    assert torch.equal(decoded, latent)
+
+
+@pytest.mark.parametrize(
+    ("threads", "torch_isa", "onednn_isa"),
+    [("1", "default", "SSE41"), ("2", "avx2", "AVX2"), ("2", None, "DEFAULT")],
+)
+def test_latents_are_the_same_on_other_machines(
+    weights: Path,
+    lively_latent: torch.Tensor,
+    threads: str,
+    torch_isa: str | None,
+    onednn_isa: str,
+) -> None:
+    coder = LatentCoder(*compact.load(weights))
+    with torch.inference_mode():
+        data, encoded = coder.encode(lively_latent, 17)
+    latent = encoded.numpy()
+    environment = os.environ | {"OMP_NUM_THREADS": threads, "ONEDNN_MAX_CPU_ISA": onednn_isa}
+    if torch_isa:
+        environment["ATEN_CPU_CAPABILITY"] = torch_isa
+    command = [sys.executable, "-c", LATENT, str(weights), data.hex()]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == hashlib.sha256(latent.astype("<f4").tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (17, 5), (64, 64), (130, 97)])
+def test_any_size_comes_back(weights: Path, size: tuple[int, int]) -> None:
+    width, height = size
+    picture = samples.astronaut()[:height, :width]
+    codec = Compact(weights)
+    encode = codec.prepare(picture)
+    for level in (0, LEVELS - 1):
+        decoded = codec.decode(encode(level), width, height)
+        assert decoded.shape == picture.shape and decoded.dtype == np.uint8
+
+
+def test_tiles_give_what_one_run_gives() -> None:
+    network = small_network().eval()
+    picture = torch.rand(1, 3, 1024, 512)
+    bias = torch.zeros(1, 16, 1, 1)
+    with torch.inference_mode():
+        latent = network.analysis(picture)
+        tiled = in_tiles(network.analysis, picture, 256, Analysis.HALO)
+        torch.testing.assert_close(tiled, latent, atol=1e-4, rtol=1e-4)
+        whole = network.synthesis(latent, bias)
+        parts = in_tiles(
+            lambda y: network.synthesis(y, bias), latent, 256 // STRIDE, Synthesis.HALO
+        )
+    torch.testing.assert_close(parts, whole, atol=1e-4, rtol=1e-4)
+
+
+def test_photographs_cost_more_and_look_better_level_by_level(shipped: Compact) -> None:
+    picture = samples.coffee()
+    height, width = picture.shape[:2]
+    encode = shipped.prepare(picture)
+    sizes, errors = [], []
+    for level in range(0, LEVELS, 7):
+        data = encode(level)
+        decoded = shipped.decode(data, width, height).astype(float)
+        sizes.append(len(data))
+        errors.append(((decoded - picture) ** 2).mean())
+        assert np.abs((decoded - picture).mean((0, 1))).max() < 6  # no colour shift
+    assert sizes == sorted(sizes) and errors == sorted(errors, reverse=True)
+    assert 8 * sizes[0] / (width * height) < 0.01
+    assert 10 * np.log10(255**2 / errors[-1]) > 22
+
+
+def test_damaged_bytes_give_a_picture_or_a_clear_error(weights: Path) -> None:
+    codec = Compact(weights)
+    data = codec.prepare(samples.chelsea()[:130, :97])(20)
+    rng = np.random.default_rng(2)
+    damaged = [b"", b"\x00", bytes([LEVELS]), b"\xff" * 50, data[:1], data[: len(data) // 2]]
+    damaged += [bytes([3]) + rng.bytes(n) for n in (1, 10, 1_000, 100_000)]
+    for _ in range(20):
+        flipped = bytearray(data)
+        flipped[rng.integers(len(data))] ^= 1 << rng.integers(8)
+        damaged.append(bytes(flipped))
+    for candidate in damaged:
+        try:
+            assert codec.decode(candidate, 97, 130).shape == (130, 97, 3)
+        except SedicError as error:
+            assert "\n" not in str(error)
+
+
+def test_weights_that_are_none_are_refused(tmp_path: Path, weights: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    absent = tmp_path / "absent.safetensors"
+    with pytest.raises(SedicError, match="no weights"):
+        Compact(absent)
+    garbage = tmp_path / "garbage.safetensors"
+    garbage.write_bytes(b"\x80\x04garbage")
+    with pytest.raises(SedicError, match="does not hold"):
+        Compact(garbage)
+    other = tmp_path / "other.safetensors"
+    tensors = load_file(weights)
+    tensors.pop("log_gain")
+    save_file(tensors, other, {"compact": "{}"})
+    with pytest.raises(SedicError, match="does not hold"):
+        Compact(other)
+
+
+def test_every_part_of_the_network_gets_a_gradient() -> None:
+    network = small_network()
+    x = torch.rand(2, 3, 64, 64) - 0.5
+    decoded, bits = network(x, torch.tensor([3, 26]))
+    ((decoded - x).square().mean() + bits.mean() / 4096).backward()
+    silent = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not silent
