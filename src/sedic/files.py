@@ -67,7 +67,7 @@ def make_folder(folder: Path) -> None:
     """``folder`` and those above it; ``SedicError`` where that cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise SedicError(f"cannot make the folder {printable(folder)}: {_reason(error)}") from error
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -344,7 +344,7 @@ def train_reference(
     recipe = Recipe() if network is Trainable.compact else sedic_recipe()
     if loss is not None:
         recipe = recipe.with_loss(loss.value)
-    given = {
+    given: dict[str, Any] = {
         "steps": steps,
         "batch": batch,
         "crop": crop,

@@ -63,12 +63,12 @@ class LPIPS(nn.Module):
             self.register_buffer(f"head{i}", head.flatten())
         self.features.load_state_dict({k.removeprefix("features."): v for k, v in tensors.items()})
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1))
+        self.register_buffer("deviation", torch.tensor(_STD).view(1, 3, 1, 1))
         self.requires_grad_(False).eval()
 
     def maps(self, x: Tensor) -> list[Tensor]:
         """Unit-length feature maps at the seven taps."""
-        x = (x - self.mean) / self.std
+        x = (x - self.get_buffer("mean")) / self.get_buffer("deviation")
         taps = []
         for n in range(13):
             if n == 1:

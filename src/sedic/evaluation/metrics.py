@@ -32,4 +32,4 @@ def _gradient(picture: Picture) -> np.ndarray[tuple[int, ...], np.dtype[np.float
     luma = picture @ np.array([0.299, 0.587, 0.114])
     luma = ndimage.uniform_filter(luma, 2)[::2, ::2]
     across, down = (ndimage.prewitt(luma, axis) / 3 for axis in (1, 0))
-    return np.hypot(across, down)
+    return np.asarray(np.hypot(across, down), np.float64)

@@ -24,7 +24,11 @@ class ReferenceCodec(Protocol):
 
     name: str
     levels: int
-    fingerprint: bytes  # 32 bytes: sha256 of the weights, zeros where there are none
+
+    @property
+    def fingerprint(self) -> bytes:
+        """32 bytes: sha256 of the weights, zeros where there are none."""
+        ...
 
     def prepare(self, picture: Picture) -> Callable[[int], bytes]:
         """Do what does not depend on the rate; the result maps a level to the codec's bytes."""

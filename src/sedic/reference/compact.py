@@ -151,7 +151,7 @@ class LatentCoder:
             def run(part: Tensor) -> Tensor:
                 part = part.double()
                 if mode:
-                    known, decoded = part.split([self._config.entropy, self._config.latent], 1)
+                    known, decoded = part.tensor_split([self._config.entropy], 1)
                     part = torch.cat([known, self._context(decoded)], 1)
                 mean, index = self._heads[mode](part).chunk(2, 1)
                 return torch.cat([_held(mean), _index(index).float()], 1)
@@ -204,7 +204,8 @@ class Compact:
         padded = torch.from_numpy(pad_to_multiple(picture, STRIDE)).permute(2, 0, 1)[None]
 
         def analyse(part: Tensor) -> Tensor:
-            return self._network.analysis((part.float() / 255 - 0.5).to(self._dtype)).float()
+            scaled = (part.float() / 255 - 0.5).to(self._dtype)
+            return self._network.analysis(scaled).float()  # type: ignore[no-any-return]
 
         y = in_tiles(analyse, padded, _PICTURE_TILE, Analysis.HALO)
 
@@ -260,7 +261,9 @@ def load(path: Path) -> tuple[CompactNetwork, GaussianTables]:
         with safe_open(path, "pt") as file:
             config = json.loads((file.metadata() or {}).get("compact", "null"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in config.items()
+        }
         arrays = [tensors.pop(f"tables.{n}").numpy() for n in ("weights", "lengths", "offsets")]
         network = CompactNetwork(CompactConfig(**values))
         network.load_state_dict({k: v.float() for k, v in tensors.items()})

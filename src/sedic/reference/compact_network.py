@@ -1,12 +1,16 @@
 """The networks of ``compact``, the embedded reference codec. Shapes are (batch, channels, h, w).
 
-A picture goes to a latent y on a 1/16 grid. The picture ends work at 1/8 resolution by pixel
-unshuffling, so that no convolution ever runs at full size. y is scaled by a gain vector of the
-rate level (Cui et al. 2021, "Asymmetric gained deep image compression"), rounded, and coded with
-means and scales from a hyperprior z on a 1/64 grid (Minnen et al. 2018) and, for every second
-position of a checkerboard, from its decoded neighbours (He et al. 2021): two passes, no
-autoregression. All that touches probabilities is ``Sequential`` networks of plain convolutions,
-so that ``fixed_point.fixed`` can run them exactly.
+A picture goes to a latent y on a 1/16 grid: a linear map of each 16x16 block, which begins its
+training as the low frequencies of a DCT, plus what deeper layers add; and back the same way. So
+a network codes like a classic transform codec from its first step and never has to find its way
+out of grey. The deeper layers begin and end at 1/8 resolution and work by pixel unshuffling: no
+convolution ever runs at full size.
+
+y is scaled by a gain vector of the rate level (Cui et al. 2021, "Asymmetric gained deep image
+compression"), rounded, and coded with means and scales from a hyperprior z on a 1/64 grid (Minnen
+et al. 2018) and, for every second position of a checkerboard, from its decoded neighbours (He et
+al. 2021): two passes, no autoregression. All that touches probabilities is ``Sequential`` networks
+of plain convolutions, so that ``fixed_point.fixed`` can run them exactly.
 
 Rate levels: ``ANCHORS`` trained parameter vectors, linearly interpolated to ``LEVELS`` steps.
 """
@@ -86,11 +90,34 @@ class Block(nn.Module):
             self.conv2.weight.mul_(0.3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(F.leaky_relu(self.conv1(x), 0.1))
+        return x + self.conv2(F.leaky_relu(self.conv1(x), 0.1))  # type: ignore[no-any-return]
 
 
 def _blocks(channels: int, count: int) -> list[nn.Module]:
     return [Block(channels) for _ in range(count)]
+
+
+def block_basis(channels: int) -> Tensor:
+    """(channels, 3 * STRIDE**2): orthonormal low-frequency patterns of a block of pixels.
+
+    Two thirds are of luma, the rest of two opponent colours; each is a 16x16 DCT-II pattern, by
+    rising frequency. Columns are in the order of ``nn.PixelUnshuffle(STRIDE)``.
+    """
+    n = torch.arange(STRIDE, dtype=torch.float64)
+    waves = torch.cos(math.pi / STRIDE * (n + 0.5) * n[:, None]) * math.sqrt(2 / STRIDE)
+    waves[0] /= math.sqrt(2)
+    order = sorted(
+        ((u, v) for u in range(STRIDE) for v in range(STRIDE)), key=lambda f: (sum(f), max(f), f)
+    )
+    colours = torch.tensor([[1.0, 1, 1], [1, 0, -1], [1, -2, 1]], dtype=torch.float64)
+    colours = colours / colours.norm(dim=1, keepdim=True)
+    chroma = channels // 6
+    patterns = [
+        torch.einsum("c,i,j->cij", colour, waves[u], waves[v]).flatten()
+        for colour, count in zip(colours, (channels - 2 * chroma, chroma, chroma), strict=True)
+        for u, v in order[:count]
+    ]
+    return torch.stack(patterns).float()
 
 
 class Analysis(nn.Module):
@@ -100,17 +127,23 @@ class Analysis(nn.Module):
 
     def __init__(self, c: CompactConfig) -> None:
         super().__init__()
+        self.blocks = nn.PixelUnshuffle(STRIDE)
+        self.linear = nn.Conv2d(3 * STRIDE**2, c.latent, 1)
         self.layers = nn.Sequential(
             nn.PixelUnshuffle(8),
             nn.Conv2d(192, c.middle, 3, padding=1),
             *_blocks(c.middle, c.encoder_blocks[0]),
             nn.Conv2d(c.middle, c.wide, 3, stride=2, padding=1),
             *_blocks(c.wide, c.encoder_blocks[1]),
-            nn.Conv2d(c.wide, c.latent, 3, padding=1),
+            last := nn.Conv2d(c.wide, c.latent, 3, padding=1),
         )
+        with torch.no_grad():
+            self.linear.weight.copy_(block_basis(c.latent)[:, :, None, None])
+            self.linear.bias.zero_()  # type: ignore[union-attr]
+            last.weight.mul_(0.3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)  # type: ignore[no-any-return]
+        return self.linear(self.blocks(x)) + self.layers(x)  # type: ignore[no-any-return]
 
 
 class Synthesis(nn.Module):
@@ -129,12 +162,19 @@ class Synthesis(nn.Module):
             nn.Conv2d(c.middle, 4 * c.narrow, 1),
             nn.PixelShuffle(2),
             *_blocks(c.narrow, c.decoder_blocks[2]),
-            nn.Conv2d(c.narrow, 48, 3, padding=1),
+            last := nn.Conv2d(c.narrow, 48, 3, padding=1),
             nn.PixelShuffle(4),
         )
+        self.linear = nn.Conv2d(c.latent, 3 * STRIDE**2, 1)
+        self.blocks = nn.PixelShuffle(STRIDE)
+        with torch.no_grad():
+            self.linear.weight.copy_(block_basis(c.latent).T[:, :, None, None])
+            self.linear.bias.zero_()  # type: ignore[union-attr]
+            last.weight.mul_(0.3)
 
     def forward(self, y: Tensor, level_bias: Tensor) -> Tensor:
-        return self.layers(self.enter(y) + level_bias)  # type: ignore[no-any-return]
+        deep = self.layers(self.enter(y) + level_bias)
+        return self.blocks(self.linear(y)) + deep  # type: ignore[no-any-return]
 
 
 class Entropy(nn.Module):
@@ -185,13 +225,11 @@ class CompactNetwork(nn.Module):
         self.analysis = Analysis(c)
         self.synthesis = Synthesis(c)
         self.entropy = Entropy(c)
-        # The finest level starts at step 1/2, each anchor below it a quarter coarser.
-        steps = torch.linspace(math.log(2) - 0.25 * (ANCHORS - 1), math.log(2), ANCHORS)
+        # Quantisation steps to begin with: 1/6 at the finest level, 1 at the coarsest.
+        steps = torch.linspace(0, math.log(6), ANCHORS)
         self.log_gain = nn.Parameter(steps[:, None].repeat(1, c.latent))
         self.log_ungain = nn.Parameter(-steps[:, None].repeat(1, c.latent))
         self.level_bias = nn.Parameter(torch.zeros(ANCHORS, c.wide))
-        with torch.no_grad():
-            self.analysis.layers[-1].weight.mul_(3)
 
     def gain(self, levels: Tensor) -> Tensor:
         return torch.exp(interpolate(self.log_gain, levels))
@@ -225,7 +263,7 @@ class CompactNetwork(nn.Module):
             bits = self._bits(z, hyper_scale)
             features = self.entropy.hyper_synthesis(round_through(z))
             features = features + interpolate(self.entropy.level_bias, levels)
-            first = anchors(*y.shape[-2:], device=y.device)
+            first = anchors(y.shape[-2], y.shape[-1], y.device)
             mean, index = self.entropy.head[0](features).chunk(2, 1)
             y_first = (round_through(y - mean) + mean) * first
             both = torch.cat([features, self.entropy.context(y_first)], 1)

@@ -50,7 +50,8 @@ class Run:
     state: dict[str, Any] = field(default_factory=dict)  # JSON: what a task wants to keep
 
     def __post_init__(self) -> None:
-        tables, weights = [], []
+        tables: list[nn.Parameter] = []
+        weights: list[nn.Parameter] = []
         for name, parameter in self.network.named_parameters():
             is_table = parameter.ndim == 2 and not name.endswith("weight")
             (tables if is_table else weights).append(parameter)

@@ -53,7 +53,7 @@ class Recipe:
     crop: int = 192
     learning_rate: float = 4e-4
     decay: float = 0.3
-    anneal: int = 2_000  # steps over which the rate weights rise to their first values
+    anneal: int = 1_000  # steps over which the rate weights rise to their first values
     mse: float = 50.0  # of pictures in [0, 1]
     lpips: float = 1.0
     lowest_bpp: float = 0.005  # held-out mean at compact's first anchor
@@ -100,11 +100,11 @@ class Trainable(nn.Module):
         if isinstance(self.network, CompactNetwork):
             return self.network(x, levels)  # type: ignore[no-any-return]
         coded = self.network(x + 0.5)
-        bits = sum(
+        y, z = (
             -torch.log2(likelihood.float()).flatten(1).sum(1)
             for likelihood in (coded.y_likelihoods, coded.z_likelihoods)
         )
-        return coded.x_hat - 0.5, bits
+        return coded.x_hat - 0.5, y + z
 
 
 @dataclass
@@ -134,7 +134,7 @@ class Task:
         place = levels / STEPS
         low = place.floor().long().clamp(max=ANCHORS - 2)
         log_weight = torch.lerp(table[low, 0], table[low + 1, 0], place - low)
-        weight = torch.exp(log_weight + math.log(0.05) * (1 - rise))
+        weight = torch.exp(log_weight + math.log(0.1) * (1 - rise))
         lpips = self._perceived(decoded, x) if self.recipe.lpips else torch.zeros(())
         mse = (decoded.float() - x).square().mean()
         loss = (weight * bpp).mean() + self.recipe.mse * mse + self.recipe.lpips * lpips
