@@ -242,7 +242,7 @@ def edges(length: float, cells: int) -> npt.NDArray[np.float64]:
 
 
 def area_mean(
-    values: Floats, rows: npt.NDArray[np.float64], columns: npt.NDArray[np.float64]
+    values: Floats | Region, rows: npt.NDArray[np.float64], columns: npt.NDArray[np.float64]
 ) -> Floats:
     """The mean of a (height, width, ...) array over a raster of cells, borders anywhere.
 
@@ -252,9 +252,11 @@ def area_mean(
         along = [-1 if i == axis else 1 for i in range(values.ndim)]
         low = np.minimum(borders.astype(np.intp), values.shape[axis] - 1)
         part = (borders - low).reshape(along)
-        total = np.cumsum(values, axis=axis, dtype=np.float64)
+        # Counts of set cells are exact in float32, and a large mask needs no more memory.
+        precise = np.float32 if values.dtype == np.bool_ else np.float64
+        total = np.cumsum(values, axis=axis, dtype=precise)
         before = total.take(low - 1, axis) * (low > 0).reshape(along)
         at = before * (1 - part) + total.take(low, axis) * part
         widths = np.diff(borders).reshape(along)
-        values = (np.diff(at, axis=axis) / widths).astype(np.float32)
-    return values
+        values = np.asarray(np.diff(at, axis=axis) / widths, np.float32)
+    return np.asarray(values, np.float32)

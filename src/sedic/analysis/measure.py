@@ -43,9 +43,8 @@ def describe(
     rows, columns = maps.shape
     found = []
     for mask in find_objects(maps, width, height, max_objects):
-        cells = mask.astype(np.float32)
-        # Upsampled by area: a map pixel belongs to the object when most of it does.
-        region = area_mean(cells, edges(mask.shape[0], rows), edges(mask.shape[1], columns)) > 0.5
+        # A pixel of the maps belongs to the object when most of it does.
+        region = area_mean(mask, edges(mask.shape[0], rows), edges(mask.shape[1], columns)) > 0.5
         if not region.any():
             continue
         name, detail = _object(maps, region)

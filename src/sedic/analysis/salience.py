@@ -71,15 +71,16 @@ def find_objects(maps: Maps, width: int, height: int, at_most: int) -> list[Regi
     return found
 
 
-def to_grid(coverage: npt.NDArray[np.float32], width: int, height: int) -> npt.NDArray[np.float32]:
-    """The mean of ``coverage``, spread over a ``width`` x ``height`` picture, in its 1/8 cells."""
+def to_grid(region: Region, width: int, height: int) -> npt.NDArray[np.float32]:
+    """How much of each 1/8 cell of a ``width`` x ``height`` picture ``region``, a boolean array of
+    any resolution that covers the picture, fills: 0 to 1."""
     borders = []
     for cells, pixels, samples in zip(
-        grid_size(width, height), (width, height), coverage.shape[::-1], strict=True
+        grid_size(width, height), (width, height), region.shape[::-1], strict=True
     ):
         in_pixels = np.minimum(np.arange(cells + 1) * GRID, pixels)
         borders.append(in_pixels * (samples / pixels))
-    return area_mean(coverage, borders[1], borders[0])
+    return area_mean(region, borders[1], borders[0])
 
 
 def _superpixels(maps: Maps) -> _Superpixels:
@@ -209,7 +210,7 @@ def _merge(parts: _Superpixels, salience: Floats) -> list[Region]:
 
 def _smooth(region: Region, width: int, height: int) -> Region:
     """The region on the 1/8 grid, its outline smoothed, without holes, in one piece."""
-    coverage = to_grid(region.astype(np.float32), width, height)
+    coverage = to_grid(region, width, height)
     radius = max(coverage.shape) / 60
     return _one_piece(ndimage.gaussian_filter(coverage, radius, mode="nearest") > 0.5)
 

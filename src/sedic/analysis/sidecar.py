@@ -189,5 +189,5 @@ def _on_grid(mask: Cells, width: int, height: int, where: str) -> Cells:
         )
     from sedic.analysis.salience import to_grid
 
-    coverage = to_grid(mask.astype(np.float32), width, height)
+    coverage = to_grid(mask, width, height)
     return np.asarray(coverage >= min(0.5, float(coverage.max())))
