@@ -104,7 +104,8 @@ class _Frame:
             index = np.arange(place.start, place.stop, step)
             contexts = places @ plane[index + offsets] + beside[place]
             zeros, ones = weights[contexts].T
-            chances = np.clip((ones << PRECISION) // (zeros + ones), 1, (1 << PRECISION) - 1)
+            chances = (ones << PRECISION) // (zeros + ones)
+            chances = np.minimum(np.maximum(chances, 1), (1 << PRECISION) - 1)  # clip is slow
             bits = code(place, chances)
             plane[place] = bits
             np.add.at(flat_weights, 2 * contexts + bits, STEP)

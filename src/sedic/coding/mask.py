@@ -20,7 +20,7 @@ from sedic.coding.range_coder import RangeDecoder, RangeEncoder
 from sedic.semantics import GRID, MAX_OBJECTS, Mask, SedicError
 
 MASK_CODERS = ("context", "runlength", "jbig2")
-PRIMING = "masks.u16"  # in sedic/weights; made by sedic.training.masks
+PRIMING = "masks.safetensors"  # in sedic/weights; made by sedic.training.masks
 
 TEMPLATE: Template = (
     *((-2, column) for column in (-1, 0, 1)),
@@ -42,7 +42,9 @@ def encode_masks(masks: Sequence[Mask], coder: str = "context") -> bytes:
         raise SedicError("masks of one picture must have one size")
     planes = [mask.array for mask in masks]
     if coder == "context":
-        return _encode_context(planes)
+        encoder = RangeEncoder()
+        encode_planes(encoder, planes, _primed_weights())
+        return encoder.finish()
     encode = runlength.encode if coder == "runlength" else jbig2.encode
     return encode(plane.repeat(GRID, 0).repeat(GRID, 1) for plane in planes)
 
@@ -60,7 +62,7 @@ def decode_masks(
             raise SedicError("damaged masks: bytes for no mask")
         return ()
     if coder == "context":
-        return tuple(Mask.of(plane) for plane in _decode_context(data, width, height, count))
+        return tuple(Mask.of(plane) for plane in _decode_planes(data, width, height, count))
     decode: Callable[[bytes, int, int, int], Iterator[Cells]]
     decode = runlength.decode if coder == "runlength" else jbig2.decode
     planes = decode(data, width * GRID, height * GRID, count)
@@ -74,32 +76,32 @@ def _check(count: int, coder: str) -> None:
         raise SedicError(f"{count} masks; at most {MAX_OBJECTS}")
 
 
-def _encode_context(planes: Sequence[Cells]) -> bytes:
-    encoder = RangeEncoder()
-    weights = primed_weights()
-    taken = np.zeros(planes[0].shape, np.bool_)
+def encode_planes(encoder: RangeEncoder, planes: Sequence[Cells], weights: Weights) -> None:
+    """Write (rows, columns) masks of one picture; ``weights`` learn from them, in place."""
+    taken: Cells | None = None  # by the masks before
     for plane in planes:
         encode_plane(encoder, plane, TEMPLATE, weights, taken)
-        taken |= plane
-    return encoder.finish()
+        taken = plane if taken is None else taken | plane
 
 
-def _decode_context(data: bytes, width: int, height: int, count: int) -> Iterator[Cells]:
+def _decode_planes(data: bytes, width: int, height: int, count: int) -> Iterator[Cells]:
     decoder = RangeDecoder(data)
-    weights = primed_weights()
-    taken = np.zeros((height, width), np.bool_)
+    weights = _primed_weights()
+    taken: Cells | None = None
     for _ in range(count):
         plane = decode_plane(decoder, height, width, TEMPLATE, weights, taken)
-        taken |= plane
+        taken = plane if taken is None else taken | plane
         yield plane
 
 
-def primed_weights() -> Weights:
-    """A fresh copy of the weights that the context coder starts from."""
-    return _table().astype(np.int64)
-
-
 @lru_cache(maxsize=1)
-def _table() -> np.ndarray[tuple[int, ...], np.dtype[np.uint16]]:
-    data = (files("sedic") / "weights" / PRIMING).read_bytes()
-    return np.frombuffer(data, "<u2").reshape(2 << len(TEMPLATE), 2)
+def _stored_weights() -> Weights:
+    from safetensors.numpy import load
+
+    stored = load((files("sedic") / "weights" / PRIMING).read_bytes())
+    return stored["weights"].astype(np.int64)
+
+
+def _primed_weights() -> Weights:
+    """A fresh copy of the weights that the context coder starts from."""
+    return _stored_weights().copy()

@@ -29,6 +29,7 @@ from sedic.compute import picture_dtype
 from sedic.picture import pad_to_multiple
 from sedic.reference.compact_network import (
     ANCHORS,
+    CERTAIN,
     HYPER,
     INDEX_ORIGIN,
     INDEX_UNIT,
@@ -100,12 +101,12 @@ class LatentCoder:
         z = in_tiles(self._hyper_analysis, y, _LATENT_TILE, 2 * HYPER)
         z = torch.round(z).clamp(-limit, limit)
         hyper_index = self._hyper_indices(level, z)
-        z = torch.where(hyper_index == 0, 0.0, z)  # table 0 says that a symbol is zero
+        z = torch.where(hyper_index < CERTAIN, 0.0, z)
         self._tables.encode(encoder, _symbols(z), hyper_index.numpy().ravel())
 
         def symbols_of(mean: Tensor, index: Tensor, where: Tensor) -> Tensor:
             q = torch.round(y[..., where] - mean / ONE).clamp(-limit, limit)
-            q = torch.where(index == 0, 0.0, q)
+            q = torch.where(index < CERTAIN, 0.0, q)
             self._tables.encode(encoder, _symbols(q), index.numpy().ravel())
             return q
 
@@ -246,7 +247,7 @@ def save(network: CompactNetwork, path: Path) -> None:
     """Write a trained network, in half precision, with its coding tables as integers."""
     half = {k: v.half().contiguous() for k, v in network.state_dict().items()}
     deviations = scale_of(torch.arange(SCALES, dtype=torch.float64)).tolist()
-    tables = GaussianTables.of_deviations([0.0, *deviations[1:]])
+    tables = GaussianTables.of_deviations([0.0] * CERTAIN + deviations[CERTAIN:])
     half |= {
         "tables.weights": torch.from_numpy(tables.weights),
         "tables.lengths": torch.from_numpy(tables.lengths),

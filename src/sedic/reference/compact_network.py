@@ -30,12 +30,14 @@ ANCHORS = 8
 STEPS = 4  # levels from one anchor to the next
 LEVELS = (ANCHORS - 1) * STEPS + 1
 
-# Standard deviations a symbol may have. Index 0 is so narrow that its symbol is always zero.
+# Standard deviations a symbol may have. Below ``CERTAIN`` of them it is surely zero and not coded;
+# they go on down so that such symbols cost next to nothing in training, too, under noise.
 SCALES = 64
-SCALE_MIN, SCALE_MAX = 0.11, 32.0
+SCALE_MIN, SCALE_MAX = 0.02, 32.0
+CERTAIN = 15
 _LOG_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALES - 1)
 INDEX_UNIT = 8  # the networks give table indices in units of 8, around INDEX_ORIGIN
-INDEX_ORIGIN = 16
+INDEX_ORIGIN = 32
 
 
 @dataclass(frozen=True)
@@ -245,8 +247,7 @@ class CompactNetwork(nn.Module):
         ``x``: (b, 3, h, w) in [-0.5, 0.5], sides multiples of 64; ``levels``: (b,) integers.
         Returns the decoded picture and the bits of each picture (b,). Rounding passes gradients
         straight through; the rate is taken under uniform noise instead (Ballé et al. 2017) while
-        training, else of the rounded symbols. The two differ: noise charges about 0.1 bit for
-        every symbol that is surely zero, at these rates as much as all others cost.
+        training, else of the rounded symbols.
         """
         y_hat, bits = self._quantised(x, levels)
         return self.restore(y_hat, levels), bits

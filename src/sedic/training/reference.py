@@ -2,11 +2,13 @@
 
 The loss of a crop at level l is ``rate_weight[l] * bpp + mse * MSE + lpips * LPIPS``.
 
-``compact`` learns eight anchored rates at once. Training at the target rates from the start
-collapses to a grey picture, so the rate weights begin small and rise over the first part of the
-run. From then on they are steered: now and then the bits of whole held-out pictures are measured
-at every anchor, and each anchor's weight moves until its mean bpp is the target (crops of small
-photographs cost twice the bits of whole pictures, so the rate of the training crops says little).
+``compact`` learns eight anchored rates at once. The rate term of a crop is never worth more than
+``rate_share`` of its distortion: early in a run, when bits are many, that holds the rate back;
+without it the pictures turn grey before the network has learnt what its bits are good for. And
+the rate weights are steered: now and then the
+bits of whole held-out pictures are measured at every anchor, and each anchor's weight moves until
+its mean bpp is the target (crops of small photographs cost twice the bits of whole pictures, so the
+rate of the training crops says little).
 
 ``cheng2020`` has one rate, set by lambda in R + lambda * 255**2 * MSE as in CompressAI. The preset
 ``sedic`` is the SEDIC paper's (section 4.1): from the checkpoint of the lowest lambda, go on at a
@@ -48,14 +50,14 @@ class Recipe:
     """Everything that decides a run, besides the photographs."""
 
     network: str = "compact"  # or cheng2020
-    steps: int = 13_000
+    steps: int = 10_000
     batch: int = 8
     crop: int = 192
     learning_rate: float = 4e-4
     decay: float = 0.3
-    anneal: int = 1_000  # steps over which the rate weights rise to their first values
     mse: float = 50.0  # of pictures in [0, 1]
     lpips: float = 1.0
+    rate_share: float = 0.5  # of the distortion, at most, for the rate term of a crop
     lowest_bpp: float = 0.005  # held-out mean at compact's first anchor
     highest_bpp: float = 0.060  # and at its last
     seed: int = 0
@@ -84,7 +86,15 @@ class Recipe:
 def sedic_recipe(steps: int = 50_000) -> Recipe:
     """The SEDIC paper's fine-tuning of cheng2020-attn (section 4.1)."""
     mse = LOWEST_LAMBDA / 10 * 255**2
-    return Recipe("cheng2020", steps, crop=256, learning_rate=1e-4, anneal=0, mse=mse, lpips=0.0)
+    return Recipe(
+        "cheng2020",
+        steps,
+        crop=256,
+        learning_rate=1e-4,
+        mse=mse,
+        lpips=0.0,
+        rate_share=math.inf,
+    )
 
 
 class Trainable(nn.Module):
@@ -129,16 +139,16 @@ class Task:
         with torch.autocast("cpu", torch.bfloat16):
             decoded, bits = self.network(x, levels)
         bpp = bits / (x.shape[-1] * x.shape[-2])
-        rise = min(1.0, step / self.recipe.anneal) if self.recipe.anneal else 1.0
         table = torch.tensor(self.weights).log()[:, None]
         place = levels / STEPS
         low = place.floor().long().clamp(max=ANCHORS - 2)
-        log_weight = torch.lerp(table[low, 0], table[low + 1, 0], place - low)
-        weight = torch.exp(log_weight + math.log(0.1) * (1 - rise))
-        lpips = self._perceived(decoded, x) if self.recipe.lpips else torch.zeros(())
-        mse = (decoded.float() - x).square().mean()
-        loss = (weight * bpp).mean() + self.recipe.mse * mse + self.recipe.lpips * lpips
-        parts = {"loss": loss, "bpp": bpp.mean(), "mse": mse, "lpips": lpips}
+        weight = torch.exp(torch.lerp(table[low, 0], table[low + 1, 0], place - low))
+        lpips = self._perceived(decoded, x) if self.recipe.lpips else torch.zeros_like(bpp)
+        mse = (decoded.float() - x).square().mean((1, 2, 3))
+        distortion = self.recipe.mse * mse + self.recipe.lpips * lpips
+        most = self.recipe.rate_share * distortion.detach() / bpp.detach()
+        loss = (torch.minimum(weight, most) * bpp + distortion).mean()
+        parts = {"loss": loss, "bpp": bpp.mean(), "mse": mse.mean(), "lpips": lpips.mean()}
         return loss, {name: round(float(value.detach()), 5) for name, value in parts.items()}
 
     def steer(self) -> list[float]:
@@ -178,7 +188,7 @@ class Task:
 
     def _perceived(self, a: Tensor, b: Tensor) -> Tensor:
         half = torch.bfloat16
-        return self.perceptual((a + 0.5).to(half), (b + 0.5).to(half)).mean()  # type: ignore[no-any-return]
+        return self.perceptual((a + 0.5).to(half), (b + 0.5).to(half))  # type: ignore[no-any-return]
 
 
 def to_tensor(pictures: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:
@@ -266,8 +276,7 @@ def _run(run: Run, task: Task, progress: Progress) -> None:
         progress(run.step, recipe.steps, said)
         if run.step % 50 == 0:
             run.log(**parts, norm=round(norm, 3), rate=run.schedule(run.step))
-        steered = task.network.rates > 1 and run.step >= recipe.anneal
-        if steered and run.step % recipe.steer_every == 0:
+        if task.network.rates > 1 and run.step % recipe.steer_every == 0:
             measured = task.steer()
             run.state["weights"] = task.weights
             run.log(steered_bpp=measured, weights=task.weights)

@@ -1,0 +1,111 @@
+"""Training runs: they learn, resume exactly, and end in weights that the codec loads."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from skimage import data as samples
+
+from sedic.reference.cheng2020 import Cheng2020
+from sedic.reference.cheng2020_network import Cheng2020Attention
+from sedic.reference.compact import Compact
+from sedic.semantics import SedicError
+from sedic.training import photos
+from sedic.training.reference import Recipe, sedic_recipe, train
+
+
+def silent(done: int, total: int, text: str) -> None:
+    pass
+
+
+@pytest.fixture
+def small_data(tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A shared folder with a few photographs, some of them held out, and the real LPIPS weights."""
+    folder = tmp_path / "shared" / "data" / "photos" / "bsds"
+    folder.mkdir(parents=True)
+    (tmp_path / "shared" / "weights").symlink_to(shared / "weights")
+    picture = samples.astronaut()
+    for number in range(150):
+        path = folder / f"{number}.png"
+        if number < 12 or photos.is_held_out(path):
+            top, left = number * 2, number * 3 % 200
+            Image.fromarray(picture[top : top + 130, left : left + 130]).save(path)
+    monkeypatch.setenv("SEDIC_SHARED", str(tmp_path / "shared"))
+    assert photos.find([folder], held_out=True)
+    return tmp_path
+
+
+RECIPE = Recipe(
+    steps=6,
+    batch=2,
+    crop=64,
+    folders=("bsds",),
+    steer_folders=("bsds",),
+    steer_every=4,
+    measure_every=6,
+    save_every=3,
+)
+
+
+def test_a_run_that_is_interrupted_ends_as_one_that_is_not(small_data: Path) -> None:
+    whole = train(RECIPE, small_data / "whole", silent)
+
+    def stop(done: int, total: int, text: str) -> None:
+        if total == RECIPE.steps and done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(RECIPE, small_data / "parts", stop)
+    parts = train(RECIPE, small_data / "parts", silent)
+    a, b = load_file(whole), load_file(parts)
+    assert a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a)
+
+
+def test_a_run_leaves_weights_a_card_and_a_log(small_data: Path) -> None:
+    weights = train(RECIPE, small_data / "run", silent)
+    codec = Compact(weights)
+    picture = samples.chelsea()[:64, :64]
+    assert codec.decode(codec.prepare(picture)(28), 64, 64).shape == (64, 64, 3)
+    card = weights.with_suffix(".md").read_text()
+    assert codec.fingerprint.hex() in card and "bsds" in card and "LPIPS-squeeze (Caffe)" in card
+    log = [json.loads(line) for line in (small_data / "run" / "log.jsonl").read_text().splitlines()]
+    assert any("steered_bpp" in line for line in log) and any("held_out" in line for line in log)
+
+
+@pytest.mark.slow
+def test_training_lowers_the_loss(small_data: Path) -> None:
+    recipe = replace(RECIPE, steps=100, batch=4, steer_every=1_000, measure_every=50)
+    train(recipe, small_data / "run", silent)
+    log = [json.loads(line) for line in (small_data / "run" / "log.jsonl").read_text().splitlines()]
+    first, last = (line["held_out"]["lpips"][-1] for line in log if "held_out" in line)
+    assert last < first
+
+
+def test_the_paper_s_fine_tuning_of_cheng2020(small_data: Path) -> None:
+    start = small_data / "start.safetensors"
+    save_file(Cheng2020Attention(16).state_dict(), start)
+    recipe = replace(sedic_recipe(2), batch=1, crop=64, folders=("bsds",), steer_folders=("bsds",))
+    assert recipe.mse == pytest.approx(0.00018 * 255**2) and recipe.learning_rate == 1e-4
+    weights = train(recipe, small_data / "run", silent, start)
+    assert any((load_file(weights)[k] != v).any() for k, v in load_file(start).items())
+    codec = Cheng2020([weights])
+    picture = samples.chelsea()[:64, :64]
+    assert codec.decode(codec.prepare(picture)(0), 64, 64).shape == (64, 64, 3)
+    with pytest.raises(SedicError, match="--start"):
+        train(recipe, small_data / "other", silent)
+
+
+def test_crops_depend_on_seed_and_step_alone(small_data: Path) -> None:
+    paths = photos.find([small_data / "shared" / "data" / "photos"], held_out=False)
+    pictures = photos.load_all(paths, lambda _: None)
+    crops = photos.Crops(pictures, 64, 3, seed=1)
+    assert crops(5).shape == (3, 64, 64, 3)
+    assert np.array_equal(crops(5), photos.Crops(pictures, 64, 3, seed=1)(5))
+    assert not np.array_equal(crops(5), crops(6))
+    assert not np.array_equal(crops(5), photos.Crops(pictures, 64, 3, seed=2)(5))
