@@ -118,6 +118,19 @@ def test_limits_are_kept_or_the_smallest_size_is_named(photo: Path, tmp_path: Pa
     assert not (tmp_path / "no.sedic").exists()
 
 
+def test_another_codec_s_file_is_carried(photo: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small.webp"
+    image = Image.open(photo)
+    image.resize((image.width // 4, image.height // 4)).save(small, quality=10)
+    out = tmp_path / "out.sedic"
+    result = sedic("compress", photo, out, "--max-bytes", "2000", "--reference-file", small)
+    assert result.returncode == 0, result.stderr.decode()
+    assert small.read_bytes() in out.read_bytes()
+    facts = json.loads(sedic("inspect", out, "--json").stdout)
+    assert facts["reference_codec"] == "external"
+    assert facts["parts"]["reference"] == small.stat().st_size
+
+
 def test_nothing_is_overwritten_without_force(photo: Path, coded: Path, tmp_path: Path) -> None:
     taken = tmp_path / "taken.png"
     taken.write_bytes(b"mine")

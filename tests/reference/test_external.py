@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
 
-from sedic.reference.external import External, wrap
+from sedic.reference.external import External
 from sedic.semantics import SedicError
 
 CODEC = External()
@@ -49,14 +49,14 @@ def test_levels_grow_and_improve(photograph: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("name", ["WEBP", "AVIF"])
-def test_wrapped_files_are_kept_as_they_are(photograph: np.ndarray, name: str) -> None:
+def test_given_files_are_kept_as_they_are(photograph: np.ndarray, name: str) -> None:
     if not features.check(name.lower()):
         pytest.skip(f"this Pillow has no {name}")
     height, width = photograph.shape[:2]
     data = _file(photograph[::4, ::4], name, quality=80)
-    reference = wrap(data, width, height)
-    assert (reference.codec, reference.data) == ("external", data)
-    error = CODEC.decode(reference.data, width, height).astype(float) - photograph
+    codec = External(data)
+    assert codec.levels == 1 and codec.prepare(photograph)(0) == data
+    error = CODEC.decode(data, width, height).astype(float) - photograph
     assert np.abs(error).mean() < 15
 
 
@@ -77,7 +77,7 @@ def test_pictures_larger_than_announced_are_refused(photograph: np.ndarray) -> N
     with pytest.raises(SedicError, match="40x20 pixels are more"):
         CODEC.decode(data, 39, 20)
     with pytest.raises(SedicError, match="40x20 pixels are more"):
-        wrap(data, 40, 19)
+        External(data).prepare(np.zeros((19, 40, 3), np.uint8))
 
 
 def test_a_header_that_lies_is_refused_before_decoding() -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from sedic.files import make_folder, printable, refuse_overwrite, write_atomically
-from sedic.semantics import MAX_OBJECTS, MAX_TEXT_BYTES, Rate, SedicError
+from sedic.semantics import MAX_OBJECTS, MAX_REFERENCE_BYTES, MAX_TEXT_BYTES, Rate, SedicError
 
 app = typer.Typer(
     help="Pictures as one to three kilobytes of meaning, and back.\n\n"
@@ -128,6 +128,10 @@ def compress(
     reference_weights: Annotated[
         Path | None, typer.Option(help="Weights of the reference codec (cheng2020: required).")
     ] = None,
+    reference_file: Annotated[
+        Path | None,
+        typer.Option(help="Carry this WebP, AVIF or JPEG XL file of the photo as reference image."),
+    ] = None,
     text_coder: Annotated[
         TextCoder, typer.Option(help="huffman is the paper's.")
     ] = TextCoder.primed,
@@ -163,6 +167,10 @@ def compress(
         from sedic.reference import load
 
         chosen = load(reference.value, reference_weights) if reference else None
+        if reference_file is not None:
+            from sedic.reference.external import External
+
+            chosen = External(read_input(reference_file, MAX_REFERENCE_BYTES))
         say("compressing")
         codec = Codec(profile, chosen, text_coder.value, mask_coder.value)
         done = codec.compress(picture, limit, description, seed)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from sedic.semantics import ReferenceImage, SedicError, check_size
+from sedic.semantics import SedicError, check_size
 
 if TYPE_CHECKING:
     from sedic.reference import Picture
@@ -33,25 +33,38 @@ LEVELS = (
 
 
 class External:
-    """The ``ReferenceCodec`` of other codecs' files; it has no weights."""
+    """The ``ReferenceCodec`` of other codecs' files; it has no weights.
+
+    ``file``: the bytes of a finished file of the picture, which is then carried as it is; without
+    one, WebP files are made.
+    """
 
     name = "external"
-    levels = len(LEVELS)
     fingerprint = bytes(32)
 
+    def __init__(self, file: bytes | None = None) -> None:
+        self._file = file
+        self.levels = len(LEVELS) if file is None else 1
+
     def prepare(self, picture: Picture) -> Callable[[int], bytes]:
-        """The encoder of ``picture`` (height, width, 3) uint8: a function of the level."""
+        """The encoder of ``picture`` (height, width, 3) uint8: a function of the level.
+
+        Raises ``SedicError`` where a given file is none that ``decode`` takes.
+        """
         height, width = picture.shape[:2]
         check_size(width, height)
+        if (file := self._file) is not None:
+            _open(file, width, height)
+            return lambda level: file
         image = Image.fromarray(picture)
 
         def encode(level: int) -> bytes:
             factor, quality = LEVELS[level]
             size = max(1, round(width / factor)), max(1, round(height / factor))
-            file = io.BytesIO()
+            made = io.BytesIO()
             small = image.resize(size, Image.Resampling.LANCZOS)
-            small.save(file, "WEBP", quality=quality, method=6)
-            return file.getvalue()
+            small.save(made, "WEBP", quality=quality, method=6)
+            return made.getvalue()
 
         return encode
 
@@ -64,15 +77,6 @@ class External:
         check_size(width, height)
         small = _open(data, width, height)
         return np.array(small.resize((width, height), Image.Resampling.BICUBIC))
-
-
-def wrap(data: bytes, width: int, height: int) -> ReferenceImage:
-    """Another codec's file as the reference image of a ``width`` x ``height`` picture.
-
-    Raises ``SedicError`` where ``External.decode`` would.
-    """
-    _open(data, width, height)
-    return ReferenceImage("external", data)
 
 
 def _open(data: bytes, width: int, height: int) -> Image.Image:
