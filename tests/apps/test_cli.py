@@ -15,15 +15,17 @@ from PIL import Image
 from skimage import data as samples
 
 
-def sedic(
-    *arguments: object, stdin: bytes = b"", **environment: str
-) -> subprocess.CompletedProcess:
+PROGRAM = [sys.executable, "-c", "from sedic.apps.cli import main; main()"]
+Done = subprocess.CompletedProcess[bytes]
+
+
+def sedic(*arguments: object, stdin: bytes = b"") -> Done:
     return subprocess.run(
-        [sys.executable, "-c", "from sedic.apps.cli import main; main()", *map(str, arguments)],
+        [*PROGRAM, *map(str, arguments)],
         input=stdin,
         capture_output=True,
         timeout=120,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         check=False,
     )
 

@@ -227,8 +227,9 @@ class CompactNetwork(nn.Module):
         self.analysis = Analysis(c)
         self.synthesis = Synthesis(c)
         self.entropy = Entropy(c)
-        # Quantisation steps to begin with: 1/6 at the finest level, 1 at the coarsest.
-        steps = torch.linspace(0, math.log(6), ANCHORS)
+        # Quantisation steps to begin with: 4 at the coarsest level, 1/2 at the finest, where a
+        # DCT coefficient is at most 8 * sqrt(3).
+        steps = torch.linspace(-math.log(4), math.log(2), ANCHORS)
         self.log_gain = nn.Parameter(steps[:, None].repeat(1, c.latent))
         self.log_ungain = nn.Parameter(-steps[:, None].repeat(1, c.latent))
         self.level_bias = nn.Parameter(torch.zeros(ANCHORS, c.wide))

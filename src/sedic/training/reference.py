@@ -57,7 +57,7 @@ class Recipe:
     decay: float = 0.3
     mse: float = 50.0  # of pictures in [0, 1]
     lpips: float = 1.0
-    rate_share: float = 0.5  # of the distortion, at most, for the rate term of a crop
+    rate_share: float = 1.0  # of the distortion, at most, for the rate term of a crop
     lowest_bpp: float = 0.005  # held-out mean at compact's first anchor
     highest_bpp: float = 0.060  # and at its last
     seed: int = 0
