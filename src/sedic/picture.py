@@ -146,20 +146,22 @@ def _load(file: BinaryIO, name: str) -> Picture:
                 check_size(*image.size)
                 image.load()
                 check_size(*image.size)  # icons may hold other than they announce
-                return _upright(_to_srgb(image), image)
+                picture, orientation = _to_srgb(image), _orientation(image)
         except SedicError as error:
             raise SedicError(f"{name}: {error}") from error
         except Exception as error:
             raise SedicError(f"{name}: is damaged or cut short") from error
-
-
-def _upright(picture: Picture, image: Image.Image) -> Picture:
-    try:
-        orientation = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # damaged metadata do not spoil a picture
-        return picture
-    turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    del image  # before the picture is copied once more
+    turn = _UPRIGHT.get(orientation)
     return picture if turn is None else np.ascontiguousarray(turn(picture))
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        orientation = image.getexif().get(_ORIENTATION)
+    except Exception:  # damaged metadata do not spoil a picture
+        return 1
+    return orientation if isinstance(orientation, int) else 1
 
 
 def _to_srgb(image: Image.Image) -> Picture:
