@@ -56,7 +56,7 @@ def main() -> None:
     for path in sorted((shared_folder() / "data" / "kodak").glob("*.png")):
         objects = describe(load_picture(path)).objects
         if objects:
-            pictures.append([Mask.of(found.mask) for found in objects])
+            pictures.append([found.mask for found in objects])
     encode_masks(pictures[0])  # loads what is loaded once
     results = {coder: measure(pictures, coder) for coder in MASK_CODERS}
     results[f"context, one mask on {LARGE}x{LARGE} cells"] = measure([[large_mask()]], "context")

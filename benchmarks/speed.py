@@ -82,11 +82,10 @@ def coders() -> dict[str, float]:
     from sedic.analysis.measure import describe
     from sedic.coding.mask import decode_masks, encode_masks
     from sedic.coding.text import decode_text, encode_text
-    from sedic.semantics import Mask
 
     picture = sample(768, 512)
     said = describe(picture)
-    masks = [Mask.of(found.mask) for found in said.objects]
+    masks = [found.mask for found in said.objects]
     results: dict[str, float] = {"describe": median(lambda: describe(picture))}
     for name in ("primed", "huffman"):
         data = encode_text(said.text, name)
@@ -163,8 +162,8 @@ def main() -> None:
         "# Seconds and memory",
         "",
         f"`make bench` on {report['cores']} cores of {report['cpu']}, torch {report['torch']}.",
-        "Seconds, but for bytes and megabytes; medians. `compress` is everything: description, rate control",
-        "(several levels are tried), coding, and decoding its own bytes.",
+        "Seconds, but for bytes and megabytes; medians. `compress` is everything: description,",
+        "rate control (several levels are tried), coding, and decoding its own bytes.",
         "",
     ]
     for title, figures in results.items():

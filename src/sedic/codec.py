@@ -19,8 +19,6 @@ from sedic.rate import Choice, Layers, choose
 from sedic.reference import ReferenceCodec
 from sedic.reference import load as load_reference
 from sedic.semantics import (
-    Mask,
-    ObjectLayer,
     Rate,
     ReferenceImage,
     SedicError,
@@ -82,9 +80,8 @@ class Codec:
 
         def semantic(layers: Layers) -> SemanticImage:
             said = shorten(description, layers.objects, layers.detail_words, layers.overall_words)
-            objects = tuple(ObjectLayer(o.name, o.detail, Mask.of(o.mask)) for o in said.objects)
             empty = ReferenceImage(reference.name, b"")
-            return SemanticImage(width, height, empty, said.overall, objects, seed=seed)
+            return SemanticImage(width, height, empty, said.overall, said.objects, seed=seed)
 
         def packed(image: SemanticImage) -> Container:
             return pack(image, self._profile.name, fingerprint, *self._coders)

@@ -14,7 +14,6 @@ import pytest
 from PIL import Image
 from skimage import data as samples
 
-
 PROGRAM = [sys.executable, "-c", "from sedic.apps.cli import main; main()"]
 Done = subprocess.CompletedProcess[bytes]
 

@@ -6,34 +6,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """One described object.
-
-    ``name`` has one to three words and ``detail`` begins with it; ``mask`` is a (rows, columns)
-    boolean array on the picture's 1/8 grid (``semantics.grid_size``).
-    """
-
-    name: str
-    detail: str
-    mask: npt.NDArray[np.bool_]
-
-    def _identity(self) -> tuple[object, ...]:
-        return self.name, self.detail, self.mask.shape, self.mask.tobytes()
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Found) and self._identity() == other._identity()
-
-    def __hash__(self) -> int:
-        return hash(self._identity())
+from sedic.semantics import ObjectLayer
 
 
 @dataclass(frozen=True)
@@ -41,7 +16,7 @@ class Description:
     """What is said about a picture: as a whole, and object by object, most important first."""
 
     overall: str
-    objects: tuple[Found, ...] = ()
+    objects: tuple[ObjectLayer, ...] = ()
 
     @property
     def text(self) -> str:
@@ -58,7 +33,7 @@ def shorten(
     never gets shorter than its name.
     """
     kept = tuple(
-        Found(found.name, cut(found.detail, detail_words) or found.name, found.mask)
+        replace(found, detail=cut(found.detail, max(detail_words, len(found.name.split(" ")))))
         for found in description.objects[:objects]
     )
     return Description(cut(description.overall, overall_words), kept)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from sedic.analysis import Description, Found, shorten
+from sedic.analysis import Description, shorten
 from sedic.analysis import vocabulary as v
-from sedic.semantics import SedicError
+from sedic.semantics import Mask, ObjectLayer, SedicError
 
 if TYPE_CHECKING:
     from sedic.analysis.features import Look, Maps, Region
@@ -48,7 +48,7 @@ def describe(
         if not region.any():
             continue
         name, detail = _object(maps, region)
-        found.append(Found(name, detail, mask))
+        found.append(ObjectLayer(name, detail, Mask.of(mask)))
     overall = ", ".join(_overall(maps))
     return shorten(Description(overall, tuple(found)), max_objects, detail_words, overall_words)
 

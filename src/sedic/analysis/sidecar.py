@@ -18,16 +18,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sedic.analysis import Description, Found
+from sedic.analysis import Description
+from sedic.files import write_atomically
 from sedic.semantics import (
     MAX_NAME_WORDS,
     MAX_OBJECTS,
     MAX_PIXELS,
     MAX_SIDE,
     MAX_TEXT_BYTES,
+    Mask,
+    ObjectLayer,
     SedicError,
     check_size,
     grid_size,
+    leading_words,
 )
 
 MAX_FILE_BYTES = 1 << 24
@@ -61,26 +65,27 @@ def load(path: Path, width: int, height: int) -> Description:
     found = []
     for number, item in enumerate(objects, start=1):
         where = f"object {number}"
-        name = " ".join(_line(_get(item, "name", str, where)).split(" ")[:MAX_NAME_WORDS])
+        name = leading_words(_line(_get(item, "name", str, where)), MAX_NAME_WORDS)
         if not name:
             raise SedicError(f"{path}: {where} has no name")
         name, detail = _begin(name, _line(_get(item, "detail", str, where)))
         mask = _mask(_get(item, "mask", (str, dict), where), path.parent, where)
-        found.append(Found(name, detail, _on_grid(mask, width, height, where)))
+        cells = _on_grid(mask, width, height, where)
+        found.append(ObjectLayer(name, detail, Mask.of(cells)))
     return Description(_line(_get(scene, "overall", str, "the scene")), tuple(found))
 
 
-def save(description: Description, path: Path) -> None:
+def save(description: Description, path: Path, *, force: bool = False) -> None:
     """Write ``description`` to ``path``, self-contained: the masks as COCO run lengths.
 
-    ``load`` gives it back as it was. Raises ``OSError`` where the file cannot be written.
+    ``load`` gives it back as it was. Raises ``SedicError`` where ``write_atomically`` does.
     """
     objects = [
-        {"name": found.name, "detail": found.detail, "mask": _run_lengths(found.mask)}
+        {"name": found.name, "detail": found.detail, "mask": _run_lengths(found.mask.array)}
         for found in description.objects
     ]
     scene = {"overall": description.overall, "objects": objects}
-    path.write_text(json.dumps(scene, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_atomically(path, (json.dumps(scene, ensure_ascii=False) + "\n").encode(), force=force)
 
 
 def _get(parent: object, key: str, kind: type | tuple[type, ...], where: str) -> Any:
@@ -104,15 +109,11 @@ def _line(text: str) -> str:
 
 
 def _begin(name: str, detail: str) -> tuple[str, str]:
-    """Name and detail such that the detail's first words are exactly those of the name."""
-    words = name.split(" ")
-    start, rest = detail.split(" ")[: len(words)], detail.split(" ")[len(words) :]
-    bare = [word.rstrip(",;:.") for word in start]
-    if [word.casefold() for word in bare] != [word.casefold() for word in words]:
-        return name, _line(f"{name} - {detail}") if detail else name
-    if bare == start or not rest:
-        return " ".join(bare), " ".join([*bare, *rest])
-    return " ".join(bare), _line(" ".join([*bare, "-", *rest]))
+    """Name and detail such that the detail begins with the name, spelt as it is there."""
+    start = leading_words(detail, len(name.split(" ")))
+    if start.casefold() == name.casefold():
+        return start, detail
+    return name, _line(f"{name}, {detail}") if detail else name
 
 
 def _mask(mask: str | dict[str, Any], folder: Path, where: str) -> Cells:

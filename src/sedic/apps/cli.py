@@ -146,7 +146,7 @@ def compress(
     ] = False,
 ) -> None:
     """Turn a picture into a .sedic file."""
-    from sedic.analysis import sidecar
+    from sedic.analysis import Description, sidecar
     from sedic.picture import load_picture
 
     for target in (output, save_semantics):
@@ -175,7 +175,8 @@ def compress(
         codec = Codec(profile, chosen, text_coder.value, mask_coder.value)
         done = codec.compress(picture, limit, description, seed)
     if save_semantics is not None:
-        sidecar.save(sidecar.described(done.image), save_semantics, force=force)
+        said = Description(done.image.overall, done.image.objects)
+        sidecar.save(said, save_semantics, force=force)
     write_output(output, done.data, force=force)
     rate_reached = 8 * len(done.data) / (width * height)
     note(f"{printable(output)}: {len(done.data)} bytes, {rate_reached:.4f} bpp")

@@ -42,7 +42,7 @@ def train(
     random.Random(0).shuffle(paths)
     seen = []
     for done, path in enumerate(paths[:count], 1):
-        seen.append([found.mask for found in describe(load_picture(path)).objects])
+        seen.append([found.mask.array for found in describe(load_picture(path)).objects])
         progress(done)
     weights = prime(seen)
     data = save({"weights": weights})
