@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from sedic.analysis import Description, shorten, vocabulary
 from sedic.analysis.measure import describe
-from sedic.semantics import SedicError, grid_size
+from sedic.semantics import Mask, ObjectLayer, SedicError, grid_size
 
 Picture = npt.NDArray[np.uint8]
 
@@ -209,6 +209,16 @@ def test_describe_cuts_to_its_budgets() -> None:
 def test_free_text_is_cut_between_words() -> None:
     text = "one two three four five six seven eight nine ten"
     assert shorten(Description(text), 0, 3, 7).overall == "one two three four five six seven"
+
+
+@pytest.mark.parametrize("words", [1, 3, 4, 30])
+@pytest.mark.parametrize("name", ["dog", "dog with hat", "a, b c"])
+def test_a_detail_keeps_its_name_whatever_its_budget(name: str, words: int) -> None:
+    found = ObjectLayer(
+        name, f"{name} running fast over green grass", Mask.of(np.ones((2, 2), bool))
+    )
+    detail = shorten(Description("", (found,)), 1, words, 0).objects[0].detail
+    assert detail == (found.detail if words == 30 else name)
 
 
 def test_large_pictures_are_described_like_small_ones() -> None:

@@ -32,11 +32,14 @@ def shorten(
     Texts are cut where a phrase ends (``cut``); masks and names stay as they are, so a detail
     never gets shorter than its name.
     """
-    kept = tuple(
-        replace(found, detail=cut(found.detail, max(detail_words, len(found.name.split(" ")))))
-        for found in description.objects[:objects]
-    )
+    kept = tuple(_shorter(found, detail_words) for found in description.objects[:objects])
     return Description(cut(description.overall, overall_words), kept)
+
+
+def _shorter(found: ObjectLayer, words: int) -> ObjectLayer:
+    rest = found.detail[len(found.name) + 1 :]
+    kept = cut(rest, words - len(found.name.split(" ")))
+    return replace(found, detail=f"{found.name} {kept}".rstrip())
 
 
 _JOINTS = frozenset(["with", "and", "while", "that", "which", "who", "where", "but"])
