@@ -1,0 +1,175 @@
+"""The file format: round trips, golden files, and every way to damage one."""
+
+from __future__ import annotations
+
+import binascii
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sedic.coding.container import MAGIC, Container, pack
+from sedic.semantics import (
+    Mask,
+    ObjectLayer,
+    ReferenceImage,
+    SedicError,
+    SemanticImage,
+    grid_size,
+)
+
+GOLDEN = Path(__file__).resolve().parent.parent / "golden"
+FINGERPRINT = b"\xab\xcd"
+
+
+def ellipse(size: tuple[int, int], x: float, y: float, radius: float) -> Mask:
+    columns, rows = grid_size(*size)
+    down, across = np.mgrid[:rows, :columns]
+    return Mask.of(np.hypot(across / columns - x, down / rows - y) < radius)
+
+
+def scene(size: tuple[int, int] = (384, 256), objects: int = 3) -> SemanticImage:
+    layers = (
+        ObjectLayer("red car", "red car, smooth and shiny", ellipse(size, 0.3, 0.6, 0.2)),
+        ObjectLayer("tree", "tree with fine irregular leaves", ellipse(size, 0.8, 0.4, 0.15)),
+        ObjectLayer("a stone wall", "a stone wall, coarse, grey", ellipse(size, 0.6, 0.9, 0.2)),
+    )
+    reference = ReferenceImage("pixel", bytes(range(0, 250, 7)))
+    return SemanticImage(*size, reference, "A red car under a tree.", layers[:objects])
+
+
+# One file per feature. To regenerate on purpose: python tests/coding/test_container.py
+FEATURES = {
+    "plain": (replace(scene(objects=0), overall=""), {}),
+    "overall": (scene(objects=0), {}),
+    "one-object": (scene(objects=1), {}),
+    "three-objects": (scene(), {}),
+    "wide": (scene((4000, 130)), {}),
+    "one-pixel": (SemanticImage(1, 1, ReferenceImage("compact", b"\x01")), {}),
+    "seed": (replace(scene(objects=1), seed=123_456_789), {}),
+    "huffman-runlength": (scene(), {"text_coder": "huffman", "mask_coder": "runlength"}),
+    "huffman-jbig2": (scene(), {"text_coder": "huffman", "mask_coder": "jbig2"}),
+    "misc": (replace(scene(), method="misc"), {}),
+    "unicode": (replace(scene(objects=0), overall="Ein Fähnchen, 旗 🚩"), {}),
+    "external": (replace(scene(objects=0), reference=ReferenceImage("external", b"RIFF")), {}),
+}
+
+
+def file_of(name: str) -> bytes:
+    image, coders = FEATURES[name]
+    return pack(image, "mini", FINGERPRINT, **coders).to_bytes()
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_files_come_back(name: str) -> None:
+    data = file_of(name)
+    container = Container.parse(data)
+    assert container.unpack() == FEATURES[name][0]
+    assert container.to_bytes() == data
+    assert sum(container.parts().values()) == len(data)
+    assert container.fingerprint == FINGERPRINT
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_golden_files_stay_readable(name: str) -> None:
+    """Version 1 is for ever: these bytes were written once and must mean the same."""
+    container = Container.parse((GOLDEN / f"{name}.sedic").read_bytes())
+    expected = json.loads((GOLDEN / "meaning.json").read_text())[name]
+    assert meaning(container.unpack()) == expected
+
+
+def meaning(image: SemanticImage) -> dict[str, object]:
+    return {
+        "size": [image.width, image.height],
+        "method": image.method,
+        "seed": image.seed,
+        "reference": [image.reference.codec, image.reference.data.hex()],
+        "overall": image.overall,
+        "objects": [[o.name, o.detail, o.mask.bits.hex()] for o in image.objects],
+    }
+
+
+def test_header_lengths_and_checksum_take_at_most_sixteen_bytes() -> None:
+    for name in ("plain", "overall", "one-object", "three-objects", "wide", "misc"):
+        assert Container.parse(file_of(name)).parts()["header"] <= 16
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_every_truncation_is_noticed(name: str) -> None:
+    data = file_of(name)
+    for length in range(len(data)):
+        with pytest.raises(SedicError):
+            Container.parse(data[:length])
+    with pytest.raises(SedicError):
+        Container.parse(data + b"\0")
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_every_bit_flip_is_noticed(name: str) -> None:
+    data = file_of(name)
+    for bit in range(8 * len(data)):
+        damaged = bytearray(data)
+        damaged[bit // 8] ^= 128 >> bit % 8
+        with pytest.raises(SedicError):
+            Container.parse(bytes(damaged))
+
+
+def resealed(data: bytes) -> bytes:
+    """``data`` with a checksum that is right again, as an attacker would write it."""
+    return data[:-2] + binascii.crc_hqx(data[:-2], 0xFFFF).to_bytes(2, "big")
+
+
+@pytest.mark.parametrize("name", ["one-object", "huffman-runlength", "huffman-jbig2", "seed"])
+def test_bit_flips_behind_a_right_checksum_give_a_scene_or_an_error(name: str) -> None:
+    data = file_of(name)
+    for bit in range(0, 8 * len(data) - 16, 3):
+        damaged = bytearray(data)
+        damaged[bit // 8] ^= 128 >> bit % 8
+        try:
+            container = Container.parse(resealed(bytes(damaged)))
+            if container.width * container.height <= 1 << 20:
+                container.unpack()
+        except SedicError:
+            continue
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(min_size=4, max_size=120))
+def test_garbage_behind_a_right_checksum_gives_a_scene_or_an_error(tail: bytes) -> None:
+    try:
+        container = Container.parse(resealed(MAGIC + b"\x21" + tail))
+        if container.width * container.height <= 1 << 18:
+            container.unpack()
+    except SedicError:
+        return
+    assert container.to_bytes() == resealed(MAGIC + b"\x21" + tail)
+
+
+def test_other_files_are_told_apart() -> None:
+    with pytest.raises(SedicError, match="empty"):
+        Container.parse(b"")
+    with pytest.raises(SedicError, match=r"not a \.sedic file"):
+        Container.parse(b"this is a text file called .sedic\n")
+    newer = bytearray(file_of("plain"))
+    newer[2] = 2 << 5
+    with pytest.raises(SedicError, match="version 2"):
+        Container.parse(resealed(bytes(newer)))
+
+
+def test_sizes_that_lie_are_refused_before_anything_is_allocated() -> None:
+    data = file_of("plain")
+    huge = data[:6] + b"\xff\xff\x03" * 2 + data[10:]
+    with pytest.raises(SedicError, match="each side"):
+        Container.parse(resealed(huge))
+
+
+if __name__ == "__main__":
+    GOLDEN.mkdir(exist_ok=True)
+    for feature in FEATURES:
+        (GOLDEN / f"{feature}.sedic").write_bytes(file_of(feature))
+    meanings = {name: meaning(image) for name, (image, _) in FEATURES.items()}
+    (GOLDEN / "meaning.json").write_text(json.dumps(meanings, indent=1) + "\n")
