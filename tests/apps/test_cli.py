@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 from skimage import data as samples
 
+from sedic.coding.container import checksum
+
 PROGRAM = [sys.executable, "-c", "from sedic.apps.cli import main; main()"]
 Done = subprocess.CompletedProcess[bytes]
 
@@ -169,12 +171,10 @@ def test_inputs_that_are_no_pictures(content: bytes, tmp_path: Path) -> None:
 
 
 def test_a_fingerprint_that_is_not_ours(coded: Path, tmp_path: Path) -> None:
-    import binascii
-
     data = bytearray(coded.read_bytes()[:-2])
     data[4] ^= 0xFF
     other = tmp_path / "other.sedic"
-    other.write_bytes(data + binascii.crc_hqx(bytes(data), 0xFFFF).to_bytes(2, "big"))
+    other.write_bytes(data + checksum(bytes(data)))
     ours = coded.read_bytes()[4:6].hex()
     result = sedic("decompress", other, tmp_path / "out.png")
     assert_one_clear_line(result, "fingerprint", data[4:6].hex(), ours)

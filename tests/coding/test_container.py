@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sedic.coding.container import MAGIC, Container, pack
+from sedic.coding.container import MAGIC, Container, checksum, pack
 from sedic.semantics import (
     Mask,
     ObjectLayer,
@@ -120,7 +119,7 @@ def test_every_bit_flip_is_noticed(name: str) -> None:
 
 def resealed(data: bytes) -> bytes:
     """``data`` with a checksum that is right again, as an attacker would write it."""
-    return data[:-2] + binascii.crc_hqx(data[:-2], 0xFFFF).to_bytes(2, "big")
+    return data[:-2] + checksum(data[:-2])
 
 
 @pytest.mark.parametrize("name", ["one-object", "huffman-runlength", "huffman-jbig2", "seed"])

@@ -74,7 +74,7 @@ class Container:
         if self.object_count:
             header += _number(len(self.masks))
         body = header + self.text + self.masks + self.reference
-        return body + binascii.crc_hqx(body, 0xFFFF).to_bytes(CRC_BYTES, "big")
+        return body + checksum(body)
 
     @classmethod
     def parse(cls, data: bytes) -> Container:
@@ -89,8 +89,8 @@ class Container:
             raise SedicError(
                 f"file format version {data[2] >> 5}; this sedic reads version {VERSION}"
             )
-        body, crc = data[:-CRC_BYTES], data[-CRC_BYTES:]
-        if binascii.crc_hqx(body, 0xFFFF).to_bytes(CRC_BYTES, "big") != crc:
+        body = data[:-CRC_BYTES]
+        if checksum(body) != data[-CRC_BYTES:]:
             raise SedicError("the file is damaged or cut short (checksum)")
         return _Reader(body).container()
 
@@ -120,6 +120,14 @@ class Container:
             self.method,
             self.seed,
         )
+
+
+def checksum(body: bytes) -> bytes:
+    """CRC-16/GENIBUS: polynomial 1021, start and final inversion FFFF, big-endian.
+
+    Without the final inversion a file with a zero byte appended would pass.
+    """
+    return (binascii.crc_hqx(body, 0xFFFF) ^ 0xFFFF).to_bytes(CRC_BYTES, "big")
 
 
 def pack(
