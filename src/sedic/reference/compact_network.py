@@ -19,10 +19,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from sedic.reference.entropy_models import max_with_gradient
 
 STRIDE = 16  # picture pixels per latent position
 HYPER = 4  # latent positions per hyper-latent position
@@ -57,9 +60,10 @@ class CompactConfig:
 def scale_of(index: Tensor) -> Tensor:
     """Standard deviation at a (real-valued) table index.
 
-    Beyond either end the gradient passes as if the table went on, so that an index can return.
+    Beyond either end of the table the gradient passes if it leads back.
     """
-    kept = index + (index.clamp(0, SCALES - 1) - index).detach()
+    first, last = index.new_zeros(()), index.new_full((), SCALES - 1)
+    kept = -max_with_gradient(-max_with_gradient(index, first), -last)
     return SCALE_MIN * torch.exp(kept * _LOG_STEP)
 
 
@@ -218,6 +222,19 @@ class Entropy(nn.Module):
         self.level_bias = nn.Parameter(torch.zeros(ANCHORS, e))
 
 
+class Coded(NamedTuple):
+    """What a network makes of a batch while it is trained.
+
+    ``bits`` are those of the rounded symbols. They have no useful gradient; ``noisy_bits`` are
+    taken under uniform noise instead (Ballé et al. 2017). Noise charges something for symbols that
+    are surely zero, at these rates as much as all the others cost: it is for gradients only.
+    """
+
+    decoded: Tensor  # (b, 3, h, w), about [-0.5, 0.5]; rounding passed gradients straight through
+    noisy_bits: Tensor  # (b,)
+    bits: Tensor  # (b,)
+
+
 class CompactNetwork(nn.Module):
     """Everything that is trained."""
 
@@ -242,27 +259,16 @@ class CompactNetwork(nn.Module):
         scaled = y_hat * torch.exp(interpolate(self.log_ungain, levels))
         return self.synthesis(scaled, interpolate(self.level_bias, levels))  # type: ignore[no-any-return]
 
-    def forward(self, x: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, levels: Tensor) -> Coded:
         """The differentiable codec, for training.
 
         ``x``: (b, 3, h, w) in [-0.5, 0.5], sides multiples of 64; ``levels``: (b,) integers.
-        Returns the decoded picture and the bits of each picture (b,). Rounding passes gradients
-        straight through; the rate is taken under uniform noise instead (Ballé et al. 2017) while
-        training, else of the rounded symbols.
         """
-        y_hat, bits = self._quantised(x, levels)
-        return self.restore(y_hat, levels), bits
-
-    def ideal_bits(self, x: Tensor, levels: Tensor) -> Tensor:
-        """The bits of ``forward`` alone."""
-        return self._quantised(x, levels)[1]
-
-    def _quantised(self, x: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
         y = (self.analysis(x).float() * self.gain(levels)).contiguous()
         with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
             z = self.entropy.hyper_analysis(y)
             hyper_scale = scale_of(table_index(interpolate(self.entropy.hyper_index, levels)))
-            bits = self._bits(z, hyper_scale)
+            noisy, bits = _bits(z, hyper_scale)
             features = self.entropy.hyper_synthesis(round_through(z))
             features = features + interpolate(self.entropy.level_bias, levels)
             first = anchors(y.shape[-2], y.shape[-1], y.device)
@@ -272,15 +278,22 @@ class CompactNetwork(nn.Module):
             mean2, index2 = self.entropy.head[1](both).chunk(2, 1)
             mean = torch.where(first, mean, mean2)
             scale = scale_of(table_index(torch.where(first, index, index2)))
-            return round_through(y - mean) + mean, bits + self._bits(y - mean, scale)
+            more_noisy, more_bits = _bits(y - mean, scale)
+            y_hat = round_through(y - mean) + mean
+        return Coded(self.restore(y_hat, levels), noisy + more_noisy, bits + more_bits)
 
-    def _bits(self, residual: Tensor, scale: Tensor) -> Tensor:
-        """Bits of ``residual`` under a discretised zero-mean Gaussian, summed per picture."""
-        noise = torch.rand_like(residual) - 0.5
-        size = (residual + noise if self.training else torch.round(residual)).abs()
-        root = scale * math.sqrt(2)
+
+def _bits(residual: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """Bits (b,) of ``residual`` under a discretised zero-mean Gaussian: with noise, and rounded."""
+    root = scale * math.sqrt(2)
+
+    def of(size: Tensor) -> Tensor:
         upper, lower = torch.erfc((size - 0.5) / root), torch.erfc((size + 0.5) / root)
         return -torch.log2(((upper - lower) / 2).clamp_min(1e-7)).flatten(1).sum(1)
+
+    noisy = of((residual + torch.rand_like(residual) - 0.5).abs())
+    with torch.no_grad():
+        return noisy, of(torch.round(residual).abs())
 
 
 def round_through(x: Tensor) -> Tensor:

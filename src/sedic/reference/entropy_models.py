@@ -21,8 +21,6 @@ _TAIL_MASS = 1e-9
 
 
 class _MaxWithGradient(torch.autograd.Function):
-    """max(x, bound), whose gradient also passes below the bound where it pushes upwards."""
-
     @staticmethod
     def forward(ctx: Any, x: Tensor, bound: Tensor) -> Tensor:
         ctx.save_for_backward(x, bound)
@@ -35,6 +33,12 @@ class _MaxWithGradient(torch.autograd.Function):
         return gradient * ((x >= bound) | (gradient < 0)), None
 
 
+def max_with_gradient(x: Tensor, bound: Tensor) -> Tensor:
+    """max(x, bound); below the bound the gradient passes where a step along it leads back up."""
+    bounded: Tensor = _MaxWithGradient.apply(x, bound)  # type: ignore[no-untyped-call]
+    return bounded
+
+
 class LowerBound(nn.Module):
     bound: Tensor
 
@@ -43,8 +47,7 @@ class LowerBound(nn.Module):
         self.register_buffer("bound", torch.tensor([bound]))
 
     def forward(self, x: Tensor) -> Tensor:
-        bounded: Tensor = _MaxWithGradient.apply(x, self.bound)  # type: ignore[no-untyped-call]
-        return bounded
+        return max_with_gradient(x, self.bound)
 
 
 class _EntropyModel(nn.Module):

@@ -31,7 +31,7 @@ from sedic.evaluation.lpips import LPIPS, weights_path
 from sedic.files import new_file
 from sedic.reference import cheng2020, compact
 from sedic.reference.cheng2020_network import Cheng2020Attention
-from sedic.reference.compact_network import ANCHORS, LEVELS, STEPS, CompactNetwork
+from sedic.reference.compact_network import ANCHORS, LEVELS, STEPS, Coded, CompactNetwork
 from sedic.semantics import SedicError
 from sedic.training import card, photos
 from sedic.training.loop import Run, Schedule
@@ -98,15 +98,14 @@ def sedic_recipe(steps: int = 50_000) -> Recipe:
 
 
 class Trainable(nn.Module):
-    """Either network behind one signature: pictures in [-0.5, 0.5] and levels in, the decoded
-    pictures and their bits (b,) out."""
+    """Either network behind one signature: pictures in [-0.5, 0.5] and levels in."""
 
     def __init__(self, network: CompactNetwork | Cheng2020Attention) -> None:
         super().__init__()
         self.network = network
         self.rates = ANCHORS if isinstance(network, CompactNetwork) else 1
 
-    def forward(self, x: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, levels: Tensor) -> Coded:
         if isinstance(self.network, CompactNetwork):
             return self.network(x, levels)  # type: ignore[no-any-return]
         coded = self.network(x + 0.5)
@@ -114,7 +113,7 @@ class Trainable(nn.Module):
             -torch.log2(likelihood.float()).flatten(1).sum(1)
             for likelihood in (coded.y_likelihoods, coded.z_likelihoods)
         )
-        return coded.x_hat - 0.5, y + z
+        return Coded(coded.x_hat - 0.5, y + z, y + z)
 
 
 @dataclass
@@ -137,8 +136,9 @@ class Task:
         x = to_tensor(self.crops(step))
         levels = torch.randint(0, LEVELS, (x.shape[0],))
         with torch.autocast("cpu", torch.bfloat16):
-            decoded, bits = self.network(x, levels)
-        bpp = bits / (x.shape[-1] * x.shape[-2])
+            decoded, noisy_bits, bits = self.network(x, levels)
+        pixels = x.shape[-1] * x.shape[-2]
+        noisy_bpp, bpp = noisy_bits / pixels, bits.detach() / pixels
         table = torch.tensor(self.weights).log()[:, None]
         place = levels / STEPS
         low = place.floor().long().clamp(max=ANCHORS - 2)
@@ -146,8 +146,8 @@ class Task:
         lpips = self._perceived(decoded, x) if self.recipe.lpips else torch.zeros_like(bpp)
         mse = (decoded.float() - x).square().mean((1, 2, 3))
         distortion = self.recipe.mse * mse + self.recipe.lpips * lpips
-        most = self.recipe.rate_share * distortion.detach() / bpp.detach()
-        loss = (torch.minimum(weight, most) * bpp + distortion).mean()
+        most = self.recipe.rate_share * distortion.detach() / bpp
+        loss = (torch.minimum(weight, most) * noisy_bpp + distortion).mean()
         parts = {"loss": loss, "bpp": bpp.mean(), "mse": mse.mean(), "lpips": lpips.mean()}
         return loss, {name: round(float(value.detach()), 5) for name, value in parts.items()}
 
@@ -180,9 +180,9 @@ class Task:
 
     @torch.no_grad()
     def _coded(self, x: Tensor, anchor: int) -> tuple[Tensor, float]:
-        self.network.eval()  # counts rounded symbols
+        self.network.eval()
         with torch.autocast("cpu", torch.bfloat16):
-            decoded, bits = self.network(x, torch.tensor([anchor * STEPS]))
+            decoded, _, bits = self.network(x, torch.tensor([anchor * STEPS]))
         self.network.train()
         return decoded.float().clamp(-0.5, 0.5), float(bits) / (x.shape[-1] * x.shape[-2])
 
