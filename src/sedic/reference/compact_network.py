@@ -226,8 +226,8 @@ class Coded(NamedTuple):
     """What a network makes of a batch while it is trained.
 
     ``bits`` are those of the rounded symbols. They have no useful gradient; ``noisy_bits`` are
-    taken under uniform noise instead (Ballé et al. 2017). Noise charges something for symbols that
-    are surely zero, at these rates as much as all the others cost: it is for gradients only.
+    taken under uniform noise instead (Ballé et al. 2017), but for symbols that are surely zero: for
+    them noise would charge as much as all the others cost.
     """
 
     decoded: Tensor  # (b, 3, h, w), about [-0.5, 0.5]; rounding passed gradients straight through
@@ -267,8 +267,8 @@ class CompactNetwork(nn.Module):
         y = (self.analysis(x).float() * self.gain(levels)).contiguous()
         with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
             z = self.entropy.hyper_analysis(y)
-            hyper_scale = scale_of(table_index(interpolate(self.entropy.hyper_index, levels)))
-            noisy, bits = _bits(z, hyper_scale)
+            hyper_index = table_index(interpolate(self.entropy.hyper_index, levels))
+            noisy, bits = _bits(z, hyper_index)
             features = self.entropy.hyper_synthesis(round_through(z))
             features = features + interpolate(self.entropy.level_bias, levels)
             first = anchors(y.shape[-2], y.shape[-1], y.device)
@@ -277,23 +277,26 @@ class CompactNetwork(nn.Module):
             both = torch.cat([features, self.entropy.context(y_first)], 1)
             mean2, index2 = self.entropy.head[1](both).chunk(2, 1)
             mean = torch.where(first, mean, mean2)
-            scale = scale_of(table_index(torch.where(first, index, index2)))
-            more_noisy, more_bits = _bits(y - mean, scale)
+            index = table_index(torch.where(first, index, index2))
+            more_noisy, more_bits = _bits(y - mean, index)
             y_hat = round_through(y - mean) + mean
         return Coded(self.restore(y_hat, levels), noisy + more_noisy, bits + more_bits)
 
 
-def _bits(residual: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+def _bits(residual: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
     """Bits (b,) of ``residual`` under a discretised zero-mean Gaussian: with noise, and rounded."""
-    root = scale * math.sqrt(2)
+    root = scale_of(index) * math.sqrt(2)
 
     def of(size: Tensor) -> Tensor:
         upper, lower = torch.erfc((size - 0.5) / root), torch.erfc((size + 0.5) / root)
-        return -torch.log2(((upper - lower) / 2).clamp_min(1e-7)).flatten(1).sum(1)
+        return -torch.log2(((upper - lower) / 2).clamp_min(1e-7))
 
     noisy = of((residual + torch.rand_like(residual) - 0.5).abs())
+    rounded = torch.round(residual.detach()).abs()
+    free = (index < CERTAIN) & (rounded == 0)
+    noisy = torch.where(free, 0.0, noisy).flatten(1).sum(1)
     with torch.no_grad():
-        return noisy, of(torch.round(residual).abs())
+        return noisy, of(rounded).flatten(1).sum(1)
 
 
 def round_through(x: Tensor) -> Tensor:
