@@ -20,6 +20,18 @@ def printable(name: object) -> str:
     )
 
 
+def read_bounded(path: Path, limit: int) -> bytes:
+    """All of a file; ``SedicError`` if it cannot be read or has more than ``limit`` bytes."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise SedicError(f"cannot read {printable(path)}: {_reason(error)}") from error
+    if len(data) > limit:
+        raise SedicError(f"{printable(path)}: more than {limit} bytes")
+    return data
+
+
 def refuse_overwrite(path: Path, *, force: bool) -> None:
     """Raise ``SedicError`` if ``path`` may not become a new regular file.
 

@@ -6,10 +6,7 @@ decoder misses them when it only has a heavily blurred reference image.
 
 from __future__ import annotations
 
-import json
-import random
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -259,28 +256,3 @@ def _place(region: Region) -> str:
     y, x = (float(axis.mean() + 0.5) for axis in np.nonzero(region))
     row, column = v.say(v.ROWS, y / region.shape[0]), v.say(v.COLUMNS, x / region.shape[1])
     return f"at the {' '.join(filter(None, (row, column)))}" if row or column else "in the middle"
-
-
-def describe_corpus(folders: Iterable[Path], out: Path) -> int:
-    """Describe every photograph below ``folders``, as {"text": ...} lines for the text coder.
-
-    Budgets vary from picture to picture (by a fixed seed), as rate control varies them, and about
-    half of them are full. Returns how many pictures there were; raises ``SedicError`` if none.
-    """
-    from PIL import Image
-
-    budgets = random.Random(0)
-    kinds = {".webp", ".png", ".jpg"}
-    paths = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix in kinds)
-    if not paths:
-        raise SedicError("no photographs to describe in these folders")
-    with out.open("w", encoding="utf-8") as lines:
-        for path in paths:
-            with Image.open(path) as image:
-                picture = np.asarray(image.convert("RGB"))
-            objects, words, overall = (
-                budgets.randint(*span) for span in ((0, 6), (10, 50), (15, 85))
-            )
-            text = describe(picture, min(objects, 3), min(words, 30), min(overall, 50)).text
-            lines.write(json.dumps({"text": text}) + "\n")
-    return len(paths)

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sedic.analysis import Description
-from sedic.files import write_atomically
+from sedic.files import read_bounded, write_atomically
 from sedic.semantics import (
     MAX_NAME_WORDS,
     MAX_OBJECTS,
@@ -48,13 +48,7 @@ def load(path: Path, width: int, height: int) -> Description:
     the part of the file that is wrong.
     """
     check_size(width, height)
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise SedicError(f"cannot read {path}: {error.strerror}") from error
-    if len(data) > MAX_FILE_BYTES:
-        raise SedicError(f"{path}: larger than {MAX_FILE_BYTES} bytes")
+    data = read_bounded(path, MAX_FILE_BYTES)
     try:
         scene = json.loads(data)
     except (ValueError, RecursionError) as error:

@@ -6,7 +6,6 @@ The masks are those that the measured description finds, as they are and mirrore
 from __future__ import annotations
 
 import hashlib
-import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -38,10 +37,8 @@ def train(
     second each); ``progress`` is told how many are done. The same photographs give the same file.
     Raises ``SedicError`` if there are none.
     """
-    paths = photos.find(folders, held_out=False)
-    random.Random(0).shuffle(paths)
     seen = []
-    for done, path in enumerate(paths[:count], 1):
+    for done, path in enumerate(photos.draw(folders, count), 1):
         seen.append([found.mask.array for found in describe(load_picture(path)).objects])
         progress(done)
     weights = prime(seen)

@@ -6,6 +6,7 @@ Which photographs are held out depends on their names alone, so it is the same i
 from __future__ import annotations
 
 import os
+import random
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -48,6 +49,13 @@ def find(folders: Iterable[Path], *, held_out: bool) -> list[Path]:
     if not paths:
         raise SedicError(f"no photographs in {', '.join(map(str, folders))}")
     return paths
+
+
+def draw(folders: Iterable[Path], count: int) -> list[Path]:
+    """At most ``count`` training photographs, drawn once for all."""
+    paths = find(folders, held_out=False)
+    random.Random(0).shuffle(paths)
+    return paths[:count]
 
 
 def load(path: Path) -> Photo:

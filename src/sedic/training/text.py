@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from sedic.coding.primed import (
     save,
 )
 from sedic.semantics import SedicError
+from sedic.training import photos
 
 FOLDS = 4
 BLOCK = 20  # lines of a corpus kept in one fold: neighbours often describe the same picture
@@ -49,6 +51,29 @@ class Corpus:
     name: str
     texts: tuple[str, ...]
     weight: int
+
+
+def describe_photos(
+    folders: Sequence[Path],
+    out: Path,
+    count: int = 500,
+    progress: Callable[[int], None] = lambda done: None,
+) -> None:
+    """Measured descriptions of ``count`` training photographs, as a corpus for ``build``.
+
+    Budgets vary from picture to picture (by a fixed seed), as rate control varies them, and about
+    half of them are full. Raises ``SedicError`` if there are no photographs.
+    """
+    from sedic.analysis.measure import describe
+
+    budgets = random.Random(0)
+    lines = []
+    for done, path in enumerate(photos.draw(folders, count), 1):
+        objects, words, overall = (budgets.randint(*span) for span in ((0, 6), (10, 50), (15, 85)))
+        said = describe(photos.load(path), min(objects, 3), min(words, 30), min(overall, 50))
+        lines.append(json.dumps({"text": said.text}) + "\n")
+        progress(done)
+    out.write_text("".join(lines), encoding="utf-8")
 
 
 def read_corpus(path: Path, weight: int) -> Corpus:
