@@ -19,6 +19,6 @@ def picture_dtype() -> torch.dtype:
     is asked what it can do, not timed: a stopwatch decides differently on a busy machine, and the
     same picture would give other bytes from run to run.
     """
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     native = any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16"))
     return torch.bfloat16 if native else torch.float32

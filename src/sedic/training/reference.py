@@ -78,10 +78,10 @@ class Recipe:
         return [self.lowest_bpp * ratio**a for a in range(ANCHORS)]
 
     def first_weights(self) -> list[float]:
-        """Rate weights to begin with: the slope of distortion over rate falls like 1 / rate."""
+        """Rate weights to begin with: about the slope of distortion over rate at the targets."""
         if self.network == "cheng2020":
             return [1.0] * ANCHORS
-        return [0.2 / bpp**0.85 for bpp in self.target_bpp()]
+        return [0.02 / bpp**1.5 for bpp in self.target_bpp()]
 
 
 def sedic_recipe(steps: int = 50_000) -> Recipe:
@@ -161,7 +161,7 @@ class Task:
             error = math.log(max(bpp, 1e-6) / target)
             weight = self.weights[anchor] * math.exp(0.5 * max(-0.5, min(0.5, error)))
             # A rate takes hundreds of steps to follow its weight: do not wind up meanwhile.
-            self.weights[anchor] = min(max(weight, first[anchor] / 3), first[anchor] * 3)
+            self.weights[anchor] = min(max(weight, first[anchor] / 4), first[anchor] * 4)
             measured.append(round(bpp, 5))
         return measured
 
