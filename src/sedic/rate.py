@@ -61,7 +61,7 @@ def choose(
     reasons = [f"limit: {limit} bytes"]
     for layers in ladder(rate):
         spoken = semantic_bytes(layers)
-        said = f"{layers.objects} objects, {layers.detail_words}/{layers.overall_words} words"
+        said = f"J = {layers.objects}, words {layers.detail_words}/{layers.overall_words} words"
         if spoken + len(smallest) > limit:
             reasons.append(f"{said}: {spoken} bytes leave no room for a reference image")
         elif layers.objects + layers.overall_words and spoken > SEMANTIC_SHARE * limit:
@@ -93,9 +93,9 @@ def explain(container: Container) -> list[str]:
     point = Rate.of_bpp(8 * total / (container.width * container.height), 1, 1)
     spoken = total - parts["reference"]
     lines = [
-        f"operating point at {total} bytes: up to {point.max_objects} objects, "
+        f"operating point at {total} bytes: J up to {point.max_objects}, "
         f"{point.detail_words} words each, {point.overall_words} overall",
-        f"{container.object_count} objects are described; header, text and masks take {spoken} "
+        f"J = {container.object_count}; header, text and masks take {spoken} "
         f"bytes, {spoken / total:.0%} of the file (rate control allows {SEMANTIC_SHARE:.0%})",
     ]
     if container.reference_codec != "external" and container.reference:
