@@ -178,6 +178,8 @@ def test_a_fingerprint_that_is_not_ours(coded: Path, tmp_path: Path) -> None:
     ours = coded.read_bytes()[4:6].hex()
     result = sedic("decompress", other, tmp_path / "out.png")
     assert_one_clear_line(result, "fingerprint", data[4:6].hex(), ours)
+    facts = json.loads(sedic("inspect", other, "--json").stdout)
+    assert facts["overall"] is None and ours in facts["problem"]
 
 
 def test_outputs_that_cannot_be_written(photo: Path, coded: Path, tmp_path: Path) -> None:

@@ -108,8 +108,15 @@ def thumbnail(mask: Mask, columns: int = 48) -> str:
 
 
 def _image(container: Container) -> tuple[SemanticImage | None, str | None]:
+    """What the file says, or why it cannot be told: other tables would make other words of it."""
     try:
-        profiles.load(container.profile)
+        profile = profiles.load(container.profile)
+        pinned = profile.weights.get(container.reference_codec)
+        ours = profile.fingerprint(bytes.fromhex(pinned.sha256) if pinned else bytes(32))[:2]
+        # Weights of cheng2020 are the caller's own: nothing here knows their fingerprint.
+        if container.fingerprint != ours and container.reference_codec != "cheng2020":
+            there = container.fingerprint.hex()
+            return None, f"made with other weights (fingerprint {there}; here: {ours.hex()})"
         return container.unpack(), None
     except SedicError as error:
         return None, str(error)
