@@ -86,6 +86,15 @@ def test_latents_survive_coding(weights: Path, lively_latent: torch.Tensor, leve
     assert torch.equal(decoded, latent)
 
 
+def test_latents_larger_than_a_tile_survive_coding(weights: Path) -> None:
+    torch.manual_seed(2)
+    latent = torch.randn(1, 12, 131, 141) * 3
+    coder = LatentCoder(*compact.load(weights))
+    with torch.inference_mode():
+        data, encoded = coder.encode(latent, 5)
+        assert torch.equal(coder.decode(data, 5, 131, 141), encoded)
+
+
 @pytest.mark.parametrize(
     ("threads", "torch_isa", "onednn_isa"),
     [("1", "default", "SSE41"), ("2", "avx2", "AVX2"), ("2", None, "DEFAULT")],

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -98,7 +99,8 @@ class LatentCoder:
         y = y * gain.view(1, -1, 1, 1)
         limit = SYMBOL_LIMIT - 1
         encoder = RangeEncoder()
-        z = in_tiles(self._hyper_analysis, y, _LATENT_TILE, 2 * HYPER)
+        whole = F.pad(y, (0, -y.shape[3] % HYPER, 0, -y.shape[2] % HYPER))
+        z = in_tiles(self._hyper_analysis, whole, _LATENT_TILE, 2 * HYPER)
         z = torch.round(z).clamp(-limit, limit)
         hyper_index = self._hyper_indices(level, z)
         z = torch.where(hyper_index < CERTAIN, 0.0, z)
