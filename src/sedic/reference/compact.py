@@ -164,10 +164,14 @@ class LatentCoder:
 
         y_hat = torch.zeros(1, self._config.latent, height, width)
         for mode, where in enumerate((first, ~first)):
-            x = torch.cat([features, y_hat], 1) if mode else features
-            mean, index = parameters(mode, x, where)
+            if mode:
+                features = torch.cat([features, y_hat], 1)
+            mean, index = parameters(mode, features, where)
+            if mode:
+                del features  # of a large picture, hundreds of megabytes
             q = symbols_of(mean, index, where)
-            y_hat[..., where] = _held(q.double() * ONE + mean)
+            # Exact in float32, too: below 2**24 every sum is, and what is above is clamped.
+            y_hat[..., where] = _held(q * ONE + mean)
         return y_hat
 
 

@@ -1,0 +1,44 @@
+"""Bytes of words: captions of a language model, and measured descriptions, of the Kodak pictures.
+
+    python benchmarks/text.py
+
+Writes text.json: mean bytes of each coder's real streams. The captions are LLaVA-1.5's; a scene is
+everything that the measured description says of a picture (overall and up to three objects).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from statistics import mean
+
+from sedic.analysis.measure import describe
+from sedic.coding.text import TEXT_CODERS, encode_text
+from sedic.picture import load_picture
+from sedic.training.photos import shared_folder
+
+
+def main() -> None:
+    data = shared_folder() / "data"
+    lines = (data / "captions" / "kodak_llava.jsonl").read_text().splitlines()
+    texts = {
+        "captions": [json.loads(line)["text"].strip() for line in lines],
+        "scenes": [describe(load_picture(p)).text for p in sorted((data / "kodak").glob("*.png"))],
+    }
+    report = {
+        kind: {
+            "texts": len(group),
+            "mean characters": round(mean(map(len, group)), 1),
+            **{
+                coder: round(mean(len(encode_text(text, coder)) for text in group), 2)
+                for coder in TEXT_CODERS
+            },
+        }
+        for kind, group in texts.items()
+    }
+    Path(__file__).with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
+    print(json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    main()
