@@ -33,12 +33,14 @@ def samples(photos: list[Path]) -> list[tuple[str, Picture]]:
 
 def run(out: Path, photos: list[Path], bpp: float) -> None:
     """Write ``NAME.sedic``, ``NAME.png`` and ``sheet.png`` into ``out``; print a table."""
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
     pictures = samples(photos)
     make_folder(out)
-    table = Table("picture", "size", "bytes", "bpp", "reference", "text", "masks", "enc s", "dec s")
+    headings = ("picture", "size", "bytes", "bpp", "reference", "text", "masks", "enc s", "dec s")
+    table = Table(*headings, box=SIMPLE, padding=(0, 1, 0, 0))
     for column in table.columns[2:]:
         column.justify = "right"
     codec = Codec()
