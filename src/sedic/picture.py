@@ -26,7 +26,7 @@ from PIL import Image, UnidentifiedImageError
 from sedic.files import new_file, printable
 from sedic.semantics import SedicError, check_size
 
-Picture = npt.NDArray[np.uint8]
+Picture = npt.NDArray[np.uint8]  # (height, width, 3), sRGB
 
 MAX_INPUT_BYTES = 1 << 30  # of a picture that comes through a pipe
 _STRIP_ROWS = 128  # converted at a time: no second copy of a large picture is ever held

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from sedic.analysis import Description, shorten
 from sedic.analysis import vocabulary as v
@@ -18,8 +17,7 @@ from sedic.semantics import Mask, ObjectLayer, SedicError
 
 if TYPE_CHECKING:
     from sedic.analysis.features import Look, Maps, Region
-
-Picture = npt.NDArray[np.uint8]
+    from sedic.picture import Picture
 
 
 def describe(

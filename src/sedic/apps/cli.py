@@ -27,6 +27,7 @@ app = typer.Typer(
 app.add_typer(train_app, name="train")
 
 STANDARD = Path("-")
+MAX_FILE = 1 << 25  # bytes of a .sedic file read at all
 
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite an existing file.")]
 
@@ -188,9 +189,8 @@ def decompress(
         bool,
         typer.Option("--preview", help="The reference image alone (all there is as yet)."),
     ] = False,
-    profile_weights: Annotated[
-        Path | None,
-        typer.Option("--reference-weights", help="Weights of the reference codec, if not ours."),
+    reference_weights: Annotated[
+        Path | None, typer.Option(help="Weights of the reference codec, if not ours.")
     ] = None,
     force: Force = False,
 ) -> None:
@@ -206,7 +206,7 @@ def decompress(
         from sedic.codec import Codec
         from sedic.reference import load
 
-        chosen = load(container.reference_codec, profile_weights) if profile_weights else None
+        chosen = load(container.reference_codec, reference_weights) if reference_weights else None
         say("decompressing")
         picture = Codec(reference=chosen).decompress(data)
     save_picture(picture, sys.stdout.buffer if output == STANDARD else output, force=force)
@@ -244,9 +244,6 @@ def demo(
     from sedic.apps.demo import run
 
     run(out, photo or [], bpp)
-
-
-MAX_FILE = 1 << 25  # bytes of a .sedic file read at all
 
 
 def main() -> NoReturn:

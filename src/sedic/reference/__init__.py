@@ -13,10 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from sedic.semantics import REFERENCE_CODECS, SedicError
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    Picture = npt.NDArray[np.uint8]  # (height, width, 3), sRGB
+    from sedic.picture import Picture
 
 
 class ReferenceCodec(Protocol):

@@ -28,7 +28,7 @@ from sedic.reference.wavefront import Wavefront
 from sedic.semantics import SedicError, check_size
 
 if TYPE_CHECKING:
-    from sedic.reference import Picture
+    from sedic.picture import Picture
 
 _BLOCK = 64  # picture pixels per cell of z, each way
 _CELL = 16  # per cell of y

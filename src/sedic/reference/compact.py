@@ -43,6 +43,7 @@ from sedic.reference.compact_network import (
     CompactNetwork,
     Synthesis,
     anchors,
+    interpolate,
     scale_of,
 )
 from sedic.reference.fixed_point import FRACTION, ONE, fixed, shift_right, to_fixed
@@ -50,7 +51,7 @@ from sedic.reference.tiles import in_tiles
 from sedic.semantics import SedicError
 
 if TYPE_CHECKING:
-    from sedic.reference import Picture
+    from sedic.picture import Picture
 
 _PICTURE_TILE = 1024  # pixels
 _LATENT_TILE = 128  # latent positions
@@ -86,17 +87,14 @@ class LatentCoder:
         self._context = fixed(entropy.context)
         self._hyper_index = to_fixed(entropy.hyper_index)
         self._level_bias = to_fixed(entropy.level_bias)
-        self._log_gain = network.log_gain.detach()
+        self._gain = network.gain
         self._config = network.config
         self._tables = tables
 
     def encode(self, y: Tensor, level: int) -> tuple[bytes, Tensor]:
         """The bytes of a latent y (1, channels, h, w), float32, at ``level``, and what ``decode``
         gives of them."""
-        low, part = min(level // STEPS, ANCHORS - 2), 0.0
-        part = level / STEPS - low
-        gain = torch.exp(torch.lerp(self._log_gain[low], self._log_gain[low + 1], part))
-        y = y * gain.view(1, -1, 1, 1)
+        y = y * self._gain(torch.tensor([level]))
         limit = SYMBOL_LIMIT - 1
         encoder = RangeEncoder()
         whole = F.pad(y, (0, -y.shape[3] % HYPER, 0, -y.shape[2] % HYPER))
@@ -232,14 +230,9 @@ class Compact:
         level = data[0]
         rows, columns = -(-height // STRIDE), -(-width // STRIDE)
         y_hat = self._coder.decode(data[1:], level, rows, columns)
-        low = min(level // STEPS, ANCHORS - 2)
-        part = level / STEPS - low
-
-        def blend(table: Tensor) -> Tensor:
-            return torch.lerp(table[low], table[low + 1], part).view(1, -1, 1, 1)
-
-        ungain = torch.exp(blend(self._network.log_ungain))
-        bias = blend(self._network.level_bias).to(self._dtype)
+        levels = torch.tensor([level])
+        ungain = torch.exp(interpolate(self._network.log_ungain, levels))
+        bias = interpolate(self._network.level_bias, levels).to(self._dtype)
 
         def synthesise(part: Tensor) -> Tensor:
             seen = self._network.synthesis((part * ungain).to(self._dtype), bias).float()

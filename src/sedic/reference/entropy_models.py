@@ -6,6 +6,7 @@ Parameter and buffer names are those of CompressAI's entropy models.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ class LowerBound(nn.Module):
         return max_with_gradient(x, self.bound)
 
 
-class _EntropyModel(nn.Module):
+class _EntropyModel(nn.Module, ABC):
     """What both entropy models keep: integer coding tables, empty until they are updated."""
 
     _offset: Tensor
@@ -71,8 +72,9 @@ class _EntropyModel(nn.Module):
             self._quantized_cdf.numpy(), self._cdf_length.numpy(), self._offset.numpy()
         )
 
+    @abstractmethod
     def _new_tables(self) -> GaussianTables:
-        raise NotImplementedError
+        """Tables of what the model has learnt (floating-point work)."""
 
 
 class EntropyBottleneck(_EntropyModel):

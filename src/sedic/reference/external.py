@@ -21,7 +21,7 @@ from PIL import Image
 from sedic.semantics import SedicError, check_size
 
 if TYPE_CHECKING:
-    from sedic.reference import Picture
+    from sedic.picture import Picture
 
 FORMATS = ("WEBP", "AVIF", "JXL")
 

@@ -25,7 +25,7 @@ from sedic.coding.range_coder import RangeDecoder, RangeEncoder
 from sedic.semantics import SedicError, check_size
 
 if TYPE_CHECKING:
-    from sedic.reference import Picture
+    from sedic.picture import Picture
 
 # By rising rate: cells along the longer side (MISC has 16), step between values (a divisor of 256).
 LEVELS = (
