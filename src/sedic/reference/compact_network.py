@@ -25,6 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sedic.models.blocks import block_basis, blocks
 from sedic.reference.entropy_models import max_with_gradient
 
 STRIDE = 16  # picture pixels per latent position
@@ -85,47 +86,6 @@ def interpolate(table: Tensor, levels: Tensor) -> Tensor:
     return (table[low] * (1 - part) + table[low + 1] * part)[:, :, None, None]
 
 
-class Block(nn.Module):
-    """A residual block of two 3x3 convolutions."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-        with torch.no_grad():
-            self.conv2.weight.mul_(0.3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(F.leaky_relu(self.conv1(x), 0.1))  # type: ignore[no-any-return]
-
-
-def _blocks(channels: int, count: int) -> list[nn.Module]:
-    return [Block(channels) for _ in range(count)]
-
-
-def block_basis(channels: int) -> Tensor:
-    """(channels, 3 * STRIDE**2): orthonormal low-frequency patterns of a block of pixels.
-
-    Two thirds are of luma, the rest of two opponent colours; each is a 16x16 DCT-II pattern, by
-    rising frequency. Columns are in the order of ``nn.PixelUnshuffle(STRIDE)``.
-    """
-    n = torch.arange(STRIDE, dtype=torch.float64)
-    waves = torch.cos(math.pi / STRIDE * (n + 0.5) * n[:, None]) * math.sqrt(2 / STRIDE)
-    waves[0] /= math.sqrt(2)
-    order = sorted(
-        ((u, v) for u in range(STRIDE) for v in range(STRIDE)), key=lambda f: (sum(f), max(f), f)
-    )
-    colours = torch.tensor([[1.0, 1, 1], [1, 0, -1], [1, -2, 1]], dtype=torch.float64)
-    colours = colours / colours.norm(dim=1, keepdim=True)
-    chroma = channels // 6
-    patterns = [
-        torch.einsum("c,i,j->cij", colour, waves[u], waves[v]).flatten()
-        for colour, count in zip(colours, (channels - 2 * chroma, chroma, chroma), strict=True)
-        for u, v in order[:count]
-    ]
-    return torch.stack(patterns).float()
-
-
 class Analysis(nn.Module):
     """Picture (b, 3, h, w) in [-0.5, 0.5], sides multiples of 16, to y (b, latent, h/16, w/16)."""
 
@@ -138,13 +98,13 @@ class Analysis(nn.Module):
         self.layers = nn.Sequential(
             nn.PixelUnshuffle(8),
             nn.Conv2d(192, c.middle, 3, padding=1),
-            *_blocks(c.middle, c.encoder_blocks[0]),
+            *blocks(c.middle, c.encoder_blocks[0]),
             nn.Conv2d(c.middle, c.wide, 3, stride=2, padding=1),
-            *_blocks(c.wide, c.encoder_blocks[1]),
+            *blocks(c.wide, c.encoder_blocks[1]),
             last := nn.Conv2d(c.wide, c.latent, 3, padding=1),
         )
         with torch.no_grad():
-            self.linear.weight.copy_(block_basis(c.latent)[:, :, None, None])
+            self.linear.weight.copy_(block_basis(c.latent, STRIDE)[:, :, None, None])
             self.linear.bias.zero_()  # type: ignore[union-attr]
             last.weight.mul_(0.3)
 
@@ -161,20 +121,20 @@ class Synthesis(nn.Module):
         super().__init__()
         self.enter = nn.Conv2d(c.latent, c.wide, 3, padding=1)
         self.layers = nn.Sequential(
-            *_blocks(c.wide, c.decoder_blocks[0]),
+            *blocks(c.wide, c.decoder_blocks[0]),
             nn.Conv2d(c.wide, 4 * c.middle, 1),
             nn.PixelShuffle(2),
-            *_blocks(c.middle, c.decoder_blocks[1]),
+            *blocks(c.middle, c.decoder_blocks[1]),
             nn.Conv2d(c.middle, 4 * c.narrow, 1),
             nn.PixelShuffle(2),
-            *_blocks(c.narrow, c.decoder_blocks[2]),
+            *blocks(c.narrow, c.decoder_blocks[2]),
             last := nn.Conv2d(c.narrow, 48, 3, padding=1),
             nn.PixelShuffle(4),
         )
         self.linear = nn.Conv2d(c.latent, 3 * STRIDE**2, 1)
         self.blocks = nn.PixelShuffle(STRIDE)
         with torch.no_grad():
-            self.linear.weight.copy_(block_basis(c.latent).T[:, :, None, None])
+            self.linear.weight.copy_(block_basis(c.latent, STRIDE).T[:, :, None, None])
             self.linear.bias.zero_()  # type: ignore[union-attr]
             last.weight.mul_(0.3)
 

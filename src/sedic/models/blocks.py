@@ -1,0 +1,52 @@
+"""The pieces that both embedded codecs, ``compact`` and the VAE, are made of."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Block(nn.Module):
+    """A residual block of two 3x3 convolutions."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        with torch.no_grad():
+            self.conv2.weight.mul_(0.3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv2(F.leaky_relu(self.conv1(x), 0.1))  # type: ignore[no-any-return]
+
+
+def blocks(channels: int, count: int) -> list[nn.Module]:
+    """``count`` residual blocks in a row."""
+    return [Block(channels) for _ in range(count)]
+
+
+def block_basis(channels: int, side: int) -> Tensor:
+    """(channels, 3 * side**2): orthonormal low-frequency patterns of a block of pixels.
+
+    Two thirds are of luma, the rest of two opponent colours; each is a DCT-II pattern, by rising
+    frequency. Columns are in the order of ``nn.PixelUnshuffle(side)``. A codec whose linear part
+    begins as these works like a classic transform codec from its first training step on.
+    """
+    n = torch.arange(side, dtype=torch.float64)
+    waves = torch.cos(math.pi / side * (n + 0.5) * n[:, None]) * math.sqrt(2 / side)
+    waves[0] /= math.sqrt(2)
+    order = sorted(
+        ((u, v) for u in range(side) for v in range(side)), key=lambda f: (sum(f), max(f), f)
+    )
+    colours = torch.tensor([[1.0, 1, 1], [1, 0, -1], [1, -2, 1]], dtype=torch.float64)
+    colours = colours / colours.norm(dim=1, keepdim=True)
+    chroma = channels // 6
+    patterns = [
+        torch.einsum("c,i,j->cij", colour, waves[u], waves[v]).flatten()
+        for colour, count in zip(colours, (channels - 2 * chroma, chroma, chroma), strict=True)
+        for u, v in order[:count]
+    ]
+    return torch.stack(patterns).float()

@@ -1,0 +1,99 @@
+"""The embedded networks: several small models in one safetensors file, with their configurations.
+
+Tensors are named ``<network>.<key>`` and stored in half precision; the file's metadata holds each
+network's configuration as JSON. Classes are looked up in a fixed table: a file cannot name code.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from sedic.semantics import SedicError
+
+_KEY = "sedic"
+
+
+def _vae(config: dict[str, Any]) -> nn.Module:
+    from sedic.models.patch_autoencoder import PatchAutoencoder
+
+    return PatchAutoencoder.from_config(config)  # type: ignore[no-any-return]
+
+
+def _unet(config: dict[str, Any]) -> nn.Module:
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    return UNet2DConditionModel.from_config(config)  # type: ignore[no-any-return]
+
+
+def _controlnet(config: dict[str, Any]) -> nn.Module:
+    from sedic.models.networks import ir_controlnet
+
+    return ir_controlnet(config)  # type: ignore[no-any-return]
+
+
+def _text_encoder(config: dict[str, Any]) -> nn.Module:
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    return CLIPTextModel(CLIPTextConfig.from_dict(config))
+
+
+_BUILDERS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
+    "vae": _vae,
+    "unet": _unet,
+    "controlnet": _controlnet,
+    "text_encoder": _text_encoder,
+}
+
+
+def save(path: Path, networks: Mapping[str, Any]) -> None:
+    """Write diffusers or transformers models under their names."""
+    tensors: dict[str, Tensor] = {}
+    configs: dict[str, Any] = {}
+    for name, network in networks.items():
+        config = network.config
+        known = config.to_dict() if hasattr(config, "to_dict") else dict(config)
+        configs[name] = {k: v for k, v in known.items() if not k.startswith("_")}
+        for key, value in network.state_dict().items():
+            tensors[f"{name}.{key}"] = (
+                value.half() if value.is_floating_point() else value
+            ).contiguous()
+    save_file(tensors, path, {_KEY: json.dumps(configs, sort_keys=True)})
+
+
+def load(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
+    """The networks that ``save`` wrote under exactly these names, in float32, ready to infer.
+
+    ``SedicError`` where the file holds anything else.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            configs = json.loads((file.metadata() or {}).get(_KEY, "{}"))
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        networks: dict[str, Any] = {}
+        for name in names:
+            own = {
+                key.removeprefix(f"{name}."): tensors.pop(key)
+                for key in list(tensors)
+                if key.startswith(f"{name}.")
+            }
+            with torch.device("meta"):
+                network = _BUILDERS[name](configs[name])
+            network.load_state_dict({k: _float(v) for k, v in own.items()}, assign=True)
+            networks[name] = network.eval().requires_grad_(False)
+    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as e:
+        raise SedicError(f"{path} does not hold the networks {', '.join(names)}") from e
+    if tensors:
+        raise SedicError(f"{path} holds more than the networks {', '.join(names)}")
+    return networks
+
+
+def _float(value: Tensor) -> Tensor:
+    return value.float() if value.is_floating_point() else value
