@@ -1,14 +1,15 @@
 """Picture to meaning: what is described, in which words, and where it is.
 
 ``measure`` makes the embedded, measured description; ``sidecar`` reads a caller's own. Both give a
-``Description``. Nothing heavy is imported here.
+``Description``. ``describe_api`` and ``describe_local`` ask a language model for words
+(``answers.Words``), which still have to be found in the picture. Nothing heavy is imported here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sedic.semantics import ObjectLayer
+from sedic.semantics import MAX_TEXT_BYTES, ObjectLayer, leading_words
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,19 @@ def shorten(
     Texts are cut where a phrase ends (``cut``); masks and names stay as they are, so a detail
     never gets shorter than its name.
     """
-    kept = tuple(_shorter(found, detail_words) for found in description.objects[:objects])
+    kept = tuple(
+        replace(found, detail=cut_detail(found.name, found.detail, detail_words))
+        for found in description.objects[:objects]
+    )
     return Description(cut(description.overall, overall_words), kept)
 
 
-def _shorter(found: ObjectLayer, words: int) -> ObjectLayer:
-    rest = found.detail[len(found.name) + 1 :]
-    kept = cut(rest, words - len(found.name.split(" ")))
-    return replace(found, detail=f"{found.name} {kept}".rstrip())
+def cut_detail(name: str, detail: str, words: int) -> str:
+    """``detail``, which begins with ``name``, cut to ``words`` words but never into the name."""
+    found = detail.split(" ")
+    start = len(name.split(" "))
+    kept = cut(" ".join(found[start:]), words - start)
+    return " ".join([*found[:start], kept]) if kept else name
 
 
 _JOINTS = frozenset(["with", "and", "while", "that", "which", "who", "where", "but"])
@@ -63,3 +69,28 @@ def cut(text: str, words: int) -> str:
         if found[count] in _JOINTS:
             return " ".join(found[:count])
     return " ".join(found[:words]) if words >= _LEAST_WORDS else ""
+
+
+def one_line(text: str) -> str:
+    """Any text in one line of at most ``MAX_TEXT_BYTES`` bytes of valid, printable UTF-8."""
+    valid = text.encode("utf-8", "replace").decode()
+    printable = "".join(c if c.isprintable() else " " for c in valid)
+    kept: list[str] = []
+    room = MAX_TEXT_BYTES + 1  # the first word needs no blank before it
+    for word in printable.split():
+        room -= len(word.encode()) + 1
+        if room < 0:
+            break
+        kept.append(word)
+    return " ".join(kept)
+
+
+def begin(name: str, detail: str) -> tuple[str, str]:
+    """Name and detail such that the detail begins with the name, spelt as it is there.
+
+    Both are lines already (``one_line``).
+    """
+    start = leading_words(detail, len(name.split(" ")))
+    if start.casefold() == name.casefold():
+        return start, detail
+    return name, one_line(f"{name}, {detail}") if detail else name

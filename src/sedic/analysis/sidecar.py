@@ -18,14 +18,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sedic.analysis import Description
+from sedic.analysis import Description, begin, one_line
 from sedic.files import read_bounded, write_atomically
 from sedic.semantics import (
     MAX_NAME_WORDS,
     MAX_OBJECTS,
     MAX_PIXELS,
     MAX_SIDE,
-    MAX_TEXT_BYTES,
     Mask,
     ObjectLayer,
     SedicError,
@@ -59,14 +58,14 @@ def load(path: Path, width: int, height: int) -> Description:
     found = []
     for number, item in enumerate(objects, start=1):
         where = f"object {number}"
-        name = leading_words(_line(_get(item, "name", str, where)), MAX_NAME_WORDS)
+        name = leading_words(one_line(_get(item, "name", str, where)), MAX_NAME_WORDS)
         if not name:
             raise SedicError(f"{path}: {where} has no name")
-        name, detail = _begin(name, _line(_get(item, "detail", str, where)))
+        name, detail = begin(name, one_line(_get(item, "detail", str, where)))
         mask = _mask(_get(item, "mask", (str, dict), where), path.parent, where)
         cells = _on_grid(mask, width, height, where)
         found.append(ObjectLayer(name, detail, Mask.of(cells)))
-    return Description(_line(_get(scene, "overall", str, "the scene")), tuple(found))
+    return Description(one_line(_get(scene, "overall", str, "the scene")), tuple(found))
 
 
 def save(description: Description, path: Path, *, force: bool = False) -> None:
@@ -86,28 +85,6 @@ def _get(parent: object, key: str, kind: type | tuple[type, ...], where: str) ->
     if not isinstance(parent, dict) or not isinstance(parent.get(key), kind):
         raise SedicError(f'semantics file: {where} needs a valid "{key}"')
     return parent[key]
-
-
-def _line(text: str) -> str:
-    """The text in one line of at most ``MAX_TEXT_BYTES`` bytes of valid UTF-8."""
-    valid = text.encode("utf-8", "replace").decode()
-    printable = "".join(c if c.isprintable() else " " for c in valid)
-    kept: list[str] = []
-    room = MAX_TEXT_BYTES + 1  # the first word needs no blank before it
-    for word in printable.split():
-        room -= len(word.encode()) + 1
-        if room < 0:
-            break
-        kept.append(word)
-    return " ".join(kept)
-
-
-def _begin(name: str, detail: str) -> tuple[str, str]:
-    """Name and detail such that the detail begins with the name, spelt as it is there."""
-    start = leading_words(detail, len(name.split(" ")))
-    if start.casefold() == name.casefold():
-        return start, detail
-    return name, _line(f"{name}, {detail}") if detail else name
 
 
 def _mask(mask: str | dict[str, Any], folder: Path, where: str) -> Cells:
