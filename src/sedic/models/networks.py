@@ -1,0 +1,236 @@
+"""The networks of one profile, behind what synthesis asks of them.
+
+Classes are those of diffusers and transformers; only configurations and weights differ between
+the embedded profile and the paper's.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sedic.semantics import SedicError, leading_words
+
+
+class NoConditioning(nn.Module):
+    """Stands where a ControlNet embeds its hint, and adds nothing."""
+
+    def forward(self, hint: Tensor) -> Tensor:
+        """Zero, whatever the hint."""
+        return hint.new_zeros(())
+
+
+def ir_controlnet(config: dict[str, Any]) -> Any:
+    """DiffBIR's IRControlNet as a diffusers ``ControlNetModel`` with fresh weights.
+
+    It takes cat(z, condition latent), so ``config["in_channels"]`` is twice the latent's; the
+    hint of a ControlNet does not exist.
+    """
+    from diffusers.models.controlnets.controlnet import ControlNetModel
+
+    controlnet = ControlNetModel.from_config(config)
+    controlnet.controlnet_cond_embedding = NoConditioning()
+    return controlnet
+
+
+@dataclass
+class Networks:
+    """VAE, text encoder, tokenizer, UNet, ControlNet and noise schedule of one profile.
+
+    ``vae``: ``AutoencoderKL``, ``AutoencoderTiny`` or ``PatchAutoencoder``; ``text_encoder``:
+    ``CLIPTextModel``; ``tokenizer``: ``CLIPTokenizer``; ``unet``: ``UNet2DConditionModel``;
+    ``controlnet``: ``ControlNetModel``. ``schedule`` is the configuration of a diffusers
+    scheduler. All tensors out of here are float32; latents are at 1/8 of the picture.
+    """
+
+    vae: Any
+    text_encoder: Any
+    tokenizer: Any
+    unet: Any
+    controlnet: Any
+    schedule: dict[str, Any]
+    condition: str  # what the ControlNet sees: "latent" (IRControlNet) or "picture" (tile)
+    negative: str = ""  # the text that classifier-free guidance moves away from
+
+    def __post_init__(self) -> None:
+        if self.condition not in ("latent", "picture"):
+            raise SedicError(f"condition {self.condition!r}: latent or picture")
+        for network in self._modules:
+            network.eval().requires_grad_(False)
+
+    @property
+    def _modules(self) -> tuple[Any, ...]:
+        return self.vae, self.text_encoder, self.unet, self.controlnet
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return next(self.unet.parameters()).device  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the networks compute in."""
+        return next(self.unet.parameters()).dtype  # type: ignore[no-any-return]
+
+    @property
+    def multiple(self) -> int:
+        """Latents' sides must be multiples of this: each level of the UNet but the last halves."""
+        return int(2 ** (len(self.unet.config.block_out_channels) - 1))
+
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> Networks:
+        """Move the networks, convolutions in channels-last order; returns ``self``."""
+        for network in self._modules:
+            network.to(device=device, dtype=dtype)
+            if network is not self.text_encoder:
+                network.to(memory_format=torch.channels_last)
+        return self
+
+    def encode(self, picture: Tensor) -> Tensor:
+        """The scaled latent (1, c, h/8, w/8) of a picture (1, 3, h, w) in [-1, 1].
+
+        Of a distribution, its mode: the condition of a stage is no matter of chance.
+        """
+        encoded = self.vae.encode(picture.to(self.device, self.dtype))
+        latent = encoded.latents if "latents" in encoded else encoded.latent_dist.mode()
+        scaled: Tensor = (latent.float() - self._shift) * float(self.vae.config.scaling_factor)
+        return scaled
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """The picture (1, 3, h, w) of a scaled latent, about [-1, 1]."""
+        latent = latent / float(self.vae.config.scaling_factor) + self._shift
+        return self.vae.decode(latent.to(self.dtype)).sample.float()  # type: ignore[no-any-return]
+
+    @property
+    def _shift(self) -> float:
+        return float(self.vae.config.get("shift_factor") or 0.0)
+
+    @property
+    def _length(self) -> int:
+        known = int(self.text_encoder.config.max_position_embeddings)
+        return min(known, int(self.tokenizer.model_max_length))
+
+    def embed(self, text: str) -> Tensor:
+        """The text encoder's last hidden state, (1, tokens, d).
+
+        Padded to the encoder's length; of a text that is longer, as many whole words as fit.
+        """
+        words = text.split(" ")
+        if self._tokens(text) > self._length:
+            counts = range(1, len(words) + 1)
+            fit = bisect_right(counts, self._length, key=lambda n: self._tokens(words[:n]))
+            text = " ".join(words[: max(fit, 1)])
+        tokens = self.tokenizer(
+            text,
+            padding="max_length",
+            max_length=self._length,
+            truncation=True,  # of a single word longer than everything
+            return_tensors="pt",
+        )
+        ids = tokens.input_ids.to(self.device)
+        return self.text_encoder(ids).last_hidden_state.float()  # type: ignore[no-any-return]
+
+    def _tokens(self, text: str | list[str]) -> int:
+        joined = text if isinstance(text, str) else " ".join(text)
+        return len(self.tokenizer(joined, verbose=False).input_ids)
+
+    def word_tokens(self, text: str, words: int) -> list[int]:
+        """Where ``embed(text)`` has the tokens of the first ``words`` words; at least one.
+
+        A tokenizer of CLIP's kind begins with one token that marks the start.
+        """
+        name = self.tokenizer(leading_words(text, words), add_special_tokens=False).input_ids
+        return list(range(1, min(max(1, len(name)), self._length - 2) + 1))
+
+    def predict(
+        self, z: Tensor, t: int, context: Tensor, condition: Tensor, strength: float = 1.0
+    ) -> Tensor:
+        """What the UNet says of ``z`` (1, c, h, w) at timestep ``t``, once for each context.
+
+        ``context`` (n, tokens, d); ``condition`` is a latent like ``z`` or a picture
+        (1, 3, 8h, 8w) in [0, 1], as ``self.condition`` says; ``strength`` scales the ControlNet's
+        residuals. Returns (n, c, h, w), in the sense of ``schedule["prediction_type"]``.
+        """
+        n, device, dtype = len(context), self.device, self.dtype
+        z = z.to(device, dtype).expand(n, -1, -1, -1)
+        condition = condition.to(device, dtype).expand(n, -1, -1, -1)
+        context = context.to(device, dtype)
+        seen = torch.cat((z, condition), 1) if self.condition == "latent" else z
+        down, middle = self.controlnet(
+            seen, t, context, condition, conditioning_scale=strength, return_dict=False
+        )
+        (predicted,) = self.unet(
+            z,
+            t,
+            context,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=middle,
+            return_dict=False,
+        )
+        return predicted.float()  # type: ignore[no-any-return]
+
+
+def load(folder: Path) -> Networks:
+    """The networks in a folder of diffusers' layout, from safetensors files only, on the CPU.
+
+    ``vae/ unet/ controlnet/ text_encoder/ tokenizer/ scheduler/``; a ControlNet of twice the
+    latent's channels is an IRControlNet. Raises ``SedicError``, naming the part, where one is
+    missing or does not fit.
+    """
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+    from diffusers.models.controlnets.controlnet import ControlNetModel
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+    vae = _config(folder / "vae" / "config.json").get("_class_name")
+    unet = _model(UNet2DConditionModel, folder / "unet")
+    control = _config(folder / "controlnet" / "config.json")
+    if control.get("in_channels") == 2 * unet.config.in_channels:
+        controlnet = _model(ControlNetModel, folder / "controlnet", "controlnet_cond_embedding.")
+        controlnet.controlnet_cond_embedding = NoConditioning()
+        condition = "latent"
+    else:
+        controlnet, condition = _model(ControlNetModel, folder / "controlnet"), "picture"
+    try:
+        tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+    except (OSError, ValueError, TypeError) as error:
+        raise SedicError(f"{folder / 'tokenizer'}: no tokenizer that can be read") from error
+    return Networks(
+        vae=_model(AutoencoderTiny if vae == "AutoencoderTiny" else AutoencoderKL, folder / "vae"),
+        text_encoder=_model(CLIPTextModel, folder / "text_encoder"),
+        tokenizer=tokenizer,
+        unet=unet,
+        controlnet=controlnet,
+        schedule=_config(folder / "scheduler" / "scheduler_config.json"),
+        condition=condition,
+    )
+
+
+def _config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SedicError(f"{path}: is missing or no JSON") from error
+    if not isinstance(config, dict):
+        raise SedicError(f"{path}: is no configuration")
+    return config
+
+
+def _model(kind: Any, folder: Path, absent: str = "\0") -> Any:
+    """A model whose tensors are all in the folder, but those named ``absent...``."""
+    try:
+        model, found = kind.from_pretrained(
+            folder, use_safetensors=True, local_files_only=True, output_loading_info=True
+        )
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise SedicError(f"{folder}: no {kind.__name__} that can be read") from error
+    missing = [key for key in found["missing_keys"] if not key.startswith(absent)]
+    if missing:
+        raise SedicError(f"{folder}: lacks {len(missing)} tensors, {missing[0]} among them")
+    return model

@@ -1,0 +1,91 @@
+"""One run of the sampler under one text and one condition: a stage of Algorithm 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sedic.picture import Picture
+from sedic.synthesis.canvas import Canvas
+from sedic.synthesis.guidance import descend, energy, gradient_of, kept_maps
+from sedic.synthesis.noise import normal
+from sedic.synthesis.samplers import Sampler
+from sedic.synthesis.settings import Settings
+from sedic.synthesis.tiles import Window
+
+
+class Denoising:
+    """Stage ``number`` of a picture: what Algorithm 1 does with its latent z at every step.
+
+    ``text`` guides it, ``seen`` is the picture that the ControlNet sees. ``scale`` is that of
+    classifier-free guidance: 1 leaves the unconditional pass out, else both run as one batch.
+    """
+
+    def __init__(
+        self,
+        canvas: Canvas,
+        sampler: Sampler,
+        seed: int,
+        number: int,
+        text: str,
+        seen: Picture,
+        scale: float,
+        strength: float,
+    ) -> None:
+        networks = canvas.networks
+        self._canvas, self._networks, self._sampler = canvas, networks, sampler
+        self._key = seed, number
+        self._scale, self._strength = scale, strength
+        self._text = networks.embed(text)
+        self._contexts = self._text
+        if scale != 1:
+            self._contexts = torch.cat((networks.embed(networks.negative), self._text))
+        self._condition = canvas.condition(seen)
+
+    def noise(self, step: int) -> Tensor:
+        """The standard normals of this stage: 0 to begin with, then one draw for each step."""
+        drawn = normal(*self._key, step, self._canvas.latent_shape)
+        return torch.from_numpy(drawn).to(self._networks.device)
+
+    def step(self, i: int, z: Tensor) -> Tensor:
+        """The latent after the sampler's step ``i``."""
+        t = self._sampler.timesteps[i]
+
+        def predict(window: Window) -> Tensor:
+            says = self._predict(window.of(z), t, self._contexts, window)
+            if len(says) == 1:
+                return says
+            without, with_text = says.chunk(2)
+            return without + self._scale * (with_text - without)
+
+        return self._sampler.step(i, z, self._canvas.tiling.run(predict), self.noise)
+
+    def guide(
+        self, z: Tensor, t: int, mask: Tensor, tokens: Sequence[int], settings: Settings
+    ) -> Tensor:
+        """The latent after eq. 3, whose energy (eq. 2) is of ``tokens`` inside ``mask``."""
+
+        def gradient(z: Tensor) -> Tensor:
+            def of(window: Window) -> Tensor:
+                part, inside = window.of(z), window.of(mask)
+                if not inside.any():
+                    return torch.zeros_like(part)
+                return gradient_of(lambda x: self._energy(x, t, window, inside, tokens), part)
+
+            return self._canvas.tiling.run(of)
+
+        return descend(z, gradient, settings.eta, settings.iterations)
+
+    def _energy(
+        self, x: Tensor, t: int, window: Window, mask: Tensor, tokens: Sequence[int]
+    ) -> Tensor:
+        with kept_maps(self._networks.unet) as maps:
+            self._predict(x, t, self._text, window)
+        return energy(maps, mask, tokens)
+
+    def _predict(self, x: Tensor, t: int, contexts: Tensor, window: Window) -> Tensor:
+        zoom = self._condition.shape[-1] // self._canvas.tiling.width
+        condition = window.of(self._condition, zoom)
+        return self._networks.predict(x, t, contexts, condition, self._strength)

@@ -1,0 +1,115 @@
+"""Equations 2 and 3: moving the latent so that an object's words look at the object's place.
+
+The maps are those that MuLan (Li et al., 2024) uses. Memory: the gradient passes through one
+conditional prediction at batch 1, up to the last map.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def descend(z: Tensor, gradient: Callable[[Tensor], Tensor], eta: float, iterations: int) -> Tensor:
+    """``iterations`` times z <- z - eta * grad E(z) (SEDIC eq. 3)."""
+    for _ in range(iterations):
+        z = z - eta * gradient(z)
+    return z
+
+
+def gradient_of(energy: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+    """The gradient of a scalar function at ``z``, also where gradients are switched off."""
+    with torch.enable_grad():
+        at = z.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(energy(at), at)
+    return gradient
+
+
+def energy(maps: Sequence[Tensor], mask: Tensor, tokens: Sequence[int]) -> Tensor:
+    """(1 - sum_{m in M} A_mk / sum_m A_mk)^2 (SEDIC eq. 2), averaged over tokens, heads and maps.
+
+    ``maps``: attention probabilities (heads, cells, tokens) of a latent of the mask's shape or of
+    its halves, quarters, ...; ``mask`` (h, w) boolean; ``tokens``: the k of the object's name.
+    """
+    total = maps[0].new_zeros(())
+    for attention in maps:
+        inside = _at_cells(mask, attention.shape[1]).flatten().to(attention.dtype)
+        column = attention[:, :, list(tokens)]
+        share = torch.einsum("hnk,n->hk", column, inside) / column.sum(1).clamp_min(1e-20)
+        total = total + ((1 - share) ** 2).mean()
+    return total / len(maps)
+
+
+def _at_cells(mask: Tensor, cells: int) -> Tensor:
+    """The mask on the grid of a map with so many cells; never empty."""
+    height, width = mask.shape
+    while height * width > cells:
+        height, width = math.ceil(height / 2), math.ceil(width / 2)  # as strided convolutions do
+    if height * width != cells:
+        raise ValueError(f"a map of {cells} cells is no halving of {tuple(mask.shape)}")
+    soft = mask.float()[None, None]
+    small = F.interpolate(soft, (height, width), mode="nearest")[0, 0] > 0
+    if not small.any():
+        cover = F.adaptive_avg_pool2d(soft, (height, width)).flatten()
+        small.view(-1)[cover.argmax()] = True
+    return small
+
+
+class _KeepProbabilities:
+    """An attention processor that computes plainly and keeps softmax(QK)."""
+
+    def __init__(self, kept: list[Tensor]) -> None:
+        self._kept = kept
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor,
+        attention_mask: Tensor | None = None,
+        **_: Any,
+    ) -> Tensor:
+        query, key, value = (
+            attn.head_to_batch_dim(projected)
+            for projected in (
+                attn.to_q(hidden_states),
+                attn.to_k(encoder_hidden_states),
+                attn.to_v(encoder_hidden_states),
+            )
+        )
+        probabilities = torch.softmax((query @ key.mT).float() * attn.scale, -1)
+        self._kept.append(probabilities)
+        mixed = attn.batch_to_head_dim(probabilities.to(value.dtype) @ value)
+        return attn.to_out[0](mixed)  # type: ignore[no-any-return]
+
+
+def guiding_attentions(unet: Any) -> list[Any]:
+    """The cross-attentions of eq. 2: the middle one, the first three up, the last three down."""
+
+    def of(section: Any) -> list[Any]:
+        if section is None:
+            return []
+        return [part for name, part in section.named_modules() if name.endswith("attn2")]
+
+    return of(unet.mid_block)[:1] + of(unet.up_blocks)[:3] + of(unet.down_blocks)[-3:]
+
+
+@contextmanager
+def kept_maps(unet: Any) -> Iterator[list[Tensor]]:
+    """While open, every prediction of the UNet adds its guiding maps to the yielded list."""
+    kept: list[Tensor] = []
+    attentions = guiding_attentions(unet)
+    stock = [attention.processor for attention in attentions]
+    try:
+        for attention in attentions:
+            attention.set_processor(_KeepProbabilities(kept))
+        yield kept
+    finally:
+        for attention, processor in zip(attentions, stock, strict=True):
+            attention.set_processor(processor)

@@ -1,0 +1,124 @@
+"""From one noise level to the next: the samplers, on any diffusers noise schedule.
+
+DDPM and DDIM are written out, since both need only alpha-bar and ours must take noise from
+``noise``; the multistep solvers are diffusers'. Arithmetic is float32, coefficients float64.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from sedic.semantics import SedicError
+
+_SCHEDULE_KEYS = (
+    "num_train_timesteps",
+    "beta_start",
+    "beta_end",
+    "beta_schedule",
+    "trained_betas",
+    "prediction_type",
+    "rescale_betas_zero_snr",
+)
+
+
+class Sampler:
+    """One run of a sampler: ``timesteps`` from noise to picture, and a ``step`` for each.
+
+    ``name``: ddpm, ddim, dpm or unipc. ``schedule``: the configuration of a diffusers scheduler;
+    its ``timestep_spacing`` counts where it is "trailing" (few-step networks), and is "linspace"
+    otherwise, as DiffBIR's, which is round(linspace(0, 999, n)) for ddpm and ddim. The first
+    timestep is always the last of training. ``blended``: the latents are changed between steps
+    (eq. 3-4), so that UniPC must not correct them by its own memory.
+    """
+
+    def __init__(self, name: str, schedule: dict[str, Any], steps: int, blended: bool) -> None:
+        self._stochastic = name == "ddpm"
+        self._prediction = schedule.get("prediction_type", "epsilon")
+        if self._prediction not in ("epsilon", "v_prediction", "sample"):
+            raise SedicError(f"the noise schedule predicts {self._prediction!r}, which is unknown")
+        spacing = "trailing" if schedule.get("timestep_spacing") == "trailing" else "linspace"
+        known = {key: schedule[key] for key in _SCHEDULE_KEYS if key in schedule}
+        self._solver = _solver(name, known, spacing, steps, blended)
+        if self._solver is None:
+            from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+
+            alphas = DDPMScheduler.from_config(known).alphas_cumprod
+            self.timesteps = _timesteps(len(alphas), steps, spacing)
+        else:
+            alphas = self._solver.alphas_cumprod
+            self.timesteps = [int(t) for t in self._solver.timesteps]
+        self._alpha_bar = [float(alpha) for alpha in alphas]
+
+    def noised(self, clean: Tensor, noise: Tensor, t: int) -> Tensor:
+        """A clean latent at the noise level of timestep ``t`` (eq. 1)."""
+        alpha = self._alpha_bar[t]
+        return math.sqrt(alpha) * clean + math.sqrt(1 - alpha) * noise
+
+    def step(self, i: int, z: Tensor, prediction: Tensor, noise: Callable[[int], Tensor]) -> Tensor:
+        """The latent after step ``i`` (at ``timesteps[i]``) of ``z`` before it; clean at the end.
+
+        ``noise(i + 1)`` is asked for where the sampler is stochastic and the step not the last.
+        """
+        t = self.timesteps[i]
+        if self._solver is not None:
+            return self._solver.step(prediction, t, z, return_dict=False)[0]  # type: ignore[no-any-return]
+        alpha = self._alpha_bar[t]
+        clean, residual = self._split(z, prediction, alpha)
+        if i + 1 == len(self.timesteps):
+            return clean
+        before = self._alpha_bar[self.timesteps[i + 1]]
+        if not self._stochastic:
+            return math.sqrt(before) * clean + math.sqrt(1 - before) * residual
+        ratio = alpha / before
+        variance = (1 - before) / (1 - alpha) * (1 - ratio)
+        mean = (
+            math.sqrt(before) * (1 - ratio) / (1 - alpha) * clean
+            + math.sqrt(ratio) * (1 - before) / (1 - alpha) * z
+        )
+        return mean + math.sqrt(variance) * noise(i + 1)
+
+    def _split(self, z: Tensor, prediction: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+        """The clean latent and the noise that a prediction takes ``z`` to consist of."""
+        signal, spread = math.sqrt(alpha), math.sqrt(1 - alpha)
+        if self._prediction == "epsilon":
+            return (z - spread * prediction) / signal, prediction
+        if self._prediction == "sample":
+            return prediction, (z - signal * prediction) / spread
+        return signal * z - spread * prediction, signal * prediction + spread * z
+
+
+def _timesteps(count: int, steps: int, spacing: str) -> list[int]:
+    if steps == 1:
+        return [count - 1]
+    if spacing == "trailing":
+        return [round(count - i * count / steps) - 1 for i in range(steps)]
+    return [int(t) for t in np.round(np.linspace(0, count - 1, steps))[::-1]]
+
+
+def _solver(
+    name: str, schedule: dict[str, Any], spacing: str, steps: int, blended: bool
+) -> Any | None:
+    solver: Any
+    if name == "dpm":
+        from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+
+        solver = DPMSolverMultistepScheduler.from_config(schedule, timestep_spacing=spacing)
+    elif name == "unipc":
+        from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
+
+        solver = UniPCMultistepScheduler.from_config(
+            schedule,
+            timestep_spacing=spacing,
+            disable_corrector=list(range(steps)) if blended else [],
+        )
+    elif name in ("ddpm", "ddim"):
+        return None
+    else:
+        raise SedicError(f"unknown sampler {name!r}; ddpm, ddim, dpm or unipc")
+    solver.set_timesteps(steps)
+    return solver
