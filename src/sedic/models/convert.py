@@ -157,6 +157,22 @@ def convert(
     return written
 
 
+def repack(checkpoint: Path, target: Path) -> None:
+    """Write one network's checkpoint as ``target``, ``.safetensors`` in float16, with its config.
+
+    An original IRControlNet is converted; tensors that have diffusers' names already keep them,
+    and their ``config.json`` is beside ``target`` already.
+    """
+    state = read_checkpoint(checkpoint)
+    if "zero_convs.0.0.weight" in state:
+        part = controlnet(state)
+        make_folder(target.parent)
+        _write_json(target.parent / "config.json", part.config, force=True)
+        state = part.tensors
+    with new_file(target) as file:
+        _write_tensors(state, file, torch.float16)
+
+
 def save(part: Part, folder: Path, half: bool = True) -> None:
     """Write ``config.json`` and the tensors of one network into ``folder``."""
     name = "model" if part.folder == "text_encoder" else "diffusion_pytorch_model"
@@ -183,8 +199,8 @@ def _place(folder: Path, fill: Callable[[Path], None], force: bool) -> Path:
     return folder
 
 
-def _write_json(path: Path, value: Config) -> None:
-    with new_file(path) as file:
+def _write_json(path: Path, value: Config, force: bool = False) -> None:
+    with new_file(path, force=force) as file:
         file.write((json.dumps(value, indent=2) + "\n").encode())
 
 

@@ -188,18 +188,17 @@ def _unet_config(tensors: Tensors, head: int) -> Config:
         f"down_blocks.{level}.attentions.0.norm.weight" in tensors for level in range(levels)
     ]
     middle = "mid_block.attentions.0"
+    keys = f"{middle}.transformer_blocks.0.attn2.to_k.weight"
     if any(width % head for width in channels) or first + ".conv1.weight" not in tensors:
         raise SedicError(f"these channels {channels} make no heads of {head}")
     return {
-        "in_channels": _shape(tensors, "conv_in.weight")[1],
+        "in_channels": _shape(tensors, "conv_in.weight", 2)[1],
         "down_block_types": [
             "CrossAttnDownBlock2D" if attends else "DownBlock2D" for attends in attention
         ],
         "block_out_channels": channels,
         "layers_per_block": _count(tensors, r"down_blocks\.0\.resnets\.(\d{1,4})\."),
-        "cross_attention_dim": _shape(tensors, f"{middle}.transformer_blocks.0.attn2.to_k.weight")[
-            1
-        ],
+        "cross_attention_dim": _shape(tensors, keys, 2)[1],
         # diffusers' name for the number of heads
         "attention_head_dim": [width // head for width in channels],
         "use_linear_projection": len(_shape(tensors, f"{middle}.proj_in.weight")) == 2,
@@ -261,7 +260,7 @@ def vae(state: Tensors) -> Part:
     levels = _count(tensors, r"encoder\.down_blocks\.(\d{1,4})\.")
     config: Config = {
         "_class_name": "AutoencoderKL",
-        "in_channels": _shape(tensors, "encoder.conv_in.weight")[1],
+        "in_channels": _shape(tensors, "encoder.conv_in.weight", 2)[1],
         "out_channels": _shape(tensors, "decoder.conv_out.weight")[0],
         "down_block_types": ["DownEncoderBlock2D"] * levels,
         "up_block_types": ["UpDecoderBlock2D"] * levels,
@@ -320,9 +319,11 @@ def text_encoder(state: Tensors, head: int = HEAD) -> Part:
         if inside in _TEXT_LAYER:
             tensors[f"{layer}.{_TEXT_LAYER[inside]}.{leaf}"] = value
         else:
-            for third, rows in zip("qkv", value.chunk(3), strict=True):
+            if value.ndim == 0 or value.shape[0] % 3:
+                raise SedicError(f"{name} does not come in thirds")
+            for third, rows in zip("qkv", value.tensor_split(3), strict=True):
                 tensors[f"{layer}.self_attn.{third}_proj.{leaf}"] = rows
-    vocabulary, width = _shape(tensors, "embeddings.token_embedding.weight")
+    vocabulary, width = _shape(tensors, "embeddings.token_embedding.weight", 2)[:2]
     config: Config = {
         "architectures": ["CLIPTextModel"],
         "model_type": "clip_text_model",
@@ -360,7 +361,11 @@ def _count(tensors: Tensors, pattern: str) -> int:
     return 1 + max((n for n in numbers if n < len(tensors)), default=0)
 
 
-def _shape(tensors: Tensors, name: str) -> torch.Size:
+def _shape(tensors: Tensors, name: str, least: int = 1) -> torch.Size:
+    """The shape of a tensor of ``least`` dimensions or more."""
     if name not in tensors:
         raise SedicError(f"{name} is missing from the checkpoint")
-    return tensors[name].shape
+    shape = tensors[name].shape
+    if len(shape) < least:
+        raise SedicError(f"{name} has too few dimensions")
+    return shape

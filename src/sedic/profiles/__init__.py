@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from sedic.semantics import SedicError
 
@@ -46,6 +47,7 @@ class Profile:
     summary: str
     reference: str  # the reference codec used by default
     weights: dict[str, Weights]  # by part: text, masks, and the reference codec's name
+    models: tuple[dict[str, Any], ...] = ()  # [[models]]: read by models/registry.py
 
     def fingerprint(self, reference: bytes) -> bytes:
         """What a file made with this profile depends on, as 32 bytes.
@@ -64,5 +66,10 @@ def load(name: str) -> Profile:
     if name not in known:
         raise SedicError(f"unknown profile {name!r}; one of {', '.join(known)}")
     table = tomllib.loads((folder / f"{name}.toml").read_text())
-    weights = {part: Weights(**entry) for part, entry in table["weights"].items()}
-    return Profile(name, table["summary"], table["reference"], weights)
+    if isinstance(table["weights"], str):  # words, masks and reference as in that profile
+        shared = load(table["weights"]).weights
+        weights = {part: shared[part] for part in ("text", "masks", table["reference"])}
+    else:
+        weights = {part: Weights(**entry) for part, entry in table["weights"].items()}
+    models = tuple(table.get("models", ()))
+    return Profile(name, table["summary"], table["reference"], weights, models)

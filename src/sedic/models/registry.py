@@ -1,0 +1,239 @@
+"""Which models a profile needs, where they come from, and whether what is here is right.
+
+The lists are the ``[[models]]`` tables of ``profiles/*.toml``. A model is either files, each of
+which every mirror offers under the same name, or a repository of the Hugging Face hub. Where a
+sha256 is not pinned there, the first download's is learned and kept in ``models.lock.json`` beside
+the models; from then on it is checked.
+
+Files come over https (http on loopback only), under a temporary name, resumed where the server can,
+and get their own name, which only the lists say, once size and hash are right.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Any
+
+from sedic import profiles
+from sedic.files import make_folder, printable, read_bounded, write_atomically
+from sedic.models.download import Progress, download, sha256_of
+from sedic.semantics import SedicError
+
+LOCK = "models.lock.json"
+_MAX_LOCK = 1 << 22
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a model; ``path`` is relative to the model's folder."""
+
+    path: str
+    source: str  # its name at every mirror
+    sha256: str = ""  # empty: learned at the first download
+    makes: str = ""  # an original checkpoint: what it is converted to, and then deleted
+
+    @property
+    def ready(self) -> str:
+        """The file that must be there for the model to be used."""
+        return self.makes or self.path
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model of the list; ``files`` and ``mirrors``, or ``repository`` and ``patterns``."""
+
+    name: str
+    profile: str
+    folder: str  # under the model folder; models that work together share one
+    purpose: str
+    licence: str
+    megabytes: int  # to download, about
+    needed: bool  # to decode; others only help to describe
+    mirrors: tuple[str, ...] = ()
+    files: tuple[File, ...] = ()
+    repository: str = ""
+    revision: str = "main"
+    patterns: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, profile: str, table: dict[str, Any]) -> Model:
+        """From a ``[[models]]`` table."""
+        fields = dict(table)
+        entries = [{"source": entry["path"], **entry} for entry in fields.pop("files", ())]
+        return cls(
+            profile=profile,
+            folder=fields.pop("folder", fields["name"]),
+            needed=fields.pop("needed", False),
+            mirrors=tuple(fields.pop("mirrors", ())),
+            patterns=tuple(fields.pop("patterns", ())),
+            files=tuple(File(**entry) for entry in entries),
+            **fields,
+        )
+
+    @property
+    def path(self) -> Path:
+        """Where the model is or will be."""
+        return models_folder() / self.folder
+
+    @property
+    def here(self) -> bool:
+        """Whether all of it is there; hashes are not looked at."""
+        if self.repository:
+            return self.name in _read_lock() and (self.path / "config.json").is_file()
+        return all((self.path / file.ready).is_file() for file in self.files)
+
+
+def models_folder() -> Path:
+    """``$SEDIC_MODELS``, or the place where this system keeps a user's data."""
+    if chosen := os.environ.get("SEDIC_MODELS"):
+        return Path(chosen)
+    from platformdirs import user_data_path
+
+    return user_data_path("sedic", appauthor=False) / "models"
+
+
+@cache
+def models() -> tuple[Model, ...]:
+    """Every model of every profile."""
+    names = sorted(p.name for p in (package_files("sedic") / "profiles").iterdir())
+    known = [name.removesuffix(".toml") for name in names if name.endswith(".toml")]
+    return tuple(Model.of(name, table) for name in known for table in profiles.load(name).models)
+
+
+def select(name: str) -> list[Model]:
+    """The model of this name, or what the profile of this name needs to decode."""
+    chosen = [m for m in models() if m.name == name or (m.profile == name and m.needed)]
+    if not chosen:
+        known = sorted({m.name for m in models()} | {m.profile for m in models()})
+        raise SedicError(f"no models called {printable(name)!r}; known: {', '.join(known)}")
+    return chosen
+
+
+def require(name: str) -> Path:
+    """The folder of a model, or of what a profile needs to decode.
+
+    ``SedicError`` with the command that gets it if anything of it is missing.
+    """
+    chosen = select(name)
+    missing = [model for model in chosen if not model.here]
+    if missing:
+        size = sum(model.megabytes for model in missing)
+        raise SedicError(
+            f"{' and '.join(model.name for model in missing)} ({size / 1000:.1f} GB) is not in"
+            f" {printable(models_folder())}; get it: sedic models fetch {name}"
+        )
+    return chosen[0].path
+
+
+def fetch(model: Model, progress: Progress) -> None:
+    """Get what is not there of one model; ``SedicError`` if no mirror has it as it should be."""
+    make_folder(model.path)
+    free = shutil.disk_usage(model.path).free
+    if not model.here and free < model.megabytes * 1_000_000:
+        raise SedicError(
+            f"{model.name} takes {model.megabytes} MB and {printable(model.path)} has"
+            f" {free // 1_000_000} MB free; SEDIC_MODELS names another folder"
+        )
+    if model.repository:
+        _fetch_repository(model)
+        return
+    for file in model.files:
+        if (model.path / file.ready).is_file():
+            continue
+        target = model.path / file.path
+        if not target.is_file():
+            make_folder(target.parent)
+            known = file.sha256 or _known(f"{model.folder}/{file.path}")
+            urls = [mirror + file.source for mirror in model.mirrors]
+            limit = model.megabytes * 1_500_000 + (1 << 24)
+            digest = download(urls, target, known, limit, progress)
+            _learn({f"{model.folder}/{file.path}": digest})
+        if file.makes:
+            _make(model, file)
+
+
+def verify(model: Model, progress: Progress) -> Iterator[tuple[str, str]]:
+    """Each file of a model and what it is: ``right``, ``missing``, ``changed`` or ``unknown``.
+
+    ``unknown``: neither pinned nor fetched by sedic, so there is no hash to compare with.
+    """
+    if model.repository:
+        prefix = f"{model.folder}/"
+        names = [key.removeprefix(prefix) for key in _read_lock() if key.startswith(prefix)]
+        wanted = dict.fromkeys(names, "") or {"config.json": ""}
+    else:
+        wanted = {file.ready: "" if file.makes else file.sha256 for file in model.files}
+    for name, pinned in wanted.items():
+        path = model.path / name
+        known = pinned or _known(f"{model.folder}/{name}")
+        if not path.is_file():
+            yield name, "missing"
+        elif not known:
+            yield name, "unknown"
+        else:
+            yield name, "right" if sha256_of(path, progress) == known else "changed"
+
+
+def _make(model: Model, file: File) -> None:
+    """Convert an original checkpoint to the safetensors file it stands for, and delete it."""
+    from sedic.models.convert import repack
+
+    source, target = model.path / file.path, model.path / file.makes
+    repack(source, target)
+    _learn({f"{model.folder}/{file.makes}": sha256_of(target, lambda *_: None)})
+    source.unlink()
+
+
+def _fetch_repository(model: Model) -> None:
+    """A snapshot of a hub repository, at the revision that was first seen."""
+    from huggingface_hub import HfApi, snapshot_download
+
+    try:
+        revision = (
+            _known(model.name) or HfApi().model_info(model.repository, revision=model.revision).sha
+        )
+        snapshot_download(
+            model.repository,
+            revision=revision,
+            local_dir=model.path,
+            allow_patterns=list(model.patterns),
+        )
+    except Exception as error:  # its transport, and so what it raises, differs by version
+        reason = printable(str(error).strip().partition("\n")[0])
+        raise SedicError(f"cannot get {model.repository} from the hub: {reason}") from error
+    learned = {model.name: str(revision)}
+    for path in sorted(model.path.rglob("*")):
+        name = path.relative_to(model.path)
+        if path.is_file() and not name.parts[0].startswith("."):
+            learned[f"{model.folder}/{name.as_posix()}"] = sha256_of(path, lambda *_: None)
+    _learn(learned)
+
+
+def _read_lock() -> dict[str, str]:
+    path = models_folder() / LOCK
+    if not path.is_file():
+        return {}
+    try:
+        lock = json.loads(read_bounded(path, _MAX_LOCK))
+    except ValueError as error:
+        raise SedicError(f"{printable(path)} is damaged; delete it to learn anew") from error
+    if not isinstance(lock, dict) or not all(isinstance(value, str) for value in lock.values()):
+        raise SedicError(f"{printable(path)} is damaged; delete it to learn anew")
+    return lock
+
+
+def _known(key: str) -> str:
+    return _read_lock().get(key, "")
+
+
+def _learn(facts: dict[str, str]) -> None:
+    lock = dict(sorted((_read_lock() | facts).items()))
+    data = (json.dumps(lock, indent=2) + "\n").encode()
+    write_atomically(models_folder() / LOCK, data, force=True)
