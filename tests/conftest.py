@@ -1,11 +1,17 @@
-"""Where the shared data is, for the tests that need it."""
+"""Where the shared data is, and networks small enough to be made on the spot."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from sedic.models.networks import Networks
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # a spinning wait is 2 to 8 times slower
 
@@ -18,3 +24,77 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the shared data folder (SEDIC_SHARED), not found at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_networks() -> Callable[..., Networks]:
+    """Makes networks of the real classes, a few thousand random weights in all, at 1/8.
+
+    ``prediction``: the schedule's prediction type; ``condition``: latent or picture.
+    """
+    return cache(_tiny_networks)
+
+
+def _tiny_networks(
+    prediction: str = "epsilon", condition: str = "latent", levels: int = 2
+) -> Networks:
+    import torch
+    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+    from diffusers.models.controlnets.controlnet import ControlNetModel
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    from sedic.models.networks import Networks, ir_controlnet
+    from sedic.models.vocabulary import tokenizer_of
+
+    latent = 4
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        tokenizer = tokenizer_of([("r", "e"), ("re", "d</w>")])
+        text_encoder = CLIPTextModel(
+            CLIPTextConfig(
+                vocab_size=len(tokenizer),
+                hidden_size=32,
+                intermediate_size=32,
+                num_hidden_layers=1,
+                num_attention_heads=2,
+                bos_token_id=tokenizer.bos_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+                pad_token_id=tokenizer.pad_token_id,
+            )
+        )
+        shared = {
+            "block_out_channels": (16, 32, 32, 32)[:levels],
+            "down_block_types": ("CrossAttnDownBlock2D",) * (levels - 1) + ("DownBlock2D",),
+            "layers_per_block": 1,
+            "cross_attention_dim": 32,
+            "attention_head_dim": 4,
+            "norm_num_groups": 8,
+        }
+        unet = UNet2DConditionModel(
+            in_channels=latent,
+            out_channels=latent,
+            up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * (levels - 1),
+            **shared,
+        )
+        control = {**shared, "conditioning_embedding_out_channels": (8, 8, 8, 8)}
+        if condition == "latent":
+            controlnet = ir_controlnet({**control, "in_channels": 2 * latent})
+        else:
+            controlnet = ControlNetModel(**control)
+        for zero in (*controlnet.controlnet_down_blocks, controlnet.controlnet_mid_block):
+            torch.nn.init.normal_(zero.weight, std=0.1)  # as after some training
+        vae = AutoencoderTiny(
+            encoder_block_out_channels=(8,) * 4,
+            decoder_block_out_channels=(8,) * 4,
+            num_encoder_blocks=(1,) * 4,
+            num_decoder_blocks=(1,) * 4,
+        )
+    schedule = {
+        "num_train_timesteps": 1000,
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+        "beta_schedule": "scaled_linear",
+        "prediction_type": prediction,
+    }
+    return Networks(vae, text_encoder, tokenizer, unet, controlnet, schedule, condition)

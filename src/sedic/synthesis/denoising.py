@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sedic.picture import Picture
 from sedic.synthesis.canvas import Canvas
-from sedic.synthesis.guidance import descend, energy, gradient_of, kept_maps
+from sedic.synthesis.guidance import attention_maps, descend, energy, gradient_of
 from sedic.synthesis.noise import normal
 from sedic.synthesis.samplers import Sampler
 from sedic.synthesis.settings import Settings
@@ -81,8 +81,7 @@ class Denoising:
     def _energy(
         self, x: Tensor, t: int, window: Window, mask: Tensor, tokens: Sequence[int]
     ) -> Tensor:
-        with kept_maps(self._networks.unet) as maps:
-            self._predict(x, t, self._text, window)
+        maps = attention_maps(self._networks.unet, lambda: self._predict(x, t, self._text, window))
         return energy(maps, mask, tokens)
 
     def _predict(self, x: Tensor, t: int, contexts: Tensor, window: Window) -> Tensor:

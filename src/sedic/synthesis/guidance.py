@@ -1,14 +1,13 @@
 """Equations 2 and 3: moving the latent so that an object's words look at the object's place.
 
-The maps are those that MuLan (Li et al., 2024) uses. Memory: the gradient passes through one
-conditional prediction at batch 1, up to the last map.
+The maps are those that MuLan (Li et al., 2024) uses. The gradient passes through the conditional
+prediction alone, at batch 1, from its last map back; nothing but its activations is held.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -61,11 +60,15 @@ def _at_cells(mask: Tensor, cells: int) -> Tensor:
     return small
 
 
-class _KeepProbabilities:
-    """An attention processor that computes plainly and keeps softmax(QK)."""
+class _AllKept(Exception):  # noqa: N818
+    """All maps are there; the rest of the network need not run."""
 
-    def __init__(self, kept: list[Tensor]) -> None:
-        self._kept = kept
+
+class _KeepProbabilities:
+    """An attention processor that computes plainly and keeps softmax(QK), up to ``count`` maps."""
+
+    def __init__(self, kept: list[Tensor], count: int) -> None:
+        self._kept, self._count = kept, count
 
     def __call__(
         self,
@@ -75,41 +78,44 @@ class _KeepProbabilities:
         attention_mask: Tensor | None = None,
         **_: Any,
     ) -> Tensor:
-        query, key, value = (
-            attn.head_to_batch_dim(projected)
-            for projected in (
-                attn.to_q(hidden_states),
-                attn.to_k(encoder_hidden_states),
-                attn.to_v(encoder_hidden_states),
-            )
-        )
+        query = attn.head_to_batch_dim(attn.to_q(hidden_states))
+        key = attn.head_to_batch_dim(attn.to_k(encoder_hidden_states))
         probabilities = torch.softmax((query @ key.mT).float() * attn.scale, -1)
         self._kept.append(probabilities)
+        if len(self._kept) == self._count:
+            raise _AllKept
+        value = attn.head_to_batch_dim(attn.to_v(encoder_hidden_states))
         mixed = attn.batch_to_head_dim(probabilities.to(value.dtype) @ value)
         return attn.to_out[0](mixed)  # type: ignore[no-any-return]
 
 
-def guiding_attentions(unet: Any) -> list[Any]:
-    """The cross-attentions of eq. 2: the middle one, the first three up, the last three down."""
+def attention_maps(unet: Any, predict: Callable[[], object]) -> list[Tensor]:
+    """The cross-attention maps (heads, cells, tokens) of eq. 2, of one prediction at batch 1.
 
-    def of(section: Any) -> list[Any]:
-        if section is None:
-            return []
-        return [part for name, part in section.named_modules() if name.endswith("attn2")]
-
-    return of(unet.mid_block)[:1] + of(unet.up_blocks)[:3] + of(unet.down_blocks)[-3:]
-
-
-@contextmanager
-def kept_maps(unet: Any) -> Iterator[list[Tensor]]:
-    """While open, every prediction of the UNet adds its guiding maps to the yielded list."""
+    The middle one, the first three on the way up and the last three on the way down, as many as
+    the UNet has. ``predict`` runs it; what comes after the last map is left out, and all other
+    attentions stay fused.
+    """
+    attentions = [
+        *_cross_attentions(unet.mid_block)[:1],
+        *_cross_attentions(unet.up_blocks)[:3],
+        *_cross_attentions(unet.down_blocks)[-3:],
+    ]
     kept: list[Tensor] = []
-    attentions = guiding_attentions(unet)
     stock = [attention.processor for attention in attentions]
     try:
         for attention in attentions:
-            attention.set_processor(_KeepProbabilities(kept))
-        yield kept
+            attention.set_processor(_KeepProbabilities(kept, len(attentions)))
+        predict()
+    except _AllKept:
+        pass
     finally:
         for attention, processor in zip(attentions, stock, strict=True):
             attention.set_processor(processor)
+    return kept
+
+
+def _cross_attentions(section: Any) -> list[Any]:
+    if section is None:
+        return []
+    return [part for name, part in section.named_modules() if name.endswith("attn2")]

@@ -11,7 +11,6 @@ from typing import Any
 from sedic.semantics import SedicError
 
 SAMPLERS = ("ddpm", "ddim", "dpm", "unipc")
-MAX_STEPS = 100
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,8 @@ _Limits = _Range | tuple[str, ...]
 
 # In the order of their numbers in files: add at the end, never move.
 _LIMITS: dict[str, _Limits] = {
-    "object_steps": _Range(1, MAX_STEPS),
-    "last_steps": _Range(1, MAX_STEPS),
+    "object_steps": _Range(1, 50),
+    "last_steps": _Range(1, 100),
     "guided": _Range(0, 1, per=100),
     "eta": _Range(0, 1000, per=10),
     "iterations": _Range(0, 20),
@@ -50,7 +49,7 @@ class Settings:
     Raises ``SedicError`` for a setting out of its limits.
     """
 
-    object_steps: int = 20  # T of an object's stage, 1 to 100 (Algorithm 1, line 5)
+    object_steps: int = 20  # T of an object's stage, 1 to 50 (Algorithm 1, line 5)
     last_steps: int = 50  # T of the last, whole-picture stage, 1 to 100
     guided: float = 0.2  # the share of an object's steps before T', which are guided, 0 to 1
     eta: float = 77.0  # the step size of eq. 3, 0 to 1000
