@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 from transformers.models.clip.configuration_clip import CLIPConfig
 from transformers.models.clip.modeling_clip import CLIPModel
 from transformers.models.clip.tokenization_clip import CLIPTokenizer
@@ -277,6 +278,17 @@ def test_maps_of_a_model_on_disk(tiny_clip: Path) -> None:
     assert clip.maps(picture[:1, :1], ["dog"])[0].area == 1
 
 
-def test_a_missing_clip_is_one_clear_error(tmp_path: Path) -> None:
+def test_what_is_no_clip_is_one_clear_error(tiny_clip: Path, tmp_path: Path) -> None:
     with pytest.raises(SedicError, match="cannot load CLIPModel"):
         ClipMaps(tmp_path / "nothing")
+    copy = tmp_path / "clip"
+    shutil.copytree(tiny_clip, copy)
+    weights = load_file(copy / "model.safetensors")
+    del weights["visual_projection.weight"]
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(SedicError, match=r"no whole CLIPModel: visual_projection\.weight"):
+        ClipMaps(copy)
+    (copy / "model.safetensors").unlink()
+    torch.save(CLIPModel.from_pretrained(tiny_clip).state_dict(), copy / "pytorch_model.bin")
+    with pytest.raises(SedicError, match="cannot load CLIPModel"):
+        ClipMaps(copy)  # what may run code is not read

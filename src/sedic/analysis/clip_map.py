@@ -169,8 +169,8 @@ class ClipMaps:
         patch = self._model.vision_model.embeddings.patch_size
         side = PICTURE_SIDE // patch * patch
         square = Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC)
-        values = (np.asarray(square, np.float32) / 255 - np.float32(MEAN)) / np.float32(DEVIATION)
-        return torch.from_numpy(values).permute(2, 0, 1)[None].to(self._model.device)
+        values = (np.asarray(square) / 255 - MEAN) / DEVIATION
+        return torch.from_numpy(values).float().permute(2, 0, 1)[None].to(self._model.device)
 
     def _text(self, text: str) -> Tensor:
         prompts = [template.replace("{}", text) for template in TEMPLATES]
@@ -223,7 +223,8 @@ def _positions(vision: Any, patches: int) -> Tensor:
 def _values_to_values(attention: Any, normed: Tensor) -> Tensor:
     from torch.nn.functional import scaled_dot_product_attention
 
-    values = attention.v_proj(normed).unflatten(-1, (-1, attention.head_dim)).transpose(1, 2)
+    heads: Tensor = attention.v_proj(normed).unflatten(-1, (-1, attention.head_dim))
+    values = heads.transpose(1, 2)
     mixed = scaled_dot_product_attention(values, values, values)
     out: Tensor = attention.out_proj(mixed.transpose(1, 2).flatten(2))
     return out
@@ -231,10 +232,12 @@ def _values_to_values(attention: Any, normed: Tensor) -> Tensor:
 
 def text_features(model: Any, tokens: Tensor) -> Tensor:
     """The mean direction (d,) of several prompts for one text, (prompts, length) token ids."""
+    from torch.nn.functional import normalize
+
     pooled = model.text_model(input_ids=tokens).pooler_output
     each: Tensor = model.text_projection(pooled)
-    mean = (each / each.norm(dim=-1, keepdim=True)).mean(dim=0)
-    return mean / mean.norm()
+    mean = normalize(each, dim=-1).mean(dim=0)
+    return normalize(mean, dim=0)
 
 
 def similarities(image: Tensor, texts: Tensor, redundant: Tensor) -> Tensor:
@@ -244,7 +247,9 @@ def similarities(image: Tensor, texts: Tensor, redundant: Tensor) -> Tensor:
     the prompts without any text, which CLIP Surgery takes away. Image features are normalised
     along the tokens, not along themselves: so does the original, and its numbers depend on it.
     """
-    return image / image.norm(dim=1, keepdim=True) @ (texts - redundant).T
+    from torch.nn.functional import normalize
+
+    return normalize(image, dim=1) @ (texts - redundant).T
 
 
 def similarity_maps(similarity: Tensor, height: int, width: int) -> Tensor:
@@ -255,7 +260,7 @@ def similarity_maps(similarity: Tensor, height: int, width: int) -> Tensor:
     low, high = patches.amin(-1, keepdim=True), patches.amax(-1, keepdim=True)
     ranged = (patches - low) / (high - low).clamp(min=1e-12)
     side = round(patches.shape[-1] ** 0.5)
-    square = ranged.unflatten(-1, (side, side))
+    square = ranged.reshape(1, -1, side, side)
     return interpolate(square, (height, width), mode="bilinear", align_corners=False)[0]
 
 
@@ -272,7 +277,9 @@ def shares(level: npt.NDArray[np.generic], blocks: int = BLOCKS) -> npt.NDArray[
     from skimage.transform import resize
 
     return np.asarray(
-        resize(level, (blocks, blocks), order=1, mode="reflect", anti_aliasing=True), np.float64
+        resize(  # type: ignore[no-untyped-call]
+            level, (blocks, blocks), order=1, mode="reflect", anti_aliasing=True
+        )
     )
 
 

@@ -83,6 +83,13 @@ def to_grid(region: Region, width: int, height: int) -> npt.NDArray[np.float32]:
     return area_mean(region, borders[1], borders[0])
 
 
+def on_grid(region: Region, width: int, height: int) -> Region:
+    """``region`` on the 1/8 grid of a ``width`` x ``height`` picture: cells of which at least half
+    is in it; of a smaller one, its fullest cells; of an empty one, none."""
+    coverage = to_grid(region, width, height)
+    return np.asarray((coverage >= min(0.5, float(coverage.max()))) & (coverage > 0))
+
+
 def _superpixels(maps: Maps) -> _Superpixels:
     lab = maps.lab.astype(np.float64)
     labels = slic(

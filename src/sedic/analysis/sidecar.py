@@ -159,7 +159,6 @@ def _on_grid(mask: Cells, width: int, height: int, where: str) -> Cells:
         raise SedicError(
             f"the mask of {where} is {columns}x{rows}: not the proportions of {width}x{height}"
         )
-    from sedic.analysis.salience import to_grid
+    from sedic.analysis.salience import on_grid
 
-    coverage = to_grid(mask, width, height)
-    return np.asarray(coverage >= min(0.5, float(coverage.max())))
+    return on_grid(mask, width, height)

@@ -1,0 +1,158 @@
+"""Is what was named in the picture, and in which boxes? Asked of Grounding DINO.
+
+A name that an open-set detector does not find is a hallucination of the language model (SEDIC
+§3.1). The detector is Liu et al., "Grounding DINO: marrying DINO with grounded pre-training for
+open-set object detection", 2023, in transformers' classes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sedic.picture import Picture
+
+BOX, TEXT = 0.3, 0.25  # least probability of a box, and of the name's noun in it
+OF_BEST = 0.6  # of a name's best score, for its other boxes
+SAME_BOX = 0.8  # intersection over union, above which two boxes are one
+MAX_BOXES = 16  # of one name
+LEAST_SIDE = 16  # pixels of the picture, below which nothing is looked for
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where a name was found: its boxes, best first, and their scores, 0 to 1; none if nowhere."""
+
+    name: str
+    boxes: tuple[Box, ...] = ()
+    scores: tuple[float, ...] = ()
+
+
+class Grounder:
+    """Grounding DINO from a folder or a model id, in transformers' format.
+
+    Loads nothing from the network unless ``download``. Raises ``SedicError`` where the model is
+    missing or is another.
+    """
+
+    def __init__(self, source: str | Path, *, device: str = "cpu", download: bool = False) -> None:
+        from transformers import AutoTokenizer
+        from transformers.models.grounding_dino.image_processing_pil_grounding_dino import (
+            GroundingDinoImageProcessorPil,
+        )
+        from transformers.models.grounding_dino.modeling_grounding_dino import (
+            GroundingDinoForObjectDetection,
+        )
+
+        from sedic.analysis.pretrained import load
+
+        model = load(GroundingDinoForObjectDetection, source, download=download)
+        self._model = model.eval().to(device)
+        self._images = load(GroundingDinoImageProcessorPil, source, download=download)
+        self._tokenizer = load(AutoTokenizer, source, download=download)
+
+    def find(
+        self, picture: Picture, names: Sequence[str], box: float = BOX, text: float = TEXT
+    ) -> list[Found]:
+        """What became of each of ``names`` in a (height, width, 3) uint8 picture, in their order.
+
+        A box is a name's if one of the name's tokens is more probable in it than ``box``, and its
+        last word, the noun, more than ``text``; that token's probability is the score. Every name
+        is judged on its own: two may share a box. Several boxes are kept as ``instances`` says.
+        """
+        import torch
+
+        prompt, spans = _prompt(names)
+        height, width = picture.shape[:2]
+        if not prompt or min(height, width) < LEAST_SIDE:
+            return [Found(name) for name in names]
+        tokens = self._tokenizer(
+            prompt,
+            return_tensors="pt",
+            return_offsets_mapping=True,
+            return_token_type_ids=True,
+            truncation=True,
+            max_length=self._model.config.max_text_len,
+        )
+        offsets = tokens.pop("offset_mapping")[0].numpy()
+        image = self._images(picture, return_tensors="pt", input_data_format="channels_last")
+        inputs = {**tokens, **image}
+        with torch.inference_mode():
+            out = self._model(**{k: value.to(self._model.device) for k, value in inputs.items()})
+        probable = out.logits[0].float().sigmoid().cpu().numpy().astype(np.float64)
+        boxes = _corners(out.pred_boxes[0].float().cpu().numpy(), width, height)
+        found = []
+        for name, span in zip(names, spans, strict=True):
+            scores = _scores(probable, offsets, span, text)
+            kept = instances(boxes, np.where(scores > box, scores, 0.0))
+            places: list[Box] = [tuple(box) for box in boxes[kept].tolist()]
+            found.append(Found(name, tuple(places), tuple(scores[kept].tolist())))
+        return found
+
+
+def instances(boxes: Floats, scores: Floats) -> list[int]:
+    """Which of (n, 4) boxes are instances of one name, best first; a score of 0 is none at all.
+
+    All that score at least 0.6 of the best one, but no box twice (an intersection over union
+    above 0.8 with a better one), none without area, and ``MAX_BOXES`` at most. They are later
+    united in one mask: the name stands for all of them.
+    """
+    area = (boxes[:, 2:] - boxes[:, :2]).clip(0).prod(axis=1)
+    scores = np.where(area > 0, scores, 0.0)
+    kept: list[int] = []
+    for index in np.argsort(-scores, kind="stable").tolist():
+        if scores[index] <= 0 or scores[index] < OF_BEST * scores.max() or len(kept) == MAX_BOXES:
+            break
+        low = np.maximum(boxes[kept, :2], boxes[index, :2])
+        high = np.minimum(boxes[kept, 2:], boxes[index, 2:])
+        common = (high - low).clip(0).prod(axis=1)
+        if (common <= SAME_BOX * (area[kept] + area[index] - common)).all():
+            kept.append(index)
+    return kept
+
+
+def _prompt(names: Sequence[str]) -> tuple[str, list[tuple[int, int, int]]]:
+    """The detector's sentence, "red hat. plane.", and where in it each name begins, its last word
+    begins, and it ends. A name without a letter or digit is nowhere."""
+    prompt = ""
+    spans = []
+    for name in names:
+        words = re.sub(r"[^\w'-]+|_", " ", name.lower()).split()
+        start, noun = len(prompt), len(" ".join([*words[:-1], ""]))
+        text = " ".join(words)
+        spans.append((start, start + noun, start + len(text)))
+        prompt += f"{text}. " if text else ""
+    return prompt.rstrip(), spans
+
+
+def _scores(
+    probable: Floats, offsets: npt.NDArray[np.int64], span: tuple[int, int, int], text: float
+) -> Floats:
+    """The best token of a name in each box; 0 where its last word is no likelier than ``text``."""
+    start, noun, end = span
+    tokens = np.flatnonzero((offsets[:, 0] >= start) & (offsets[:, 1] <= end) & (offsets[:, 1] > 0))
+    if start == end or not tokens.size:
+        return np.zeros(len(probable))
+    last = tokens[offsets[tokens, 0] >= noun]
+    if not last.size:  # cut off: the prompt was too long
+        return np.zeros(len(probable))
+    named = probable[:, last].max(axis=1) > text
+    return np.asarray(probable[:, tokens].max(axis=1) * named)
+
+
+def _corners(boxes: npt.NDArray[np.float32], width: int, height: int) -> Floats:
+    """Boxes from centre and size, as shares of the picture, to corners in it, in pixels."""
+    centre, size = boxes[:, :2].astype(np.float64), boxes[:, 2:].astype(np.float64)
+    corners = np.concatenate([centre - size / 2, centre + size / 2], axis=1).clip(0, 1)
+    return corners * np.array([width, height, width, height], np.float64)
