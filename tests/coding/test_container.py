@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from sedic.coding.container import MAGIC, Container, checksum, pack
@@ -20,6 +21,7 @@ from sedic.semantics import (
     SemanticImage,
     grid_size,
 )
+from sedic.synthesis.settings import Settings
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 FINGERPRINT = b"\xab\xcd"
@@ -41,6 +43,14 @@ def scene(size: tuple[int, int] = (384, 256), objects: int = 3) -> SemanticImage
     return SemanticImage(*size, reference, "A red car under a tree.", layers[:objects])
 
 
+def blocky() -> SemanticImage:
+    """The scene with masks of 8 x 8 blocks."""
+    image = scene()
+    cells = [layer.mask.array[::4, ::6].repeat(4, 0).repeat(6, 1) for layer in image.objects]
+    objects = [replace(o, mask=Mask.of(c)) for o, c in zip(image.objects, cells, strict=True)]
+    return replace(image, objects=tuple(objects))
+
+
 # One file per feature. To regenerate on purpose: python tests/coding/test_container.py
 FEATURES = {
     "plain": (replace(scene(objects=0), overall=""), {}),
@@ -54,6 +64,9 @@ FEATURES = {
     "huffman-jbig2": (scene(), {"text_coder": "huffman", "mask_coder": "jbig2"}),
     "misc": (replace(scene(), method="misc"), {}),
     "unicode": (replace(scene(objects=0), overall="Ein Fähnchen, 旗 🚩"), {}),
+    "settings": (scene(objects=1), {"settings": bytes([1, 9, 5, 20])}),
+    "settings-seed": (replace(scene(objects=0), seed=7), {"settings": bytes([11, 1])}),
+    "misc-blocks": (replace(blocky(), method="misc"), {"mask_coder": "blocks"}),
     "external": (replace(scene(objects=0), reference=ReferenceImage("external", b"RIFF")), {}),
 }
 
@@ -78,11 +91,27 @@ def test_golden_files_stay_readable(name: str) -> None:
     """Version 1 is for ever: these bytes were written once and must mean the same."""
     container = Container.parse((GOLDEN / f"{name}.sedic").read_bytes())
     expected = json.loads((GOLDEN / "meaning.json").read_text())[name]
-    assert meaning(container.unpack()) == expected
+    assert meaning(container) == expected
 
 
-def meaning(image: SemanticImage) -> dict[str, object]:
-    return {
+def test_golden_settings_mean_what_they_meant() -> None:
+    """Numbers and units of settings are part of the format, too."""
+    said = Container.parse((GOLDEN / "settings.sedic").read_bytes()).settings
+    assert Settings.from_bytes(said, Settings()) == Settings(last_steps=9, object_cfg=2.0)
+
+
+def test_settings_that_are_too_long_or_needless_are_refused() -> None:
+    data = file_of("settings")
+    at = data.index(bytes([4, 1, 9, 5, 20]))
+    for field in (b"\x00", b"\xff\x02" + bytes(383)):
+        with pytest.raises(SedicError, match="damaged"):
+            Container.parse(resealed(data[:at] + field + data[at + 5 :]))
+
+
+def meaning(container: Container) -> dict[str, object]:
+    image = container.unpack()
+    settings = {"settings": container.settings.hex()} if container.settings else {}
+    return settings | {
         "size": [image.width, image.height],
         "method": image.method,
         "seed": image.seed,
@@ -122,7 +151,9 @@ def resealed(data: bytes) -> bytes:
     return data[:-2] + checksum(data[:-2])
 
 
-@pytest.mark.parametrize("name", ["one-object", "huffman-runlength", "huffman-jbig2", "seed"])
+@pytest.mark.parametrize(
+    "name", ["one-object", "huffman-runlength", "huffman-jbig2", "seed", "settings", "misc-blocks"]
+)
 def test_bit_flips_behind_a_right_checksum_give_a_scene_or_an_error(name: str) -> None:
     data = file_of(name)
     for bit in range(0, 8 * len(data) - 16, 7):
@@ -136,7 +167,7 @@ def test_bit_flips_behind_a_right_checksum_give_a_scene_or_an_error(name: str) -
             continue
 
 
-@settings(max_examples=300, deadline=None)
+@examples(max_examples=300, deadline=None)
 @given(st.binary(min_size=4, max_size=120))
 def test_garbage_behind_a_right_checksum_gives_a_scene_or_an_error(tail: bytes) -> None:
     try:
@@ -170,5 +201,5 @@ if __name__ == "__main__":
     GOLDEN.mkdir(exist_ok=True)
     for feature in FEATURES:
         (GOLDEN / f"{feature}.sedic").write_bytes(file_of(feature))
-    meanings = {name: meaning(image) for name, (image, _) in FEATURES.items()}
+    meanings = {name: meaning(Container.parse(file_of(name))) for name in FEATURES}
     (GOLDEN / "meaning.json").write_text(json.dumps(meanings, indent=1) + "\n")

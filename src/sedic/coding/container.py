@@ -11,7 +11,7 @@ import binascii
 from dataclasses import dataclass, field
 
 from sedic.coding.mask import MASK_CODERS, decode_masks, encode_masks
-from sedic.coding.text import TEXT_CODERS, decode_text, encode_text
+from sedic.coding.text import TEXT_CODERS, TokenModel, decode_text, encode_text
 from sedic.semantics import (
     MAX_OBJECTS,
     MAX_REFERENCE_BYTES,
@@ -31,45 +31,58 @@ MAGIC = b"\x5e\xdc"
 VERSION = 1
 PROFILES = ("none", "mini", "sd21", "sd15")
 CRC_BYTES = 2
+MAX_SETTINGS_BYTES = 255
 _MAX_SECTION = 1 << 20  # text or masks
-_MAX_BYTES = MAX_REFERENCE_BYTES + 2 * _MAX_SECTION + 64
+_MAX_BYTES = MAX_REFERENCE_BYTES + 2 * _MAX_SECTION + MAX_SETTINGS_BYTES + 64
 
 
 @dataclass(frozen=True)
 class Container:
-    """A file, split into its parts; nothing is decoded yet."""
+    """A file, split into its parts; nothing is decoded yet.
+
+    ``settings`` are the decoder's settings that differ from the profile's defaults, as
+    ``synthesis.settings`` writes them: bytes that only the profile gives a meaning.
+    """
 
     width: int
     height: int
     method: str
     profile: str
-    fingerprint: bytes  # the first two bytes of the profile's
+    fingerprint: bytes  # two bytes, made by the profile
     reference_codec: str
     object_count: int
     text_coder: str = "primed"
     mask_coder: str = "context"
     seed: int = 0
+    settings: bytes = b""
     text: bytes = field(default=b"", repr=False)
     masks: bytes = field(default=b"", repr=False)
     reference: bytes = field(default=b"", repr=False)
 
     def parts(self) -> dict[str, int]:
         """Bytes of every part; they add up to the file."""
-        sections = {"reference": self.reference, "text": self.text, "masks": self.masks}
+        sections = {
+            "settings": self.settings,
+            "reference": self.reference,
+            "text": self.text,
+            "masks": self.masks,
+        }
         sizes = {name: len(data) for name, data in sections.items()}
         return {"header": len(self.to_bytes()) - sum(sizes.values()), **sizes}
 
     def to_bytes(self) -> bytes:
         """The file."""
-        special = (self.text_coder, self.mask_coder, self.seed) != ("primed", "context", 0)
+        usual = ("primed", "context", 0, b"")
+        special = (self.text_coder, self.mask_coder, self.seed, self.settings) != usual
         first = VERSION << 5 | METHODS.index(self.method) << 3 | self.object_count
         second = PROFILES.index(self.profile) << 4 | REFERENCE_CODECS.index(self.reference_codec)
         header = MAGIC + bytes([first, second | special << 2]) + self.fingerprint
         header += _number(self.width) + _number(self.height)
         if special:
             coders = TEXT_CODERS.index(self.text_coder) | MASK_CODERS.index(self.mask_coder) << 2
-            header += bytes([coders | (self.seed != 0) << 4])
+            header += bytes([coders | (self.seed != 0) << 4 | (self.settings != b"") << 5])
             header += _number(self.seed) if self.seed else b""
+            header += _number(len(self.settings)) + self.settings if self.settings else b""
         header += _number(len(self.text))
         if self.object_count:
             header += _number(len(self.masks))
@@ -94,15 +107,18 @@ class Container:
             raise SedicError("the file is damaged or cut short (checksum)")
         return _Reader(body).container()
 
-    def unpack(self) -> SemanticImage:
-        """Decode text and masks; ``SedicError`` where they are damaged."""
+    def unpack(self, language: TokenModel | None = None) -> SemanticImage:
+        """Decode text and masks; ``SedicError`` where they are damaged.
+
+        ``language``: the language model of a text that was coded with one.
+        """
         grid = grid_size(self.width, self.height)
         count = self.object_count
         names_bytes = -(-2 * count // 8)
         counts = int.from_bytes(self.text[:names_bytes], "big")
         limit = (MAX_TEXT_BYTES + 1) * (count + 1)
         coded = self.text[names_bytes:]
-        whole = decode_text(coded, self.text_coder, limit) if coded else ""
+        whole = decode_text(coded, self.text_coder, limit, language) if coded else ""
         overall, *details = whole.split("\n")
         if len(details) != count:
             raise SedicError(f"damaged text: {len(details)} details for {count} objects")
@@ -136,26 +152,32 @@ def pack(
     fingerprint: bytes,
     text_coder: str = "primed",
     mask_coder: str = "context",
+    settings: bytes = b"",
+    language: TokenModel | None = None,
 ) -> Container:
-    """Code ``image``; ``fingerprint`` is the profile's (its first two bytes are kept)."""
+    """Code ``image``; ``fingerprint`` (two bytes) and ``settings`` are the profile's affair.
+
+    ``language`` is the language model of the text coder ``model``.
+    """
     count = len(image.objects)
     counts = 0
     for layer in image.objects:
         counts = counts << 2 | len(layer.name.split(" "))
     text = "\n".join([image.overall, *(layer.detail for layer in image.objects)])
-    coded = encode_text(text, text_coder) if text else b""
+    coded = encode_text(text, text_coder, language) if text else b""
     masks = encode_masks([layer.mask for layer in image.objects], mask_coder) if count else b""
     return Container(
         image.width,
         image.height,
         image.method,
         profile,
-        fingerprint[:2],
+        fingerprint,
         image.reference.codec,
         count,
         text_coder,
         mask_coder,
         image.seed,
+        settings,
         counts.to_bytes(-(-2 * count // 8), "big") + coded,
         masks,
         image.reference.data,
@@ -205,13 +227,15 @@ class _Reader:
         fingerprint = self.take(2)
         width, height = self.number(1 << 20), self.number(1 << 20)
         check_size(width, height)
-        coders, seed = 0, 0
+        coders, seed, settings = 0, 0, b""
         if special:
             coders = self.take(1)[0]
-            if coders >> 5 or coders & 3 >= len(TEXT_CODERS) or coders >> 2 & 3 >= len(MASK_CODERS):
+            if coders >> 6 or coders & 3 >= len(TEXT_CODERS) or coders >> 2 & 3 >= len(MASK_CODERS):
                 raise SedicError("the file uses a feature that this sedic does not know")
-            seed = self.number((1 << 32) - 1) if coders >> 4 & 1 else 0
-            if not coders or (coders >> 4 and not seed):
+            has_seed, has_settings = coders >> 4 & 1, coders >> 5 & 1
+            seed = self.number((1 << 32) - 1) if has_seed else 0
+            settings = self.take(self.number(MAX_SETTINGS_BYTES)) if has_settings else b""
+            if not coders or has_seed > (seed != 0) or has_settings > (settings != b""):
                 raise SedicError("the file is damaged: needless fields")
         text_bytes = self.number(_MAX_SECTION)
         mask_bytes = self.number(_MAX_SECTION) if count else 0
@@ -227,6 +251,7 @@ class _Reader:
             TEXT_CODERS[coders & 3],
             MASK_CODERS[coders >> 2 & 3],
             seed,
+            settings,
             text,
             masks,
             self.take(len(self._data) - self._at),
