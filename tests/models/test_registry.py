@@ -1,0 +1,328 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+import torch
+
+from sedic.models import download, registry
+from sedic.models.registry import File, Model, fetch, require, verify
+from sedic.semantics import SedicError
+
+BODY = bytes(range(256)) * 40
+SHA = hashlib.sha256(BODY).hexdigest()
+
+
+class Server:
+    """Loopback mirrors ``/a/``, ``/b/``, ...: what each path sends, and what was asked."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, bytes] = {}
+        self.cut: dict[str, int] = {}  # path: send only so many bytes, once
+        self.ranges = True
+        self.redirect: dict[str, str] = {}
+        self.asked: list[tuple[str, str]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.answer(self)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
+
+    def mirror(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.http.server_port}/{name}/"
+
+    def answer(self, to: BaseHTTPRequestHandler) -> None:
+        asked = to.headers.get("Range", "")
+        self.asked.append((to.path, asked))
+        if to.path in self.redirect:
+            to.send_response(302)
+            to.send_header("Location", self.redirect[to.path])
+            to.end_headers()
+            return
+        body = self.bodies.get(to.path)
+        if body is None:
+            to.send_error(404)
+            return
+        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and self.ranges else 0
+        if start and start >= len(body):
+            to.send_error(416)
+            return
+        to.send_response(206 if start else 200)
+        if start:
+            to.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+        to.send_header("Content-Length", str(len(body) - start))
+        to.end_headers()
+        to.wfile.write(body[start : self.cut.pop(to.path, len(body))])
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.http.shutdown()
+    server.http.server_close()
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SEDIC_MODELS", str(tmp_path / "models"))
+    return tmp_path / "models"
+
+
+def model(*mirrors: str, sha256: str = "", **fields: Any) -> Model:
+    file = File(path="unet/weights.bin", source="w.bin", sha256=sha256, **fields)
+    return Model(
+        name="tiny",
+        profile="test",
+        folder="test",
+        purpose="to test",
+        licence="none",
+        megabytes=1,
+        needed=True,
+        mirrors=mirrors,
+        files=(file,),
+    )
+
+
+def silent(*_: object) -> None:
+    pass
+
+
+def test_the_next_mirror_has_what_the_first_has_not(server: Server, folder: Path) -> None:
+    server.bodies["/b/w.bin"] = BODY
+    fetch(model(server.mirror("a"), server.mirror("b")), silent)
+    assert (folder / "test" / "unet" / "weights.bin").read_bytes() == BODY
+    assert [path for path, _ in server.asked] == ["/a/w.bin", "/b/w.bin"]
+    assert [p.name for p in (folder / "test" / "unet").iterdir()] == ["weights.bin"]
+
+
+def test_a_cut_connection_is_continued(server: Server, folder: Path) -> None:
+    server.bodies["/a/w.bin"] = BODY
+    server.cut["/a/w.bin"] = 3000
+    seen: list[int] = []
+    fetch(model(server.mirror("a"), sha256=SHA), lambda _, done, total: seen.append(done))
+    assert server.asked == [("/a/w.bin", ""), ("/a/w.bin", "bytes=3000-")]
+    assert (folder / "test" / "unet" / "weights.bin").read_bytes() == BODY
+    assert seen == sorted(seen) and seen[-1] == len(BODY)
+
+
+def test_a_server_without_ranges_begins_again(server: Server, folder: Path) -> None:
+    server.bodies["/a/w.bin"] = BODY
+    server.cut["/a/w.bin"] = 3000
+    server.ranges = False
+    fetch(model(server.mirror("a")), silent)
+    assert (folder / "test" / "unet" / "weights.bin").read_bytes() == BODY
+
+
+def test_an_interrupted_run_goes_on_later(server: Server, folder: Path) -> None:
+    server.bodies["/a/w.bin"] = BODY
+
+    def interrupt(_: str, done: int, __: int) -> None:
+        raise KeyboardInterrupt
+
+    server.cut["/a/w.bin"] = 5000
+    with pytest.raises(KeyboardInterrupt):
+        fetch(model(server.mirror("a")), interrupt)
+    assert not (folder / "test" / "unet" / "weights.bin").exists()
+    fetch(model(server.mirror("a")), silent)
+    assert server.asked[-1] == ("/a/w.bin", "bytes=5000-")
+    assert (folder / "test" / "unet" / "weights.bin").read_bytes() == BODY
+
+
+def test_mirrors_are_never_mixed_without_a_hash(server: Server, folder: Path) -> None:
+    part = folder / "test" / "unet" / ".weights.bin.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"something else")
+    server.bodies["/b/w.bin"] = BODY
+    fetch(model(server.mirror("a"), server.mirror("b")), silent)
+    assert all(asked == "" for _, asked in server.asked)
+    assert (folder / "test" / "unet" / "weights.bin").read_bytes() == BODY
+
+
+def test_a_stale_beginning_is_thrown_away(server: Server, folder: Path) -> None:
+    part = folder / "test" / "unet" / ".weights.bin.part"
+    part.parent.mkdir(parents=True)
+    for stale in (b"x" * 100, b"x" * (len(BODY) + 5)):
+        part.write_bytes(stale)
+        server.bodies |= {"/a/w.bin": BODY, "/b/w.bin": BODY}
+        fetch(model(server.mirror("a"), server.mirror("b"), sha256=SHA), silent)
+        target = folder / "test" / "unet" / "weights.bin"
+        assert target.read_bytes() == BODY
+        target.unlink()
+
+
+def test_another_file_under_the_same_name_is_refused(server: Server, folder: Path) -> None:
+    server.bodies["/a/w.bin"] = BODY[:-1] + b"!"
+    with pytest.raises(SedicError, match=r"127\.0\.0\.1: another file .*127\.0\.0\.1: 404"):
+        fetch(model(server.mirror("a"), server.mirror("b"), sha256=SHA), silent)
+    assert not list((folder / "test" / "unet").iterdir())
+
+
+def test_a_hash_is_learned_once_and_then_checked(server: Server, folder: Path) -> None:
+    server.bodies["/a/w.bin"] = BODY
+    tiny = model(server.mirror("a"))
+    fetch(tiny, silent)
+    assert json.loads((folder / registry.LOCK).read_text()) == {"test/unet/weights.bin": SHA}
+    assert list(verify(tiny, silent)) == [("unet/weights.bin", "right")]
+    target = folder / "test" / "unet" / "weights.bin"
+    target.write_bytes(BODY + b"!")
+    assert list(verify(tiny, silent)) == [("unet/weights.bin", "changed")]
+    target.unlink()
+    assert list(verify(tiny, silent)) == [("unet/weights.bin", "missing")]
+    server.bodies["/a/w.bin"] = BODY + b"!"
+    with pytest.raises(SedicError, match="sha256 is wrong"):
+        fetch(tiny, silent)
+    server.bodies["/a/w.bin"] = BODY
+    fetch(tiny, silent)
+    before = len(server.asked)
+    fetch(tiny, silent)  # all is there
+    assert len(server.asked) == before
+
+
+def test_files_put_there_by_hand_are_of_unknown_origin(folder: Path) -> None:
+    target = folder / "test" / "unet" / "weights.bin"
+    target.parent.mkdir(parents=True)
+    target.write_bytes(BODY)
+    assert list(verify(model(), silent)) == [("unet/weights.bin", "unknown")]
+    assert list(verify(model(sha256=SHA), silent)) == [("unet/weights.bin", "right")]
+
+
+def test_a_damaged_lock_file_is_said_to_be_damaged(folder: Path) -> None:
+    folder.mkdir()
+    for damaged in (b"{", b"[]", b'{"a": 1}', b"\xff"):
+        (folder / registry.LOCK).write_bytes(damaged)
+        with pytest.raises(SedicError, match="damaged"):
+            fetch(model("https://127.0.0.1:1/"), silent)
+
+
+def test_an_original_becomes_safetensors_and_goes(server: Server, folder: Path) -> None:
+    path = folder.parent / "original.bin"
+    torch.save({"controlnet_down_blocks.0.weight": torch.ones(2, 3)}, path)
+    server.bodies["/a/w.bin"] = path.read_bytes()
+    tiny = model(server.mirror("a"), makes="controlnet/model.safetensors")
+    (folder / "test" / "controlnet").mkdir(parents=True)
+    fetch(tiny, silent)
+    assert tiny.here
+    assert not (folder / "test" / "unet" / "weights.bin").exists()
+    assert list(verify(tiny, silent)) == [("controlnet/model.safetensors", "right")]
+
+
+def test_only_https_beyond_this_machine(server: Server) -> None:
+    server.redirect["/a/w.bin"] = "http://mirror.invalid/w.bin"
+    for mirror in (server.mirror("a"), "http://mirror.invalid/", "file:///etc/", "ftp://x/"):
+        with pytest.raises(SedicError, match="not https"):
+            fetch(model(mirror), silent)
+
+
+def test_a_server_cannot_fill_the_disk(server: Server, tmp_path: Path) -> None:
+    server.bodies["/a/w.bin"] = BODY
+    url = server.mirror("a") + "w.bin"
+    with pytest.raises(SedicError, match="more than this file can have"):
+        download.download([url], tmp_path / "w.bin", "", len(BODY) - 1, silent)
+    assert not (tmp_path / "w.bin").exists()
+
+
+def test_an_offline_machine_says_so_in_one_line() -> None:
+    with pytest.raises(SedicError, match="offline") as caught:
+        fetch(model("http://127.0.0.1:1/"), silent)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_model_names_the_command(
+    server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = model(server.mirror("a"))
+    monkeypatch.setattr(registry, "models", lambda: (tiny,))
+    for name in ("test", "tiny"):
+        with pytest.raises(SedicError, match=f"sedic models fetch {name}$"):
+            require(name)
+    server.bodies["/a/w.bin"] = BODY
+    fetch(tiny, silent)
+    assert require("test") == require("tiny") == folder / "test"
+    with pytest.raises(SedicError, match="known: test, tiny"):
+        require("else")
+
+
+def test_a_hub_repository_keeps_the_revision_first_seen(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    asked: list[str] = []
+
+    def snapshot(repository: str, revision: str, local_dir: Path, allow_patterns: Any) -> None:
+        assert repository == "someone/something" and allow_patterns == ["config.json"]
+        asked.append(revision)
+        local_dir.mkdir(parents=True, exist_ok=True)
+        (local_dir / "config.json").write_text("{}")
+
+    class Api:
+        newest = "1" * 40
+
+        def model_info(self, repository: str, revision: str) -> Any:
+            return type("Info", (), {"sha": self.newest})
+
+    monkeypatch.setattr(huggingface_hub, "HfApi", Api)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    hub = Model(
+        name="hub",
+        profile="test",
+        folder="hub",
+        purpose="to test",
+        licence="none",
+        megabytes=1,
+        needed=False,
+        repository="someone/something",
+        patterns=("config.json",),
+    )
+    assert not hub.here
+    fetch(hub, silent)
+    assert hub.here
+    Api.newest = "2" * 40
+    fetch(hub, silent)
+    assert asked == ["1" * 40] * 2
+    assert list(verify(hub, silent)) == [("config.json", "right")]
+    (folder / "hub" / "config.json").write_text("{ }")
+    assert list(verify(hub, silent)) == [("config.json", "changed")]
+
+
+def test_the_lists_are_sound() -> None:
+    names = [entry.name for entry in registry.models()]
+    assert len(names) == len(set(names))
+    for entry in registry.models():
+        assert entry.licence and entry.purpose and entry.megabytes > 0
+        assert all(mirror.startswith("https://") for mirror in entry.mirrors)
+        assert all(mirror.endswith("/") for mirror in entry.mirrors)
+        assert bool(entry.repository) != bool(entry.files)
+        safe = (".json", ".txt", ".safetensors", ".jinja")
+        assert all(pattern.endswith(safe) for pattern in entry.patterns)
+        for file in entry.files:
+            for path in (file.path, file.ready, file.source):
+                assert not PurePosixPath(path).is_absolute() and ".." not in path
+            assert file.ready.endswith(safe)
+            assert file.sha256 == "" or len(bytes.fromhex(file.sha256)) == 32
+            # a pickle is fetched only by a hash that is known
+            assert file.path == file.ready or file.sha256
+
+
+def test_a_profile_lists_every_part_that_loading_reads() -> None:
+    for profile in ("sd21", "sd15"):
+        ready = {file.ready for m in registry.select(profile) for file in m.files}
+        for part in ("vae", "unet"):
+            assert {f"{part}/config.json", f"{part}/diffusion_pytorch_model.safetensors"} <= ready
+        assert "controlnet/diffusion_pytorch_model.safetensors" in ready
+        assert {"text_encoder/config.json", "text_encoder/model.safetensors"} <= ready
+        assert {"tokenizer/vocab.json", "tokenizer/merges.txt"} <= ready
+        assert "scheduler/scheduler_config.json" in ready
