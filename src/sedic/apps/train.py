@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -76,6 +77,13 @@ def train_masks(
     note(PINNING)
 
 
+Out = Annotated[Path, typer.Option(help="Folder of the run; a run that is there goes on.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Optimiser steps in all.")]
+Batch = Annotated[int | None, typer.Option(min=1, help="Crops in a step.")]
+LearningRate = Annotated[float | None, typer.Option(min=0.0)]
+Seed = Annotated[int | None, typer.Option(min=0)]
+
+
 class Trainable(str, Enum):
     compact = "compact"
     cheng2020 = "cheng2020"
@@ -84,11 +92,12 @@ class Trainable(str, Enum):
 class Loss(str, Enum):
     perceptual = "perceptual"
     mse = "mse"
+    semantic = "semantic"
 
 
 @train_app.command("reference")
 def train_reference(
-    out: Annotated[Path, typer.Option(help="Folder of the run; a run that is there goes on.")],
+    out: Out,
     network: Annotated[
         Trainable, typer.Option(help="cheng2020: the SEDIC paper's fine-tuning, needs --start.")
     ] = Trainable.compact,
@@ -97,24 +106,32 @@ def train_reference(
     ] = None,
     loss: Annotated[
         Loss | None,
-        typer.Option(help="perceptual = MSE + LPIPS-squeeze (compact's default); mse = MSE alone."),
+        typer.Option(
+            help="perceptual = MSE + LPIPS-squeeze (compact's default); mse = MSE alone; semantic ="
+            " Image-Text Coding's, with captions: needs --clip."
+        ),
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps in all.")] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Crops in a step.")] = None,
+    clip: Annotated[
+        Path | None, typer.Option(help="Folder of a transformers CLIPModel with its tokenizer.")
+    ] = None,
+    captions: Annotated[
+        Path | None,
+        typer.Option(
+            help='JSON lines {"image": ..., "text": ...} for the semantic loss'
+            " (default: measured descriptions)."
+        ),
+    ] = None,
+    steps: Steps = None,
+    batch: Batch = None,
     crop: Annotated[int | None, typer.Option(min=64, help="Side of a crop, pixels, 64s.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(min=0.0)] = None,
-    seed: Annotated[int | None, typer.Option(min=0)] = None,
+    learning_rate: LearningRate = None,
+    seed: Seed = None,
 ) -> None:
     """Train the reference codec on the shared photographs.
 
     Ctrl-C loses nothing: the same command goes on. The weights and their model card end up in the
     run's folder, the curve in its log.jsonl.
     """
-    from dataclasses import replace
-
-    from rich.console import Console
-    from rich.progress import Progress
-
     from sedic.training.reference import Recipe, sedic_recipe, train
 
     if crop is not None and crop % 64:
@@ -122,20 +139,80 @@ def train_reference(
     recipe = Recipe() if network is Trainable.compact else sedic_recipe()
     if loss is not None:
         recipe = recipe.with_loss(loss.value)
-    given: dict[str, Any] = {
-        "steps": steps,
-        "batch": batch,
-        "crop": crop,
-        "learning_rate": learning_rate,
-        "seed": seed,
-    }
-    recipe = replace(recipe, **{name: v for name, v in given.items() if v is not None})
+    recipe = _changed(
+        recipe, steps=steps, batch=batch, crop=crop, learning_rate=learning_rate, seed=seed
+    )
+    _finish(lambda progress: train(recipe, out, progress, start, clip, captions))
+
+
+@train_app.command("vae")
+def train_vae(
+    out: Out,
+    steps: Steps = None,
+    batch: Batch = None,
+    crop: Annotated[int | None, typer.Option(min=32, help="Side of a crop, pixels, 32s.")] = None,
+    learning_rate: LearningRate = None,
+    seed: Seed = None,
+) -> None:
+    """Train the embedded VAE on the shared photographs.
+
+    Ctrl-C loses nothing: the same command goes on.
+    """
+    from sedic.training.vae import Recipe, train
+
+    if crop is not None and crop % 32:
+        raise typer.BadParameter("--crop is a multiple of 32")
+    recipe = _changed(
+        Recipe(), steps=steps, batch=batch, crop=crop, learning_rate=learning_rate, seed=seed
+    )
+    _finish(lambda progress: train(recipe, out, progress))
+
+
+@train_app.command("restorer")
+def train_restorer(
+    out: Out,
+    vae: Annotated[
+        Path | None, typer.Option(help="Weights of another VAE than the embedded one.")
+    ] = None,
+    steps: Steps = None,
+    batch: Batch = None,
+    crop: Annotated[int | None, typer.Option(min=64, help="Side of a crop, pixels, 64s.")] = None,
+    learning_rate: LearningRate = None,
+    seed: Seed = None,
+) -> None:
+    """Train the embedded restorer (Algorithm 1's UNet, ControlNet and text encoder).
+
+    The photographs are described first (about five minutes on one core, once for a folder).
+    Ctrl-C loses nothing: the same command goes on.
+    """
+    from sedic.training.restorer import Recipe, train
+
+    if crop is not None and crop % 64:
+        raise typer.BadParameter("--crop is a multiple of 64")
+    recipe = _changed(
+        Recipe(), steps=steps, batch=batch, crop=crop, learning_rate=learning_rate, seed=seed
+    )
+    _finish(lambda progress: train(recipe, out, progress, vae))
+
+
+def _changed(recipe: Any, **given: Any) -> Any:
+    """The recipe with what was given on the command line."""
+    from dataclasses import replace
+
+    return replace(recipe, **{name: value for name, value in given.items() if value is not None})
+
+
+def _finish(run: Callable[[Any], Path]) -> None:
+    """Run a training with a progress bar, and say what to do with the result."""
+    from rich.console import Console
+    from rich.progress import Progress
+
     with Progress(console=Console(stderr=True)) as bars:
         bar = bars.add_task("starting")
 
         def progress(done: int, total: int, text: str) -> None:
             bars.update(bar, completed=done, total=total, description=text)
 
-        weights = train(recipe, out, progress, start)
+        weights = run(progress)
     note(f"{weights}: done")
     note(PINNING)

@@ -84,12 +84,18 @@ class Crops:
 
     def __call__(self, step: int) -> npt.NDArray[np.uint8]:
         """The (batch, size, size, 3) uint8 crops of one step."""
-        rng = np.random.default_rng((self.seed, step))
-        return np.stack([self._crop(rng) for _ in range(self.batch)])
+        return self.drawn(step)[0]
 
-    def _crop(self, rng: np.random.Generator) -> Photo:
+    def drawn(self, step: int) -> tuple[npt.NDArray[np.uint8], tuple[int, ...]]:
+        """The crops of one step, and which of ``photos`` each one is from."""
+        rng = np.random.default_rng((self.seed, step))
+        crops, sources = zip(*(self._crop(rng) for _ in range(self.batch)), strict=True)
+        return np.stack(crops), sources
+
+    def _crop(self, rng: np.random.Generator) -> tuple[Photo, int]:
         while True:
-            photo = self.photos[rng.integers(len(self.photos))]
+            index = int(rng.integers(len(self.photos)))
+            photo = self.photos[index]
             short = min(photo.shape[:2])
             if short >= self.size:
                 break
@@ -102,4 +108,4 @@ class Crops:
         if side != self.size:
             image = Image.fromarray(crop).resize((self.size, self.size), Image.Resampling.LANCZOS)
             crop = np.asarray(image)
-        return crop[:, ::-1] if rng.random() < 0.5 else crop
+        return (crop[:, ::-1] if rng.random() < 0.5 else crop), index

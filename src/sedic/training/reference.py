@@ -14,6 +14,9 @@ rate of the training crops says little).
 ``cheng2020`` has one rate, set by lambda in R + lambda * 255**2 * MSE as in CompressAI. The preset
 ``sedic`` is the SEDIC paper's (section 4.1): from the checkpoint of the lowest lambda, go on at a
 tenth of it with a learning rate of 1e-4.
+
+Either can be fine-tuned as Image-Text Coding does, with a third term in the distortion: how unlike
+its caption CLIP finds the decoded crop (``training.semantic``).
 """
 
 from __future__ import annotations
@@ -34,8 +37,9 @@ from sedic.reference import cheng2020, compact
 from sedic.reference.cheng2020_network import Cheng2020Attention
 from sedic.reference.compact_network import ANCHORS, LEVELS, STEPS, Coded, CompactNetwork
 from sedic.semantics import SedicError
-from sedic.training import card, photos
+from sedic.training import card, photos, scenes, semantic
 from sedic.training.loop import Run, Schedule
+from sedic.training.semantic import CaptionSimilarity
 
 LOWEST_LAMBDA = 0.0018  # of CompressAI's published cheng2020-attn checkpoints
 
@@ -58,6 +62,7 @@ class Recipe:
     decay: float = 0.3
     mse: float = 50.0  # of pictures in [0, 1]
     lpips: float = 1.0
+    clip: float = 0.0  # of 1 - the similarity of picture and caption
     rate_share: float = 1.0  # of the distortion, at most, for the rate term of a crop
     lowest_bpp: float = 0.008  # held-out mean at compact's first anchor
     highest_bpp: float = 0.060  # and at its last
@@ -69,7 +74,13 @@ class Recipe:
     save_every: int = 250
 
     def with_loss(self, name: str) -> Recipe:
-        """The same run with distortion ``mse`` alone or the ``perceptual`` mix."""
+        """The same run with distortion ``mse``, or the ``perceptual`` or ``semantic`` mix."""
+        if name == "semantic":
+            mse, lpips, clip = (
+                round(semantic.LAMBDA * share, 6)
+                for share in (semantic.MSE, semantic.LPIPS, semantic.CLIP)
+            )
+            return replace(self, mse=mse, lpips=lpips, clip=clip)
         return replace(self, lpips=Recipe.lpips if name == "perceptual" else 0.0)
 
     def target_bpp(self) -> list[float]:
@@ -126,6 +137,7 @@ class Task:
     perceptual: LPIPS
     crops: photos.Crops
     held_out: list[Tensor]  # (1, 3, h, w) in [-0.5, 0.5]
+    similarity: CaptionSimilarity | None = None  # of the photographs of ``crops``
     weights: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -134,7 +146,8 @@ class Task:
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """The loss of one batch and its parts."""
         torch.manual_seed(self.recipe.seed * 1_000_003 + step)
-        x = to_tensor(self.crops(step))
+        crops, sources = self.crops.drawn(step)
+        x = to_tensor(crops)
         levels = torch.randint(0, LEVELS, (x.shape[0],))
         with torch.autocast("cpu", torch.bfloat16):
             decoded, noisy_bits, bits = self.network(x, levels)
@@ -147,10 +160,14 @@ class Task:
         lpips = self._perceived(decoded, x) if self.recipe.lpips else torch.zeros_like(bpp)
         mse = (decoded.float() - x).square().mean((1, 2, 3))
         distortion = self.recipe.mse * mse + self.recipe.lpips * lpips
+        parts = {"bpp": bpp, "mse": mse, "lpips": lpips}
+        if self.similarity:
+            parts["clip"] = self.similarity(decoded + 0.5, sources)
+            distortion = distortion + self.recipe.clip * (1 - parts["clip"])
         most = self.recipe.rate_share * distortion.detach() / bpp
         loss = (torch.minimum(weight, most) * noisy_bpp + distortion).log().mean()
-        parts = {"loss": loss, "bpp": bpp.mean(), "mse": mse.mean(), "lpips": lpips.mean()}
-        return loss, {name: round(float(value.detach()), 5) for name, value in parts.items()}
+        said = {"loss": loss} | parts
+        return loss, {name: round(float(value.detach().mean()), 5) for name, value in said.items()}
 
     def steer(self) -> list[float]:
         """Move each anchor's rate weight towards its target; returns the measured rates."""
@@ -222,9 +239,41 @@ def network_of(recipe: Recipe, start: Path | None) -> CompactNetwork | Cheng2020
     return cheng2020.load(start)
 
 
-def train(recipe: Recipe, out: Path, progress: Progress, start: Path | None = None) -> Path:
+def similarity_of(
+    recipe: Recipe,
+    clip: Path | None,
+    captions: Path | None,
+    paths: list[Path],
+    kept: Path,
+    progress: Progress,
+) -> CaptionSimilarity | None:
+    """What the recipe's CLIP term needs: captions read, or measured and kept in ``kept``."""
+    if not recipe.clip:
+        return None
+    if clip is None:
+        raise SedicError("the semantic loss needs a CLIP: name its folder with --clip")
+    if captions:
+        texts = semantic.read_captions(captions, paths)
+    else:
+        described = scenes.describe_all(
+            paths, kept, lambda n: progress(n, len(paths), "describing photographs")
+        )
+        texts = [scene.overall for scene in described]
+    return CaptionSimilarity(clip, texts)
+
+
+def train(
+    recipe: Recipe,
+    out: Path,
+    progress: Progress,
+    start: Path | None = None,
+    clip: Path | None = None,
+    captions: Path | None = None,
+) -> Path:
     """Train into the folder ``out``, going on where an earlier run there stopped.
 
+    The semantic loss looks with the CLIP in the folder ``clip`` at the ``captions``, JSON lines
+    (``semantic.read_captions``); without them, at the measured descriptions of the photographs.
     Returns the finished weights, a file in ``out`` with its model card beside it. Interrupting
     loses nothing: the run is saved, and the same call goes on.
     """
@@ -241,6 +290,7 @@ def train(recipe: Recipe, out: Path, progress: Progress, start: Path | None = No
     run.state["recipe"] = asdict(recipe)
     paths = photos.find(folders, held_out=False)
     pictures = photos.load_all(paths, lambda n: progress(n, len(paths), "reading photographs"))
+    similarity = similarity_of(recipe, clip, captions, paths, out / "scenes", progress)
     perceptual = LPIPS(weights_path(shared)).to(torch.bfloat16)
     perceptual.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     task = Task(
@@ -249,6 +299,7 @@ def train(recipe: Recipe, out: Path, progress: Progress, start: Path | None = No
         perceptual,
         photos.Crops(pictures, recipe.crop, recipe.batch, recipe.seed),
         whole_pictures(photos.find(steer, held_out=True), 8),
+        similarity,
         run.state.get("weights", []),
     )
     try:
@@ -263,8 +314,15 @@ def train(recipe: Recipe, out: Path, progress: Progress, start: Path | None = No
         with new_file(weights, force=True) as file:
             file.write(save({k: v.contiguous() for k, v in network.state_dict().items()}))
     task.network.eval()
-    held_out = task.measure()
-    weights.with_suffix(".md").write_text(card.reference_card(weights, run, folders, held_out))
+    figures = card.table(
+        ("bpp (ideal)", "LPIPS-squeeze (Caffe)", "PSNR dB"),
+        (
+            (f"{bpp:.4f}", f"{lpips:.3f}", f"{psnr:.2f}")
+            for bpp, lpips, psnr in zip(*task.measure().values(), strict=True)
+        ),
+    )
+    what = f"sedic's reference codec `{recipe.network}`"
+    card.write(weights, run, folders, what, "sedic train reference", figures)
     return weights
 
 
