@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from sedic.analysis.pretrained import load
 from sedic.coding.token_text import IDENTITY_BYTES, Chances
 from sedic.semantics import SedicError
 
@@ -28,11 +29,7 @@ class LanguageModel:
 
     def __init__(self, folder: Path) -> None:
         self.identity = _identity(folder)
-        try:
-            self._model, self._tokenizer = _load(folder)
-        except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-            reason = str(error).strip().splitlines() or [type(error).__name__]
-            raise SedicError(f"cannot load the language model in {folder}: {reason[0]}") from error
+        self._model, self._tokenizer = _load(folder)
         config = self._model.config.get_text_config()
         self.context = int(getattr(config, "max_position_embeddings", None) or 1 << 20)
         end = self._tokenizer.eos_token_id
@@ -88,23 +85,23 @@ class _Reading:
 
 
 def _load(folder: Path) -> tuple[Any, Any]:
-    from transformers import (
-        AutoConfig,
-        AutoModelForCausalLM,
-        AutoModelForImageTextToText,
-        AutoTokenizer,
+    from transformers.models.auto.configuration_auto import AutoConfig
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING,
+        MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
     )
-    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+    from transformers.models.auto.tokenization_auto import AutoTokenizer
 
-    here: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    config = AutoConfig.from_pretrained(folder, **here)
-    sees = type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
-    kind = AutoModelForImageTextToText if sees else AutoModelForCausalLM
-    model = kind.from_pretrained(folder, use_safetensors=True, dtype=torch.float32, **here)
-    if sum(parameter.numel() for parameter in model.parameters()) <= _DOUBLE:
-        model = model.double()
-    model.requires_grad_(False).train(False)
-    return model, AutoTokenizer.from_pretrained(folder, **here)
+    config = type(load(AutoConfig, folder))
+    for kinds in (MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING):
+        if config in kinds:
+            model = load(kinds[config], folder)
+            break
+    else:
+        raise SedicError(f"{folder} holds no language model but a {config.__name__}")
+    small = sum(parameter.numel() for parameter in model.parameters()) <= _DOUBLE
+    model.to(torch.float64 if small else torch.float32).requires_grad_(False).train(False)
+    return model, load(AutoTokenizer, folder)
 
 
 def _identity(folder: Path) -> bytes:

@@ -1,0 +1,150 @@
+"""Language models from disk code text: causal and image-text ones, any length, told apart."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from sedic.coding import rank_text
+from sedic.coding.token_text import decode, encode
+from sedic.models.language import LanguageModel
+from sedic.semantics import SedicError
+
+TEXT = "A white door.\nA cat, <|end|> in brackets, and a \U0001f600 of Łódź.  Two blanks."
+
+
+def save_tokenizer(folder: Path) -> int:
+    """A byte-level tokenizer with a few merges; gives its size."""
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = ByteLevelBPETokenizer()
+    bpe.train_from_iterator([TEXT] * 3, 300, special_tokens=["<|end|>"], show_progress=False)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe._tokenizer, eos_token="<|end|>")
+    tokenizer.save_pretrained(folder)
+    return len(tokenizer)
+
+
+def save_causal(folder: Path, seed: int = 0, context: int = 64) -> Path:
+    from transformers.models.gpt2 import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(seed)
+    size = save_tokenizer(folder)
+    GPT2LMHeadModel(
+        GPT2Config(vocab_size=size, n_embd=32, n_layer=2, n_head=2, n_positions=context)
+    ).save_pretrained(folder)
+    return folder
+
+
+def save_image_text(folder: Path) -> Path:
+    from transformers.models.clip import CLIPVisionConfig
+    from transformers.models.llama import LlamaConfig
+    from transformers.models.llava import LlavaConfig, LlavaForConditionalGeneration
+
+    torch.manual_seed(0)
+    size = save_tokenizer(folder)
+    small = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2}
+    LlavaForConditionalGeneration(
+        LlavaConfig(
+            vision_config=CLIPVisionConfig(
+                **small, num_hidden_layers=2, image_size=16, patch_size=8
+            ),
+            text_config=LlamaConfig(
+                **small, num_hidden_layers=2, vocab_size=size + 1, max_position_embeddings=64
+            ),
+            image_token_id=size,
+        )
+    ).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def causal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_causal(tmp_path_factory.mktemp("causal"))
+
+
+@pytest.mark.parametrize("text", ["", "a", TEXT, TEXT * 4])
+def test_any_text_comes_back_also_beyond_the_context(causal: Path, text: str) -> None:
+    model = LanguageModel(causal)
+    data = encode(text, model)
+    assert decode(data, len(text.encode()), LanguageModel(causal)) == text
+    assert rank_text.decode(rank_text.encode(text, model), 999, model) == text
+
+
+def test_an_image_text_model_codes_with_its_language_part(tmp_path: Path) -> None:
+    folder = save_image_text(tmp_path)
+    data = encode(TEXT, LanguageModel(folder))
+    assert decode(data, 999, LanguageModel(folder)) == TEXT
+
+
+def test_steps_with_a_cache_are_the_model_s_own_chances(causal: Path) -> None:
+    from transformers.models.gpt2 import GPT2LMHeadModel
+
+    model = LanguageModel(causal)
+    tokens = model.tokens("A white door.")
+    whole = GPT2LMHeadModel.from_pretrained(causal).double().eval()
+    expected = whole(torch.tensor([[model.begin, *tokens]])).logits[0].softmax(-1).detach().numpy()
+    reading = model.read()
+    for token, row in zip([*tokens, model.end], expected, strict=True):
+        assert reading.chances() == pytest.approx(row, abs=1e-12)
+        reading.update(token)
+
+
+def test_other_weights_or_another_tokenizer_are_another_model(causal: Path, tmp_path: Path) -> None:
+    data = encode(TEXT, LanguageModel(causal))
+    with pytest.raises(SedicError, match="another language model"):
+        decode(data, 999, LanguageModel(save_causal(tmp_path / "seed", seed=1)))
+    other = shutil.copytree(causal, tmp_path / "tokenizer")
+    tokenizer = json.loads((other / "tokenizer.json").read_text())
+    tokenizer["model"]["merges"].pop()
+    (other / "tokenizer.json").write_text(json.dumps(tokenizer))
+    with pytest.raises(SedicError, match="another language model"):
+        decode(data, 999, LanguageModel(other))
+
+
+def test_another_configuration_gives_other_chances_and_an_error(
+    causal: Path, tmp_path: Path
+) -> None:
+    data = encode(TEXT, LanguageModel(causal))
+    other = shutil.copytree(causal, tmp_path / "other")
+    config = json.loads((other / "config.json").read_text())
+    config["activation_function"] = "relu"
+    (other / "config.json").write_text(json.dumps(config))
+    with pytest.raises(SedicError, match="other probabilities here"):
+        decode(data, 999, LanguageModel(other))
+
+
+def test_folders_that_hold_no_language_model(causal: Path, tmp_path: Path) -> None:
+    with pytest.raises(SedicError, match="no language model"):
+        LanguageModel(tmp_path / "absent")
+    with pytest.raises(SedicError, match="no language model"):
+        LanguageModel(tmp_path)
+    broken = shutil.copytree(causal, tmp_path / "broken")
+    next(broken.glob("*.safetensors")).write_bytes(b"\xff" * 100)
+    with pytest.raises(SedicError, match="cannot load"):
+        LanguageModel(broken)
+
+
+@pytest.mark.slow  # imports everything again
+def test_another_process_with_other_threads_reads_it(causal: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from sedic.models.language import LanguageModel\n"
+        "from sedic.coding.token_text import decode\n"
+        "text = decode(bytes.fromhex(sys.argv[2]), 999, LanguageModel(Path(sys.argv[1])))\n"
+        "sys.stdout.buffer.write(text.encode())"
+    )
+    data = encode(TEXT, LanguageModel(causal))
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program, str(causal), data.hex()],
+        env={**os.environ, "OMP_NUM_THREADS": "2", "ATEN_CPU_CAPABILITY": "default"},
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout.decode() == TEXT
