@@ -22,3 +22,11 @@ def picture_dtype() -> torch.dtype:
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     native = any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16"))
     return torch.bfloat16 if native else torch.float32
+
+
+def fastest() -> tuple[torch.device, torch.dtype]:
+    """The device to run diffusion on, and its number format: a CUDA device in bfloat16 if there
+    is one, else the CPU in ``picture_dtype``."""
+    if torch.cuda.is_available():
+        return torch.device("cuda"), torch.bfloat16
+    return torch.device("cpu"), picture_dtype()

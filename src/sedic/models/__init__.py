@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
+from sedic import profiles
 from sedic.semantics import SedicError
 
 if TYPE_CHECKING:
@@ -17,4 +18,14 @@ def networks_of(profile: str) -> Networks:
 
     ``SedicError`` with the command that gets them where they are missing.
     """
-    raise SedicError(f"profile {profile!r} has no networks for synthesis yet")
+    from sedic.compute import fastest
+    from sedic.models import mini, networks, registry
+
+    known = profiles.load(profile)
+    if not known.restores:
+        raise SedicError(f"profile {profile!r} has no networks for synthesis")
+    if "restorer" in known.weights:
+        found = mini.load(known.weights["vae"].path(), known.weights["restorer"].path())
+    else:
+        found = networks.load(registry.require(profile))
+    return found.to(*fastest())

@@ -53,8 +53,8 @@ _BUILDERS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
 }
 
 
-def save(path: Path, networks: Mapping[str, Any]) -> None:
-    """Write diffusers or transformers models under their names."""
+def save(path: Path, networks: Mapping[str, Any], **beside: Any) -> None:
+    """Write diffusers or transformers models under their names, and JSON values beside them."""
     tensors: dict[str, Tensor] = {}
     configs: dict[str, Any] = {}
     for name, network in networks.items():
@@ -65,19 +65,18 @@ def save(path: Path, networks: Mapping[str, Any]) -> None:
             tensors[f"{name}.{key}"] = (
                 value.half() if value.is_floating_point() else value
             ).contiguous()
-    save_file(tensors, path, {_KEY: json.dumps(configs, sort_keys=True)})
+    save_file(tensors, path, {_KEY: json.dumps(configs | beside, sort_keys=True)})
 
 
 def load(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
-    """The networks that ``save`` wrote under exactly these names, in float32, ready to infer.
+    """What ``save`` wrote: exactly these networks, in float32, ready to infer, and the values.
 
     ``SedicError`` where the file holds anything else.
     """
     try:
         with safe_open(path, "pt") as file:
-            configs = json.loads((file.metadata() or {}).get(_KEY, "{}"))
+            found = json.loads((file.metadata() or {}).get(_KEY, "{}"))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        networks: dict[str, Any] = {}
         for name in names:
             own = {
                 key.removeprefix(f"{name}."): tensors.pop(key)
@@ -85,14 +84,14 @@ def load(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
                 if key.startswith(f"{name}.")
             }
             with torch.device("meta"):
-                network = _BUILDERS[name](configs[name])
+                network = _BUILDERS[name](found[name])
             network.load_state_dict({k: _float(v) for k, v in own.items()}, assign=True)
-            networks[name] = network.eval().requires_grad_(False)
+            found[name] = network.eval().requires_grad_(False)
     except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as e:
         raise SedicError(f"{path} does not hold the networks {', '.join(names)}") from e
     if tensors:
         raise SedicError(f"{path} holds more than the networks {', '.join(names)}")
-    return networks
+    return found
 
 
 def _float(value: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(
         self,
-        latent_channels: int = 16,
+        latent_channels: int = 32,
         wide: int = 144,
         narrow: int = 64,
         fine: int = 32,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,24 +32,23 @@ def machine() -> str:
     return f"{os.cpu_count()} cores of {name}"
 
 
-def reference_card(
-    weights: Path, run: Run, folders: Iterable[Path], held_out: Mapping[str, list[float]]
-) -> str:
-    """The Markdown card of a trained reference codec."""
-    recipe: dict[str, Any] = run.state["recipe"]
+def write(
+    weights: Path, run: Run, folders: Iterable[Path], what: str, command: str, held_out: str
+) -> None:
+    """The Markdown card of trained weights, in a file beside them.
+
+    ``what``: what they are, ``command``: what made them, ``held_out``: Markdown of their figures.
+    """
     sources = {folder.name: PHOTO_LICENCES.get(folder.name, "see its source") for folder in folders}
     data = "\n".join(f"- `{name}`: {licence}" for name, licence in sources.items())
+    recipe: dict[str, Any] = run.state["recipe"]
     settings = "\n".join(f"| {name} | {value} |" for name, value in recipe.items())
-    rows = "\n".join(
-        f"| {bpp:.4f} | {lpips:.3f} | {psnr:.2f} |"
-        for bpp, lpips, psnr in zip(*held_out.values(), strict=True)
-    )
     parameters = sum(p.numel() for p in run.network.parameters())
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    return f"""# {weights.name}
+    text = f"""# {weights.name}
 
-The weights of sedic's reference codec `{recipe["network"]}`: {parameters / 1e6:.1f} M parameters,
-{weights.stat().st_size} bytes, sha256 `{digest}`.
+The weights of {what}: {parameters / 1e6:.1f} M parameters, {weights.stat().st_size} bytes, sha256
+`{digest}`.
 
 Licence: Apache-2.0, like the project. Never trained, selected or stopped on Kodak.
 
@@ -62,7 +61,7 @@ One photograph in forty, chosen by its name, is held out.
 ## Making
 
 {run.step} steps in {run.elapsed / 60:.0f} minutes on {machine()}. The moving average of the weights
-is what is kept. `sedic train reference` with these settings:
+is what is kept. `{command}` with these settings:
 
 | setting | value |
 |---|---|
@@ -70,9 +69,16 @@ is what is kept. `sedic train reference` with these settings:
 
 ## Held-out pictures
 
-Ideal bits; LPIPS-squeeze (Caffe) was part of the loss.
+LPIPS-squeeze (Caffe) was part of the loss.
 
-| bpp | LPIPS-squeeze (Caffe) | PSNR dB |
-|---|---|---|
-{rows}
+{held_out}
 """
+    weights.with_suffix(".md").write_text(text, encoding="utf-8")
+
+
+def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table."""
+    lines = [list(heads)]
+    lines.append(["---"] * len(lines[0]))
+    lines.extend(list(row) for row in rows)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
