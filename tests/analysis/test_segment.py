@@ -172,7 +172,7 @@ def test_no_object_found_leaves_the_overall_description() -> None:
 
 
 @given(st.lists(st.lists(st.booleans(), min_size=48, max_size=48), max_size=7))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_kept_masks_are_disjoint_and_of_use(bits: list[list[bool]]) -> None:
     masks = [np.array(plane).reshape(6, 8) for plane in bits]
     found = [Found(f"thing {n}", ((0, 0, 8, 6),), (0.5,)) for n in range(len(masks))]

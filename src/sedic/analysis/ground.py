@@ -96,7 +96,7 @@ class Grounder:
         for name, span in zip(names, spans, strict=True):
             scores = _scores(probable, offsets, span, text)
             kept = instances(boxes, np.where(scores > box, scores, 0.0))
-            places: list[Box] = [tuple(box) for box in boxes[kept].tolist()]
+            places: list[Box] = [tuple(corners) for corners in boxes[kept].tolist()]
             found.append(Found(name, tuple(places), tuple(scores[kept].tolist())))
         return found
 
