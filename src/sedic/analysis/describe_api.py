@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from sedic.analysis.answers import Usage, Words, parse
 from sedic.analysis.endpoint import OPENAI, Endpoint, RequestError
-from sedic.analysis.prompts import prompt, schema
+from sedic.analysis.prompts import prompt, schema, shown
 from sedic.semantics import SedicError
 
 if TYPE_CHECKING:
@@ -190,10 +190,6 @@ def _simpler(refused: frozenset[str], message: str) -> frozenset[str] | None:
 
 
 def _data_url(picture: Picture, side: int) -> str:
-    from PIL import Image
-
-    image = Image.fromarray(picture)
-    image.thumbnail((side, side), Image.Resampling.LANCZOS)
     file = io.BytesIO()
-    image.save(file, "JPEG", quality=90, subsampling=0)
+    shown(picture, side).save(file, "JPEG", quality=90, subsampling=0)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

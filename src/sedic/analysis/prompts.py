@@ -7,9 +7,14 @@ of the file, the prompt is not: a new wording is a new ``VERSION``, and old file
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sedic.semantics import MAX_NAME_WORDS, METHODS, SedicError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from sedic.picture import Picture
 
 VERSION = 1
 
@@ -84,6 +89,15 @@ def schema(method: str, objects: int) -> dict[str, Any]:
 def asks_for_objects(method: str, objects: int) -> bool:
     """Whether an answer to ``prompt`` should have objects in it."""
     return method != "image-text" and objects > 0
+
+
+def shown(picture: Picture, side: int) -> Image:
+    """The (height, width, 3) uint8 picture as a model sees it: no side above ``side`` pixels."""
+    from PIL import Image
+
+    image = Image.fromarray(picture)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return image
 
 
 def _record(properties: dict[str, Any]) -> dict[str, Any]:
