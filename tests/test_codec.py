@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from skimage import data as samples
 
 import sedic
+from sedic import methods, profiles
 from sedic.analysis import Description
-from sedic.codec import Codec, rate_for
+from sedic.codec import Codec, rate_for, settings_of
 from sedic.rate import SEMANTIC_SHARE, Layers, choose, ladder
 from sedic.reference.external import External
 from sedic.reference.pixel import Pixel
-from sedic.semantics import Rate, SedicError
+from sedic.semantics import Mask, ObjectLayer, Rate, SedicError
+
+if TYPE_CHECKING:
+    from sedic.models.networks import Networks
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +36,7 @@ def test_the_limit_is_kept_and_used(picture: np.ndarray, bpp: float) -> None:
     data = sedic.compress(picture, bpp=bpp)
     limit = int(bpp * picture.shape[0] * picture.shape[1] / 8)
     assert 0.8 * limit < len(data) <= limit
-    assert sedic.decompress(data).shape == picture.shape
+    assert sedic.preview(data).shape == picture.shape
     assert sum(sedic.inspect(data).parts().values()) == len(data)
 
 
@@ -36,9 +44,12 @@ def test_compress_is_deterministic(picture: np.ndarray) -> None:
     assert sedic.compress(picture, bpp=0.03) == sedic.compress(picture, bpp=0.03)
 
 
-def test_the_preview_is_what_the_decoder_shows(picture: np.ndarray) -> None:
+def test_the_preview_is_the_reference_image(picture: np.ndarray) -> None:
     done = Codec().compress(picture, rate_for(451, 300, bpp=0.05))
-    assert np.array_equal(done.preview, sedic.decompress(done.data))
+    assert np.array_equal(done.preview, sedic.preview(done.data))
+    first = next(sedic.stages(done.data))
+    assert (first.number, first.title) == (0, "reference")
+    assert np.array_equal(first.picture, done.preview)
     assert sedic.inspect(done.data).unpack() == done.image
 
 
@@ -47,7 +58,7 @@ def test_other_reference_codecs(picture: np.ndarray, codec) -> None:
     done = Codec(reference=codec).compress(picture, rate_for(451, 300, max_bytes=1_500))
     assert len(done.data) <= 1_500
     assert sedic.inspect(done.data).reference_codec == codec.name
-    assert np.array_equal(sedic.decompress(done.data), done.preview)
+    assert np.array_equal(sedic.preview(done.data), done.preview)
 
 
 def test_a_caller_s_own_words(picture: np.ndarray) -> None:
@@ -63,6 +74,116 @@ def test_pictures_without_anything_to_say() -> None:
     assert np.abs(done.preview.astype(int) - 128).max() < 12
 
 
+SMALL = (160, 128)
+FAST = {"object_steps": 2, "last_steps": 2, "iterations": 1, "last_cfg": 1.0}
+
+
+def box(left: int, right: int) -> Mask:
+    cells = np.zeros((16, 20), np.bool_)
+    cells[4:12, left:right] = True
+    return Mask.of(cells)
+
+
+WORDS = Description(
+    "A street in the evening.",
+    (
+        ObjectLayer("red bus", "red bus, an old one", box(2, 9)),
+        ObjectLayer("tree", "tree without leaves", box(11, 18)),
+    ),
+)
+
+
+def small(picture: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(picture[: SMALL[1], : SMALL[0]])
+
+
+def made(picture: np.ndarray, codec: Codec, **changes: Any) -> bytes:
+    return codec.compress(small(picture), Rate(700), WORDS, **changes).data
+
+
+def test_the_decoder_goes_from_the_reference_object_by_object(
+    picture: np.ndarray, tiny_networks: Callable[..., Networks]
+) -> None:
+    codec = Codec(reference=Pixel(), networks=tiny_networks())
+    data = made(picture, codec, settings=FAST)
+    stages = list(codec.stages(data))
+    assert [stage.number for stage in stages] == [0, 1, 2, 3]
+    assert {stage.count for stage in stages} == {3}
+    assert [stage.title for stage in stages[:3]] == ["reference", "red bus", "tree"]
+    assert np.array_equal(stages[0].picture, codec.preview(data))
+    assert np.array_equal(stages[-1].picture, codec.decompress(data))
+    assert not np.array_equal(stages[-1].picture, stages[0].picture)
+    again = made(picture, codec, settings=FAST, seed=1)
+    assert not np.array_equal(stages[-1].picture, codec.decompress(again))
+
+
+def test_settings_travel_and_defaults_cost_nothing(picture: np.ndarray) -> None:
+    codec = Codec(reference=Pixel())
+    plain, changed = made(picture, codec), made(picture, codec, settings={"last_steps": 13})
+    assert sedic.inspect(plain).settings == b""
+    assert settings_of(sedic.inspect(changed)).last_steps == 13
+    assert sedic.inspect(changed).parts()["settings"] == 2
+    with pytest.raises(SedicError, match=r"unknown setting 'last_step'; one of .*last_steps"):
+        made(picture, codec, settings={"last_step": 13})
+    with pytest.raises(SedicError, match="last_steps: 1000 is not"):
+        made(picture, codec, settings={"last_steps": 1000})
+
+
+def test_limits_are_checked_before_any_model_is_wanted(
+    picture: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEDIC_MODELS", str(tmp_path))  # where there are none
+    codec = Codec("sd21", Pixel())
+    fine = sedic.inspect(made(picture, codec))
+    with pytest.raises(SedicError, match="sedic models fetch sd21"):
+        codec.decompress(fine.to_bytes())
+    for number, value in ((0, 101), (1, 0), (4, 21), (11, 4), (99, 1)):
+        asks_too_much = replace(fine, settings=bytes([number, value])).to_bytes()
+        with pytest.raises(SedicError, match="setting"):
+            next(codec.stages(asks_too_much))
+        assert codec.preview(asks_too_much).shape == small(picture).shape
+
+
+def test_a_restorer_that_is_not_the_file_s_is_refused(picture: np.ndarray) -> None:
+    codec = Codec("sd21", Pixel())
+    fine = sedic.inspect(made(picture, codec))
+    first, second = fine.fingerprint
+    other = replace(fine, fingerprint=bytes([first, second ^ 1])).to_bytes()
+    both = f"{bytes([first, second ^ 1]).hex()}; here: {fine.fingerprint.hex()}"
+    with pytest.raises(SedicError, match=f"another restorer.*{both}.*--preview"):
+        codec.decompress(other)
+    assert np.array_equal(codec.preview(other), codec.preview(fine.to_bytes()))
+    tables = replace(fine, fingerprint=bytes([first ^ 1, second])).to_bytes()
+    with pytest.raises(SedicError, match="other weights"):
+        codec.preview(tables)
+
+
+def test_files_made_before_there_was_a_restorer_are_restored_by_any(picture: np.ndarray) -> None:
+    sd21 = profiles.load("sd21")
+    old = sd21.mark(bytes(32), restored=False)
+    assert old == sd21.fingerprint(bytes(32))[:2] != sd21.mark(bytes(32))
+    sd21.check(old, bytes(32), restored=True)
+
+
+def test_misc_sends_blocks_and_image_text_no_objects(picture: np.ndarray) -> None:
+    codec = Codec(reference=Pixel())
+    misc = sedic.inspect(made(picture, codec, method="misc"))
+    assert (misc.method, misc.mask_coder, misc.object_count) == ("misc", "blocks", 2)
+    assert misc.parts()["masks"] <= 12  # of 16 uncoded
+    caption = sedic.inspect(made(picture, codec, method="image-text"))
+    assert (caption.method, caption.object_count) == ("image-text", 0)
+    assert caption.unpack().overall == WORDS.overall
+    with pytest.raises(SedicError, match="unknown method 'mics'; one of sedic, misc"):
+        made(picture, codec, method="mics")
+
+
+def test_methods_have_their_own_budgets_of_words() -> None:
+    low = Rate.of_bpp(0.02, 768, 512)
+    assert methods.load("sedic").budget(low) == low
+    assert methods.load("misc").budget(low) == Rate(low.max_bytes, 3, 10, 50)
+    assert methods.load("image-text").budget(low).max_objects == 0
+
+
 def test_import_is_light() -> None:
     code = "import sedic, sys; print({'torch', 'skimage', 'scipy', 'PIL'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
@@ -72,7 +193,8 @@ def test_import_is_light() -> None:
 def test_coding_needs_no_torch() -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "from sedic.coding import container, gaussian, mask, text"
+        "from sedic.coding import container, gaussian, mask, text\n"
+        "from sedic.synthesis import settings"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

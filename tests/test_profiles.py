@@ -3,13 +3,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sedic import profiles
 from sedic.profiles import Weights
-from sedic.semantics import SedicError
+from sedic.semantics import METHODS, SedicError
 
 
 def test_the_embedded_weights_are_the_pinned_ones_with_their_cards() -> None:
@@ -43,6 +44,29 @@ def test_fingerprints_depend_on_profile_and_reference() -> None:
     mini = profiles.load("mini")
     assert len(mini.fingerprint(bytes(32))) == 32
     assert mini.fingerprint(bytes(32)) != mini.fingerprint(b"\1" * 32)
+
+
+def test_a_profile_has_a_restorer_if_its_file_names_one() -> None:
+    sd21 = profiles.load("sd21")
+    assert sd21.restores and sd21.restorer is not None
+    without = replace(sd21, models=())
+    assert not without.restores and without.restorer is None
+    assert replace(without, weights={**sd21.weights, "restorer": Weights("r", "0" * 64)}).restores
+
+
+def test_a_restorer_is_its_networks_and_the_defaults_of_its_settings() -> None:
+    sd21 = profiles.load("sd21")
+    other = replace(sd21, table={**sd21.table, "last_steps": 7})
+    assert other.restorer != sd21.restorer
+    assert other.settings("sedic").last_steps == other.settings("image-text").last_steps == 7
+    assert other.settings("misc").last_steps == 40  # its own table says so
+    assert other.fingerprint(bytes(32)) == sd21.fingerprint(bytes(32))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_profile_s_defaults_are_within_the_limits(method: str) -> None:
+    for name in ("mini", "sd21", "sd15"):
+        assert profiles.load(name).settings(method).last_steps >= 1
 
 
 @pytest.mark.slow

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from sedic.codec import compress as compress
     from sedic.codec import decompress as decompress
     from sedic.codec import inspect as inspect
+    from sedic.codec import preview as preview
+    from sedic.codec import stages as stages
     from sedic.picture import load_picture as load_picture
     from sedic.picture import save_picture as save_picture
     from sedic.semantics import ObjectLayer as ObjectLayer
@@ -37,6 +39,8 @@ _HOME = {
     "compress": "sedic.codec",
     "decompress": "sedic.codec",
     "inspect": "sedic.codec",
+    "preview": "sedic.codec",
+    "stages": "sedic.codec",
     "load_picture": "sedic.picture",
     "save_picture": "sedic.picture",
     "ObjectLayer": "sedic.semantics",

@@ -20,13 +20,15 @@ PROGRAM = [sys.executable, "-c", "from sedic.apps.cli import main; main()"]
 Done = subprocess.CompletedProcess[bytes]
 
 
-def sedic(*arguments: object, stdin: bytes = b"") -> Done:
+def sedic(*arguments: object, stdin: bytes = b"", models: Path | None = None) -> Done:
     return subprocess.run(
         [*PROGRAM, *map(str, arguments)],
         input=stdin,
         capture_output=True,
         timeout=120,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env=os.environ
+        | {"OMP_NUM_THREADS": "1"}
+        | ({"SEDIC_MODELS": str(models)} if models else {}),
         check=False,
     )
 
@@ -110,6 +112,56 @@ def test_semantics_are_saved_and_used_again(photo: Path, coded: Path, tmp_path: 
     facts = json.loads(sedic("inspect", second, "--json").stdout)
     assert facts["overall"] == saved["overall"]
     assert [o["detail"] for o in facts["objects"]] == [o["detail"] for o in saved["objects"]]
+
+
+@pytest.fixture(scope="module")
+def for_sd21(photo: Path) -> Path:
+    """A file whose networks are not here, with a setting of its own."""
+    path = photo.with_name("sd21.sedic")
+    made = sedic(
+        *("compress", photo, path, "--profile", "sd21", "--reference", "pixel"),
+        *("--max-bytes", 2_000, "--setting", "last_steps=9"),
+    )
+    assert made.returncode == 0, made.stderr.decode()
+    return path
+
+
+def test_a_file_without_its_networks_still_shows_its_reference(
+    for_sd21: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.png"
+    refused = sedic("decompress", for_sd21, out, models=tmp_path)
+    assert_one_clear_line(refused, "sedic models fetch sd21")
+    assert not out.exists()
+    seen = sedic("decompress", for_sd21, out, "--preview", models=tmp_path)
+    assert seen.returncode == 0, seen.stderr.decode()
+    stages = tmp_path / "stages"
+    more = ("--progress-dir", stages, "--until-stage", 0)
+    first = sedic("decompress", for_sd21, tmp_path / "0.png", *more, models=tmp_path)
+    assert first.returncode == 0, first.stderr.decode()
+    assert out.read_bytes() == (stages / "00-reference.png").read_bytes()
+
+
+def test_inspect_shows_the_settings_of_the_file(for_sd21: Path) -> None:
+    facts = json.loads(sedic("inspect", for_sd21, "--json").stdout)
+    assert facts["settings"]["last_steps"] == 9 and facts["parts"]["settings"] == 2
+    assert "last_steps = 9" in sedic("inspect", for_sd21).stdout.decode()
+
+
+def test_a_sheet_of_all_there_is(photo: Path, coded: Path, tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.png"
+    made = sedic("inspect", coded, "--png", sheet, "--original", photo)
+    assert made.returncode == 0, made.stderr.decode()
+    assert Image.open(sheet).width == 4 * 480
+
+
+def test_other_words_for_a_file(coded: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.sedic"
+    words = ("--object", 1, "--detail", "grey dog, asleep", "--overall", "A dog.")
+    assert sedic("edit", coded, out, *words).returncode == 0
+    facts = json.loads(sedic("inspect", out, "--json").stdout)
+    assert facts["overall"] == "A dog." and facts["objects"][0]["name"] == "grey dog"
+    assert_one_clear_line(sedic("edit", coded, out, *words), "--force")
 
 
 def test_limits_are_kept_or_the_smallest_size_is_named(photo: Path, tmp_path: Path) -> None:
@@ -215,6 +267,10 @@ def test_a_full_disk(coded: Path) -> None:
         ["compress"],
         ["compress", "a.png", "b.sedic", "--bpp", "0.03", "--max-bytes", "100"],
         ["compress", "a.png", "b.sedic", "--rate", "medium"],
+        ["compress", "a.png", "b.sedic", "--setting", "last_steps"],
+        ["compress", "a.png", "b.sedic", "--describer", "sidecar"],
+        ["decompress", "a.sedic", "b.png", "--preview", "--until-stage", "1"],
+        ["edit", "a.sedic", "b.sedic", "--object", "1"],
         ["fly"],
     ],
 )

@@ -4,181 +4,40 @@ from __future__ import annotations
 
 import os
 import sys
-from enum import Enum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
+from sedic.apps.compress import compress
 from sedic.apps.console import busy, note
+from sedic.apps.models import models_app
+from sedic.apps.streams import (
+    MAX_FILE,
+    STANDARD,
+    Force,
+    Language,
+    language_model,
+    read_input,
+    write_output,
+)
 from sedic.apps.train import train_app
-from sedic.files import printable, read_bounded, refuse_overwrite, write_atomically
-from sedic.semantics import MAX_OBJECTS, MAX_REFERENCE_BYTES, MAX_TEXT_BYTES, Rate, SedicError
+from sedic.files import printable, refuse_overwrite
+from sedic.semantics import SedicError
 
 app = typer.Typer(
     help="Pictures as one to three kilobytes of meaning, and back.\n\n"
     "sedic compress photo.jpg photo.sedic --bpp 0.03\n\n"
     "sedic decompress photo.sedic photo.png\n\n"
-    "sedic inspect photo.sedic",
+    "sedic inspect photo.sedic\n\n"
+    'sedic edit photo.sedic other.sedic --object 1 --detail "blue car, dusty"',
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+app.command()(compress)
+app.add_typer(models_app, name="models")
 app.add_typer(train_app, name="train")
-
-STANDARD = Path("-")
-MAX_FILE = 1 << 25  # bytes of a .sedic file read at all
-
-Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite an existing file.")]
-
-
-class Preset(str, Enum):
-    """The paper's operating points (SEDIC section 4.1)."""
-
-    low = "low"
-    high = "high"
-
-    def bpp(self) -> float:
-        return {"low": 0.03, "high": 0.05}[self.value]
-
-
-class Reference(str, Enum):
-    compact = "compact"
-    cheng2020 = "cheng2020"
-    pixel = "pixel"
-    external = "external"
-
-
-class TextCoder(str, Enum):
-    primed = "primed"
-    huffman = "huffman"
-
-
-class MaskCoder(str, Enum):
-    context = "context"
-    runlength = "runlength"
-    jbig2 = "jbig2"
-
-
-def read_input(path: Path, limit: int) -> bytes:
-    """All of a file or, for ``-``, of standard input; ``SedicError`` above ``limit`` bytes."""
-    if path != STANDARD:
-        return read_bounded(path, limit)
-    data = sys.stdin.buffer.read(limit + 1)
-    if len(data) > limit:
-        raise SedicError(f"standard input: more than {limit} bytes")
-    return data
-
-
-def write_output(path: Path, data: bytes, *, force: bool) -> None:
-    """To a file, whole or not at all, or for ``-`` to standard output."""
-    if path != STANDARD:
-        write_atomically(path, data, force=force)
-        return
-    try:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-    except OSError as error:
-        raise SedicError(f"standard output: {error.strerror or error}") from error
-
-
-def size_limit(
-    width: int, height: int, bpp: float | None, max_bytes: int | None, rate: Preset | None
-) -> Rate:
-    """The one limit that was given; the low preset if none was."""
-    from sedic.codec import rate_for
-
-    if sum(value is not None for value in (bpp, max_bytes, rate)) > 1:
-        raise typer.BadParameter("give one of --bpp, --max-bytes and --rate")
-    if rate is not None:
-        bpp = rate.bpp()
-    return rate_for(width, height, bpp=bpp, max_bytes=max_bytes)
-
-
-@app.command()
-def compress(
-    photo: Annotated[Path, typer.Argument(help="Any picture that Pillow reads; - for a pipe.")],
-    output: Annotated[Path, typer.Argument(help="The .sedic file to write; - for a pipe.")],
-    bpp: Annotated[
-        float | None, typer.Option(help="At most so many bits per pixel, all bytes counted.")
-    ] = None,
-    max_bytes: Annotated[int | None, typer.Option(min=1, help="At most so many bytes.")] = None,
-    rate: Annotated[
-        Preset | None,
-        typer.Option(help="The paper's points: low = 0.03 bpp (the default), high = 0.05 bpp."),
-    ] = None,
-    objects: Annotated[
-        int | None,
-        typer.Option(min=0, max=MAX_OBJECTS, help="Describe at most so many objects."),
-    ] = None,
-    semantics: Annotated[
-        Path | None,
-        typer.Option(help="Your own words and masks (JSON) instead of the measured ones."),
-    ] = None,
-    save_semantics: Annotated[
-        Path | None, typer.Option(help="Also write the words and masks as JSON.")
-    ] = None,
-    reference: Annotated[
-        Reference | None, typer.Option(help="Another reference codec than the profile's.")
-    ] = None,
-    reference_weights: Annotated[
-        Path | None, typer.Option(help="Weights of the reference codec (cheng2020: required).")
-    ] = None,
-    reference_file: Annotated[
-        Path | None,
-        typer.Option(help="Carry this WebP, AVIF or JPEG XL file of the photo as reference image."),
-    ] = None,
-    text_coder: Annotated[
-        TextCoder, typer.Option(help="huffman is the paper's.")
-    ] = TextCoder.primed,
-    mask_coder: Annotated[
-        MaskCoder, typer.Option(help="runlength and jbig2 are the papers'.")
-    ] = MaskCoder.context,
-    profile: Annotated[str, typer.Option(help="Which set of models.")] = "mini",
-    seed: Annotated[int, typer.Option(min=0, help="Of the decoder's noise.")] = 0,
-    force: Force = False,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Say why rate control chose what it chose.")
-    ] = False,
-) -> None:
-    """Turn a picture into a .sedic file."""
-    from sedic.analysis import Description, sidecar
-    from sedic.picture import load_picture
-
-    for target in (output, save_semantics):
-        if target is not None and target != STANDARD:
-            refuse_overwrite(target, force=force)
-    picture = load_picture(sys.stdin.buffer if photo == STANDARD else photo)
-    height, width = picture.shape[:2]
-    limit = size_limit(width, height, bpp, max_bytes, rate)
-    description = None
-    if semantics is not None:
-        description = sidecar.load(semantics, width, height)
-        # The caller's own words are not cut to the papers' budgets, only to what fits.
-        limit = Rate(limit.max_bytes, MAX_OBJECTS, MAX_TEXT_BYTES, MAX_TEXT_BYTES)
-    if objects is not None:
-        limit = Rate(limit.max_bytes, objects, limit.detail_words, limit.overall_words)
-    with busy("loading the codec") as say:
-        from sedic.codec import Codec
-        from sedic.reference import load
-
-        chosen = load(reference.value, reference_weights) if reference else None
-        if reference_file is not None:
-            from sedic.reference.external import External
-
-            chosen = External(read_input(reference_file, MAX_REFERENCE_BYTES))
-        say("compressing")
-        codec = Codec(profile, chosen, text_coder.value, mask_coder.value)
-        done = codec.compress(picture, limit, description, seed)
-    if save_semantics is not None:
-        said = Description(done.image.overall, done.image.objects)
-        sidecar.save(said, save_semantics, force=force)
-    write_output(output, done.data, force=force)
-    rate_reached = 8 * len(done.data) / (width * height)
-    note(f"{printable(output)}: {len(done.data)} bytes, {rate_reached:.4f} bpp")
-    if verbose:
-        for reason in done.choice.reasons:
-            note(f"  {reason}")
 
 
 @app.command()
@@ -187,28 +46,51 @@ def decompress(
     output: Annotated[Path, typer.Argument(help="The picture: .png, .jpg, .webp, ...; - for PNG.")],
     preview: Annotated[
         bool,
-        typer.Option("--preview", help="The reference image alone (all there is as yet)."),
+        typer.Option("--preview", help="The reference image alone, at once and without networks."),
     ] = False,
+    progress_dir: Annotated[
+        Path | None, typer.Option(help="Also write the picture after every stage to this folder.")
+    ] = None,
+    until_stage: Annotated[
+        int | None, typer.Option(min=0, help="Stop after this stage; 0 is the reference image.")
+    ] = None,
+    tile: Annotated[
+        int | None,
+        typer.Option(
+            min=256,
+            help="Pictures larger than a square of this side (1024 pixels) are restored in tiles of"
+            " about that size: smaller ones need less memory.",
+        ),
+    ] = None,
     reference_weights: Annotated[
         Path | None, typer.Option(help="Weights of the reference codec, if not ours.")
     ] = None,
+    language: Language = None,
     force: Force = False,
 ) -> None:
-    """Turn a .sedic file into a picture."""
+    """Turn a .sedic file into a picture, object by object."""
     from sedic.coding.container import Container
     from sedic.picture import save_picture
 
+    if preview and (progress_dir is not None or until_stage is not None):
+        raise typer.BadParameter("--preview has no stages")
     if output != STANDARD:
         refuse_overwrite(output, force=force)
     data = read_input(file, MAX_FILE)
     container = Container.parse(data)
-    with busy("loading the codec") as say:
+    with busy("loading the codec"):
         from sedic.codec import Codec
         from sedic.reference import load
 
         chosen = load(container.reference_codec, reference_weights) if reference_weights else None
-        say("decompressing")
-        picture = Codec(reference=chosen).decompress(data)
+        codec = Codec(reference=chosen, language=language_model(language))
+    if preview:
+        picture = codec.preview(data)
+    else:
+        from sedic.apps.decoding import last_picture
+
+        stages = codec.stages(data, tile)
+        picture = last_picture(stages, until_stage, progress_dir, force=force)
     save_picture(picture, sys.stdout.buffer if output == STANDARD else output, force=force)
     note(f"{printable(output)}: {container.width}x{container.height}")
 
@@ -220,16 +102,79 @@ def inspect(
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Also masks, and why the bytes are so spent.")
     ] = False,
+    png: Annotated[
+        Path | None,
+        typer.Option(help="Also write a sheet: masks with names, reference, decoded picture."),
+    ] = None,
+    original: Annotated[
+        Path | None, typer.Option(help="The original picture, for the sheet.")
+    ] = None,
+    language: Language = None,
+    force: Force = False,
 ) -> None:
     """Show what a .sedic file holds; every byte is accounted for."""
     from sedic.apps.show import as_json_text, as_table
     from sedic.coding.container import Container
 
-    container = Container.parse(read_input(file, MAX_FILE))
+    data = read_input(file, MAX_FILE)
+    container = Container.parse(data)
+    words = language_model(language)
     if as_json:
-        typer.echo(as_json_text(container))
+        typer.echo(as_json_text(container, words))
     else:
-        as_table(container, verbose=verbose)
+        as_table(container, words, verbose=verbose)
+    if png is None:
+        return
+    from sedic.apps.sheet import sheet_of
+    from sedic.codec import Codec
+    from sedic.picture import load_picture, save_picture
+
+    refuse_overwrite(png, force=force)
+    with busy("decompressing"):
+        seen = load_picture(original) if original is not None else None
+        sheet = sheet_of(data, Codec(language=words), seen)
+    save_picture(sheet, png, force=force)
+    note(f"{printable(png)}: written")
+
+
+@app.command()
+def edit(
+    file: Annotated[Path, typer.Argument(help="A .sedic file; - for a pipe.")],
+    output: Annotated[Path, typer.Argument(help="The .sedic file to write; - for a pipe.")],
+    number: Annotated[
+        list[int] | None,
+        typer.Option("--object", help="The object, as `inspect` counts, that --detail is for."),
+    ] = None,
+    detail: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What the object is now: it begins with its name. A new name of at most three"
+            " words ends at a comma. Repeat --object and --detail for more."
+        ),
+    ] = None,
+    drop_object: Annotated[
+        list[int] | None, typer.Option(help="Leave this object out; repeat for more.")
+    ] = None,
+    overall: Annotated[
+        str | None, typer.Option(help='The whole picture in other words; "" for none.')
+    ] = None,
+    language: Language = None,
+    force: Force = False,
+) -> None:
+    """Change the words of a .sedic file; the original picture is not needed."""
+    from sedic.apps.edit import edit as edited
+    from sedic.coding.container import Container
+
+    if len(number or []) != len(detail or []):
+        raise typer.BadParameter("every --object needs a --detail, and the other way round")
+    if output != STANDARD:
+        refuse_overwrite(output, force=force)
+    details = dict(zip(number or [], detail or [], strict=True))
+    container = Container.parse(read_input(file, MAX_FILE))
+    data = edited(container, overall, details, drop_object or [], language_model(language))
+    write_output(output, data, force=force)
+    rate = 8 * len(data) / (container.width * container.height)
+    note(f"{printable(output)}: {len(data)} bytes, {rate:.4f} bpp")
 
 
 @app.command()
@@ -253,7 +198,7 @@ def main() -> NoReturn:
     except SedicError as error:
         note(f"sedic: {printable(error)}")
     except MemoryError:
-        note("sedic: out of memory")
+        note("sedic: out of memory; when decompressing, a smaller --tile needs less")
     except KeyboardInterrupt:
         note("sedic: interrupted")
     except BrokenPipeError:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
+from sedic.apps.sheet import row, tinted
 from sedic.codec import Codec, Compressed, rate_for
 from sedic.coding.container import Container
 from sedic.files import make_folder, write_atomically
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from sedic.picture import Picture
 
 SAMPLES = ("astronaut", "chelsea", "coffee")  # carried by scikit-image's wheel
-_PANEL = 480  # pixels, the width of one picture on the sheet
-_CAPTION = 64
 
 
 def samples(photos: list[Path]) -> list[tuple[str, Picture]]:
@@ -75,39 +73,12 @@ def run(out: Path, photos: list[Path], bpp: float) -> None:
 def _row(name: str, picture: Picture, decoded: Picture, done: Compressed) -> Picture:
     """Original, decoded picture and masks, with captions."""
     height, width = picture.shape[:2]
-    tinted = picture // 2 + 64
-    colours = np.array([[230, 60, 60], [60, 160, 230], [80, 200, 90]], np.uint8)
-    for layer, colour in zip(done.image.objects, colours, strict=False):
-        cells = layer.mask.array.repeat(8, 0).repeat(8, 1)[:height, :width]
-        tinted[cells] = picture[cells] // 2 + colour // 2
     said = "; ".join(layer.detail for layer in done.image.objects) or done.image.overall
     bpp = 8 * len(done.data) / (width * height)
-    captions = (
-        f"{name}: original, {width}x{height}",
-        f"decoded from {len(done.data)} bytes, {bpp:.4f} bpp",
-        said,
+    return row(
+        [
+            (picture, f"{name}: original, {width}x{height}"),
+            (decoded, f"decoded from {len(done.data)} bytes, {bpp:.4f} bpp"),
+            (tinted(picture, done.image.objects), said),
+        ]
     )
-    panels = [
-        _panel(panel, caption)
-        for panel, caption in zip((picture, decoded, tinted), captions, strict=True)
-    ]
-    return np.concatenate(panels, axis=1)
-
-
-def _panel(picture: Picture, caption: str) -> Picture:
-    height = max(1, round(picture.shape[0] * _PANEL / picture.shape[1]))
-    sheet = Image.new("RGB", (_PANEL, height + _CAPTION), "white")
-    resized = Image.fromarray(picture).resize((_PANEL, height), Image.Resampling.LANCZOS)
-    sheet.paste(resized, (0, _CAPTION))
-    draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(14)
-    lines, line = [], ""
-    for word in caption.split():
-        if draw.textlength(f"{line} {word}", font) > _PANEL - 12:
-            lines.append(line)
-            line = word
-        else:
-            line = f"{line} {word}".strip()
-    for number, text in enumerate([*lines, line][:3]):
-        draw.text((6, 4 + 19 * number), text, "black", font)
-    return np.asarray(sheet)

@@ -11,7 +11,8 @@ import binascii
 from dataclasses import dataclass, field
 
 from sedic.coding.mask import MASK_CODERS, decode_masks, encode_masks
-from sedic.coding.text import TEXT_CODERS, TokenModel, decode_text, encode_text
+from sedic.coding.text import TEXT_CODERS, decode_text, encode_text
+from sedic.coding.token_text import TokenModel
 from sedic.semantics import (
     MAX_OBJECTS,
     MAX_REFERENCE_BYTES,

@@ -1,12 +1,17 @@
-"""Which weights a profile uses: one TOML file each, every file pinned by its sha256.
+"""Which weights and which decoder settings a profile uses: one TOML file each.
 
-A file says which profile made it and carries two bytes of the profile's fingerprint, so that a
-decoder with other weights refuses it instead of showing another picture.
+Embedded weights are pinned by their sha256. A profile has a *restorer*, the networks of Algorithm
+1, if its TOML names one: ``[weights.restorer]`` for embedded networks, ``[[models]]`` for fetched
+ones. Without one, its pictures are their reference images.
+
+A file says which profile made it and carries two bytes, the ``mark`` of the profile's weights, so
+that a decoder with other weights refuses it instead of showing another picture.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +19,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from sedic.semantics import SedicError
+from sedic.semantics import METHODS, REFERENCE_CODECS, SedicError
+from sedic.synthesis.settings import Settings
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -46,16 +52,74 @@ class Profile:
     name: str
     summary: str
     reference: str  # the reference codec used by default
-    weights: dict[str, Weights]  # by part: text, masks, and the reference codec's name
+    weights: dict[str, Weights]  # by part: text, masks, a reference codec's name, restorer, ...
+    table: dict[str, Any]  # [settings]: the decoder's defaults; [settings.METHOD]: what differs
     models: tuple[dict[str, Any], ...] = ()  # [[models]]: read by models/registry.py
 
+    def settings(self, method: str) -> Settings:
+        """The decoder's defaults for files of ``method``."""
+        common = {name: value for name, value in self.table.items() if name not in METHODS}
+        return Settings.of(common | self.table.get(method, {}))
+
+    @property
+    def restores(self) -> bool:
+        """Whether the profile has a restorer, on this machine or elsewhere."""
+        return "restorer" in self.weights or any(model.get("needed") for model in self.models)
+
+    @property
+    def restorer(self) -> bytes | None:
+        """What a restored picture depends on besides the file, as 32 bytes; None without one.
+
+        The pinned networks, without reading them, and the defaults as they are written down.
+        """
+        if not self.restores:
+            return None
+        coding = {"text", "masks", *REFERENCE_CODECS}
+        pins = {part: w.sha256 for part, w in self.weights.items() if part not in coding}
+        for model in self.models:
+            if model.get("needed"):
+                pins |= {file["path"]: file.get("sha256", "") for file in model["files"]}
+        facts = json.dumps([self.name, pins, self.table], sort_keys=True)
+        return hashlib.sha256(facts.encode()).digest()
+
     def fingerprint(self, reference: bytes) -> bytes:
-        """What a file made with this profile depends on, as 32 bytes.
+        """What words, masks and reference image of a file depend on, as 32 bytes.
 
         ``reference``: the fingerprint of the reference codec in use.
         """
         tables = "".join(self.weights[part].sha256 for part in ("text", "masks"))
         return hashlib.sha256(f"{self.name} {tables} {reference.hex()}".encode()).digest()
+
+    def mark(self, reference: bytes, *, restored: bool = True) -> bytes:
+        """The two bytes of a file made with this profile and this reference codec.
+
+        The first two of the fingerprint; the second, exclusive-or the first of the restorer's. So
+        both are told apart: words, masks and reference need only the first byte to be right.
+        Without ``restored`` the file says nothing of a restorer: any will do.
+        """
+        first, second = self.fingerprint(reference)[:2]
+        restorer = self.restorer if restored else None
+        return bytes([first, second ^ restorer[0] if restorer else second])
+
+    def check(self, mark: bytes, reference: bytes, *, restored: bool) -> None:
+        """``SedicError``, naming both marks, unless a file with this ``mark`` can be decoded here.
+
+        With ``restored``, up to the final picture; otherwise words, masks and reference image.
+        """
+        ours = self.mark(reference)
+        if mark in (ours, self.mark(reference, restored=False)):
+            return
+        both = f"fingerprint {mark.hex()}; here: {ours.hex()}"
+        if mark[0] != ours[0]:
+            raise SedicError(
+                f"the file was made with other weights of profile {self.name} or of its reference"
+                f" codec ({both})"
+            )
+        if restored:
+            raise SedicError(
+                f"the file was made for another restorer of profile {self.name} ({both});"
+                " --preview shows its reference image"
+            )
 
 
 @cache
@@ -71,5 +135,6 @@ def load(name: str) -> Profile:
         weights = {part: shared[part] for part in ("text", "masks", table["reference"])}
     else:
         weights = {part: Weights(**entry) for part, entry in table["weights"].items()}
+    settings = table.get("settings", {})
     models = tuple(table.get("models", ()))
-    return Profile(name, table["summary"], table["reference"], weights, models)
+    return Profile(name, table["summary"], table["reference"], weights, settings, models)

@@ -1,0 +1,107 @@
+"""Who describes a picture for `sedic compress`, and what it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sedic.analysis import Description
+from sedic.semantics import MAX_OBJECTS, ObjectLayer, Rate, SedicError
+
+if TYPE_CHECKING:
+    from sedic.analysis.answers import Words
+    from sedic.picture import Picture
+
+GROUNDER, SEGMENTER, CLIP = "grounding-dino-tiny", "sam-vit-base", "clip-vit-base-patch16"
+LOCAL = ("qwen2.5-vl-3b", "smolvlm2-500m")  # the best first
+
+
+def describe(
+    picture: Picture,
+    describer: str,
+    model: str,
+    method: str,
+    rate: Rate,
+    say: Callable[[str], None],
+) -> tuple[Description, list[str]]:
+    """A description by ``describer`` (measured, api or local), and lines about how it came about.
+
+    ``model`` is the endpoint's name of it, or for ``local`` a folder, an id on the hub or a name of
+    ``sedic models``; "" is the environment's, or the best that was fetched.
+
+    A language model's objects have to be found in the picture: by Grounding DINO and SAM or, for
+    ``misc``, by CLIP. Where these models are not here, it is asked for the whole picture only, and
+    a line says so. ``say`` is told what is being done.
+    """
+    if describer == "measured":
+        from sedic.analysis import measure
+
+        budget = rate.max_objects, rate.detail_words, rate.overall_words
+        return measure.describe(picture, *budget), []
+    finders = (CLIP,) if method == "misc" else (GROUNDER, SEGMENTER)
+    notes = []
+    objects = min(rate.max_objects, MAX_OBJECTS)
+    missing = [name for name in finders if not _here(name)]
+    if objects and missing:
+        notes.append(
+            f"no objects, only the whole picture: nothing here could find them;"
+            f" get it: sedic models fetch {' '.join(missing)}"
+        )
+        objects = 0
+    say("describing")
+    words = _words(picture, describer, model, method, replace(rate, max_objects=objects))
+    notes += words.warnings
+    if words.usage.sent:
+        cost = "" if words.usage.cost is None else f", cost {words.usage.cost:.4f}"
+        notes.append(f"tokens: {words.usage.sent} sent, {words.usage.received} received{cost}")
+    if not words.objects:
+        return Description(words.overall), notes
+    say("looking for what was described")
+    found, more = (_mapped if method == "misc" else _looked)(picture, words)
+    return found, notes + more
+
+
+def _words(picture: Picture, describer: str, model: str, method: str, rate: Rate) -> Words:
+    budget = rate.max_objects, rate.detail_words, rate.overall_words
+    if describer == "api":
+        from sedic.analysis.describe_api import ApiDescriber
+
+        return ApiDescriber(model=model, method=method).describe(picture, *budget)
+    if describer == "local":
+        from sedic.analysis.describe_local import LocalDescriber
+        from sedic.models.registry import models, require
+
+        if not model or model in {known.name for known in models()}:
+            fetched = (name for name in LOCAL if _here(name))
+            model = str(require(model or next(fetched, LOCAL[-1])))
+        return LocalDescriber(model, method).describe(picture, *budget)
+    raise SedicError(f"unknown describer {describer!r}; one of measured, api, local, sidecar")
+
+
+def _looked(picture: Picture, words: Words) -> tuple[Description, list[str]]:
+    from sedic.analysis.ground import Grounder
+    from sedic.analysis.segment import Segmenter, look
+    from sedic.models.registry import require
+
+    grounder, segmenter = Grounder(require(GROUNDER)), Segmenter(require(SEGMENTER))
+    description, report = look(picture, words, grounder, segmenter)
+    return description, [f"{verdict.name}: {verdict.fate}" for verdict in report.verdicts]
+
+
+def _mapped(picture: Picture, words: Words) -> tuple[Description, list[str]]:
+    from sedic.analysis.clip_map import ClipMaps
+    from sedic.models.registry import require
+
+    masks = ClipMaps(require(CLIP)).maps(picture, [said.name for said in words.objects])
+    layers = (
+        ObjectLayer(said.name, said.detail, mask)
+        for said, mask in zip(words.objects, masks, strict=True)
+    )
+    return Description(words.overall, tuple(layers)), []
+
+
+def _here(name: str) -> bool:
+    from sedic.models.registry import select
+
+    return all(model.here for model in select(name))
