@@ -45,7 +45,7 @@ def describe(
     missing = [name for name in finders if not _here(name)]
     if objects and missing:
         notes.append(
-            f"no objects, only the whole picture: nothing here could find them;"
+            "no objects, only the whole picture: nothing here could find them;"
             f" get it: sedic models fetch {' '.join(missing)}"
         )
         objects = 0
@@ -84,7 +84,9 @@ def _looked(picture: Picture, words: Words) -> tuple[Description, list[str]]:
     from sedic.analysis.segment import Segmenter, look
     from sedic.models.registry import require
 
-    grounder, segmenter = Grounder(require(GROUNDER)), Segmenter(require(SEGMENTER))
+    device = _device()
+    grounder = Grounder(require(GROUNDER), device=device)
+    segmenter = Segmenter(require(SEGMENTER), device=device)
     description, report = look(picture, words, grounder, segmenter)
     return description, [f"{verdict.name}: {verdict.fate}" for verdict in report.verdicts]
 
@@ -93,12 +95,19 @@ def _mapped(picture: Picture, words: Words) -> tuple[Description, list[str]]:
     from sedic.analysis.clip_map import ClipMaps
     from sedic.models.registry import require
 
-    masks = ClipMaps(require(CLIP)).maps(picture, [said.name for said in words.objects])
+    finder = ClipMaps(require(CLIP), device=_device())
+    masks = finder.maps(picture, [said.name for said in words.objects])
     layers = (
         ObjectLayer(said.name, said.detail, mask)
         for said, mask in zip(words.objects, masks, strict=True)
     )
     return Description(words.overall, tuple(layers)), []
+
+
+def _device() -> str:
+    from sedic.compute import fastest
+
+    return str(fastest()[0])
 
 
 def _here(name: str) -> bool:

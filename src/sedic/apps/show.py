@@ -81,7 +81,7 @@ def as_table(container: Container, language: TokenModel | None = None, *, verbos
             table.add_section()
         table.add_row(name, str(size), f"{8 * size / pixels:.4f}", f"{size / facts['bytes']:.1%}")
     console.print(table)
-    console.print(_decoder(container), highlight=False)
+    console.print(_decoder(container), highlight=False, markup=False)
     image, problem = _image(container, language)
     if image is None:
         console.print(f"words and masks cannot be read: {escape(str(problem))}")
@@ -99,8 +99,8 @@ def as_table(container: Container, language: TokenModel | None = None, *, verbos
 
 def _decoder(container: Container) -> str:
     """One line: the stages of the decoder, and the settings that are not the profile's."""
-    profile = profiles.load(container.profile)
     try:
+        profile = profiles.load(container.profile)
         settings = settings_of(container)
     except SedicError as error:
         return f"decoder: refuses this file: {error}"
