@@ -84,6 +84,8 @@ def _tiny_networks(
             controlnet = ControlNetModel(**control)
         for zero in (*controlnet.controlnet_down_blocks, controlnet.controlnet_mid_block):
             torch.nn.init.normal_(zero.weight, std=0.1)  # as after some training
+        if condition == "picture":
+            torch.nn.init.normal_(controlnet.controlnet_cond_embedding.conv_out.weight)
         vae = AutoencoderTiny(
             encoder_block_out_channels=(8,) * 4,
             decoder_block_out_channels=(8,) * 4,

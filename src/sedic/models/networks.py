@@ -7,14 +7,18 @@ the embedded profile and the paper's.
 from __future__ import annotations
 
 import json
+import re
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from sedic.files import printable
 from sedic.semantics import SedicError, leading_words
 
 
@@ -175,7 +179,7 @@ class Networks:
         return predicted.float()  # type: ignore[no-any-return]
 
 
-def load(folder: Path) -> Networks:
+def load(folder: Path, dtype: torch.dtype = torch.float32) -> Networks:
     """The networks in a folder of diffusers' layout, from safetensors files only, on the CPU.
 
     ``vae/ unet/ controlnet/ text_encoder/ tokenizer/ scheduler/``; a ControlNet of twice the
@@ -186,29 +190,41 @@ def load(folder: Path) -> Networks:
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
     from diffusers.models.controlnets.controlnet import ControlNetModel
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-    from transformers import CLIPTextModel, CLIPTokenizer
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-    vae = _config(folder / "vae" / "config.json").get("_class_name")
-    unet = _model(UNet2DConditionModel, folder / "unet")
-    control = _config(folder / "controlnet" / "config.json")
-    if control.get("in_channels") == 2 * unet.config.in_channels:
-        controlnet = _model(ControlNetModel, folder / "controlnet", "controlnet_cond_embedding.")
-        controlnet.controlnet_cond_embedding = NoConditioning()
-        condition = "latent"
-    else:
-        controlnet, condition = _model(ControlNetModel, folder / "controlnet"), "picture"
+    # On the meta device no time goes into random weights.
+    def make_unet(config: dict[str, Any]) -> Any:
+        with torch.device("meta"):
+            return UNet2DConditionModel.from_config(config)
+
+    def make_control(config: dict[str, Any]) -> Any:
+        with torch.device("meta"):
+            plain = config.get("in_channels") == unet.config.in_channels
+            return ControlNetModel.from_config(config) if plain else ir_controlnet(config)
+
+    def make_vae(config: dict[str, Any]) -> Any:
+        with torch.device("meta"):
+            tiny = config.get("_class_name") == "AutoencoderTiny"
+            return (AutoencoderTiny if tiny else AutoencoderKL).from_config(config)
+
+    def make_text_encoder(config: dict[str, Any]) -> Any:
+        return CLIPTextModel(CLIPTextConfig.from_dict(config))  # has buffers that no file holds
+
+    unet = _network(folder / "unet", make_unet, dtype)
+    controlnet = _network(folder / "controlnet", make_control, dtype)
     try:
         tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
     except (OSError, ValueError, TypeError) as error:
         raise SedicError(f"{folder / 'tokenizer'}: no tokenizer that can be read") from error
+    hint = controlnet.controlnet_cond_embedding
     return Networks(
-        vae=_model(AutoencoderTiny if vae == "AutoencoderTiny" else AutoencoderKL, folder / "vae"),
-        text_encoder=_model(CLIPTextModel, folder / "text_encoder"),
+        vae=_network(folder / "vae", make_vae, dtype),
+        text_encoder=_network(folder / "text_encoder", make_text_encoder, dtype),
         tokenizer=tokenizer,
         unet=unet,
         controlnet=controlnet,
         schedule=_config(folder / "scheduler" / "scheduler_config.json"),
-        condition=condition,
+        condition="latent" if isinstance(hint, NoConditioning) else "picture",
     )
 
 
@@ -222,15 +238,38 @@ def _config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _model(kind: Any, folder: Path, absent: str = "\0") -> Any:
-    """A model whose tensors are all in the folder, but those named ``absent...``."""
+# What older releases of diffusers and transformers wrote, and what it is called today.
+_RENAMED = {
+    r"^text_model\.": "",
+    r"(attentions\.0)\.query\.": r"\1.to_q.",
+    r"(attentions\.0)\.key\.": r"\1.to_k.",
+    r"(attentions\.0)\.value\.": r"\1.to_v.",
+    r"(attentions\.0)\.proj_attn\.": r"\1.to_out.0.",
+}
+
+
+def _today(name: str) -> str:
+    for old, new in _RENAMED.items():
+        name = re.sub(old, new, name)
+    return name
+
+
+def _network(folder: Path, build: Callable[[dict[str, Any]], Any], dtype: torch.dtype) -> Any:
+    """The network of ``config.json`` with exactly the tensors of the folder's safetensors file."""
+    config = _config(folder / "config.json")
+    found = sorted(folder.glob("*.safetensors"))
+    if len(found) != 1:
+        raise SedicError(f"{folder}: holds {len(found)} .safetensors files instead of one")
     try:
-        model, found = kind.from_pretrained(
-            folder, use_safetensors=True, local_files_only=True, output_loading_info=True
-        )
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
-        raise SedicError(f"{folder}: no {kind.__name__} that can be read") from error
-    missing = [key for key in found["missing_keys"] if not key.startswith(absent)]
-    if missing:
-        raise SedicError(f"{folder}: lacks {len(missing)} tensors, {missing[0]} among them")
-    return model
+        network = build(config)
+        own = network.state_dict().keys()
+        tensors = {}
+        with safe_open(found[0], "pt") as file:
+            for name in file.keys():  # noqa: SIM118
+                if not name.endswith("position_ids"):  # a counter, in older text encoders
+                    value = file.get_tensor(name)
+                    tensors[name if name in own else _today(name)] = value.to(dtype)
+        network.load_state_dict(tensors, assign=True)
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise SedicError(f"{folder}: {' '.join(printable(error).split())[:200]}") from error
+    return network

@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from torch import Tensor
+
+from sedic.models.networks import Networks
+from sedic.picture import Picture
+from sedic.semantics import (
+    Mask,
+    ObjectLayer,
+    ReferenceImage,
+    SedicError,
+    SemanticImage,
+    grid_size,
+)
+from sedic.synthesis.settings import Settings
+from sedic.synthesis.stages import Stage, restore
+
+FAST = Settings(object_steps=3, last_steps=2, object_cfg=2.0, last_cfg=1.0, iterations=1, eta=20.0)
+
+
+def photo(width: int, height: int) -> Picture:
+    """A smooth picture with colours."""
+    y, x = np.mgrid[:height, :width]
+    planes = [np.sin(x / 9) + 1, np.cos(y / 7) + 1, np.sin((x + y) / 11) + 1]
+    return (np.stack(planes, 2) * 127).astype(np.uint8)
+
+
+def layer(cells: npt.NDArray[np.bool_], name: str = "red bus") -> ObjectLayer:
+    return ObjectLayer(name, f"{name}, an old one", Mask.of(cells))
+
+
+def scene(width: int, height: int, objects: int = 1, overall: str = "a street") -> SemanticImage:
+    columns, rows = grid_size(width, height)
+    layers = []
+    for j in range(objects):
+        cells = np.zeros((rows, columns), np.bool_)
+        cells[: rows - rows // 2, : columns - (j + 1) * columns // 4] = True
+        layers.append(layer(cells, ("red bus", "tree", "dog")[j]))
+    reference = ReferenceImage("pixel", b"")
+    return SemanticImage(width, height, reference, overall, tuple(layers))
+
+
+def result(stages: Iterator[Stage]) -> Picture:
+    *_, last = stages
+    return last.picture
+
+
+class Spy:
+    """Networks that remember what they were asked."""
+
+    def __init__(self, networks: Networks) -> None:
+        self.decoded: list[Tensor] = []
+        self.encoded: list[Tensor] = []
+        self.batches: list[int] = []
+        self.texts: list[str] = []
+        self.networks = replace(networks)
+        decode, encode = networks.decode, networks.encode
+        predict, embed = networks.predict, networks.embed
+
+        def spy_decode(latent: Tensor) -> Tensor:
+            self.decoded.append(latent)
+            return decode(latent)
+
+        def spy_encode(picture: Tensor) -> Tensor:
+            self.encoded.append(picture)
+            return encode(picture)
+
+        def spy_predict(
+            z: Tensor, t: int, context: Tensor, condition: Tensor, strength: float
+        ) -> Tensor:
+            self.batches.append(len(context))
+            return predict(z, t, context, condition, strength)
+
+        def spy_embed(text: str) -> Tensor:
+            self.texts.append(text)
+            return embed(text)
+
+        vars(self.networks).update(
+            decode=spy_decode, encode=spy_encode, predict=spy_predict, embed=spy_embed
+        )
+
+
+@pytest.fixture
+def networks(tiny_networks: Callable[..., Networks]) -> Networks:
+    return tiny_networks()
+
+
+@pytest.mark.parametrize(("width", "height"), [(64, 48), (97, 61), (1, 1), (7, 130)])
+def test_any_size(networks: Networks, width: int, height: int) -> None:
+    stages = list(restore(photo(width, height), scene(width, height), networks, FAST))
+    assert [(s.number, s.count, s.title) for s in stages] == [
+        (1, 2, "red bus"),
+        (2, 2, "the whole picture"),
+    ]
+    for stage in stages:
+        assert stage.picture.shape == (height, width, 3)
+        assert stage.picture.dtype == np.uint8
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "ddim", "dpm", "unipc"])
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
+def test_any_sampler_and_prediction_from_one_step_on(
+    tiny_networks: Callable[..., Networks], sampler: str, prediction: str
+) -> None:
+    spy = Spy(tiny_networks(prediction=prediction))
+    settings = replace(FAST, sampler=sampler, object_steps=2, last_steps=1)
+    result(restore(photo(32, 32), scene(32, 32), spy.networks, settings))
+    assert all(torch.isfinite(z).all() for z in spy.decoded)
+
+
+def test_outside_the_mask_every_stage_keeps_the_latents_before(networks: Networks) -> None:
+    spy = Spy(networks)
+    image, reference = scene(64, 64, objects=3), photo(64, 64)
+    list(restore(reference, image, spy.networks, FAST))
+    # A stage's last blend is with the clean latent of the stage before.
+    before = networks.encode(torch.from_numpy(reference).permute(2, 0, 1)[None] / 127.5 - 1)
+    for painted, z in zip(image.objects, spy.decoded[:3], strict=True):
+        inside = torch.from_numpy(painted.mask.array)
+        assert torch.equal(z[..., ~inside], before[..., ~inside])
+        assert not torch.isclose(z[..., inside], before[..., inside]).any(0).all()
+        before = z
+
+
+def test_objects_are_painted_from_the_largest_and_empty_ones_not_at_all(
+    networks: Networks,
+) -> None:
+    image = scene(64, 64, objects=3)
+    nothing = layer(np.zeros((8, 8), np.bool_), "fog")
+    image = replace(image, objects=(*image.objects[::-1], nothing))
+    titles = [stage.title for stage in restore(photo(64, 64), image, networks, FAST)]
+    assert titles == ["red bus", "tree", "dog", "the whole picture"]
+
+
+def test_each_stage_sees_the_picture_that_the_one_before_made(networks: Networks) -> None:
+    def seen(settings: Settings) -> tuple[list[Stage], list[Tensor]]:
+        spy = Spy(networks)
+        image = scene(64, 64, objects=2)
+        stages = list(restore(photo(64, 64), image, spy.networks, settings))
+        return stages, spy.encoded
+
+    def same(picture: Picture, tensor: Tensor) -> bool:
+        return np.array_equal(picture, ((tensor[0].permute(1, 2, 0) + 1) * 127.5).round().numpy())
+
+    stages, encoded = seen(FAST)
+    # the reference as condition, the reference as "stage -1", then stage after stage
+    pictures = [photo(64, 64), photo(64, 64), stages[0].picture, stages[1].picture]
+    assert all(map(same, pictures, encoded)) and len(encoded) == 4
+    _, encoded = seen(replace(FAST, last_condition="reference"))
+    assert same(photo(64, 64), encoded[3])
+
+
+def test_without_objects_there_is_one_stage(networks: Networks) -> None:
+    spy = Spy(networks)
+    stages = list(restore(photo(48, 32), scene(48, 32, objects=0), spy.networks, FAST))
+    assert [(s.number, s.count, s.title) for s in stages] == [(1, 1, "the whole picture")]
+    assert spy.texts == ["a street"]
+
+
+def test_a_scale_of_one_costs_no_unconditional_pass(networks: Networks) -> None:
+    spy = Spy(networks)
+    list(restore(photo(32, 32), scene(32, 32), spy.networks, FAST))
+    guiding, objects, last = [1], [2] * 3, [1] * 2  # batch sizes
+    assert spy.batches == guiding + objects + last
+    assert spy.texts == ["red bus, an old one", "", "a street"]
+
+
+def test_pictures_are_the_same_again_and_differ_by_seed_text_and_mask(networks: Networks) -> None:
+    reference, image = photo(64, 48), scene(64, 48)
+    first = result(restore(reference, image, networks, FAST))
+    assert np.array_equal(first, result(restore(reference, image, networks, FAST)))
+    cells = image.objects[0].mask.array
+    others = [
+        replace(image, seed=1),
+        replace(image, overall="a field"),
+        replace(image, objects=(layer(cells, "tree"),)),
+        replace(image, objects=(layer(~cells),)),
+    ]
+    for other in others:
+        assert not np.array_equal(first, result(restore(reference, other, networks, FAST)))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"guided": 0},
+        {"eta": 1.0},
+        {"iterations": 2},
+        {"object_cfg": 3.0},
+        {"last_cfg": 3.0},
+        {"strength": 0.5},
+        {"last_condition": "reference"},
+        {"start": "low-frequency"},
+        {"colour": "wavelet"},
+        {"object_steps": 4},
+        {"last_steps": 3},
+    ],
+)
+def test_every_setting_counts(networks: Networks, changed: dict[str, object]) -> None:
+    def outcome(settings: Settings) -> list[bytes]:
+        spy = Spy(networks)
+        picture = result(restore(photo(64, 64), scene(64, 64), spy.networks, settings))
+        return [z.numpy().tobytes() for z in spy.decoded] + [picture.tobytes()]
+
+    settings = replace(FAST, **changed)  # type: ignore[arg-type]
+    assert outcome(settings) != outcome(FAST)
+
+
+def test_a_control_on_pictures_instead_of_latents(
+    tiny_networks: Callable[..., Networks],
+) -> None:
+    networks = tiny_networks(condition="picture")
+    picture = result(restore(photo(40, 24), scene(40, 24), networks, FAST))
+    other = result(restore(255 - photo(40, 24), scene(40, 24, objects=0), networks, FAST))
+    assert picture.shape == other.shape == (24, 40, 3)
+
+
+def test_one_may_stop_early_and_gradients_stay_as_they_were(networks: Networks) -> None:
+    stages = restore(photo(32, 32), scene(32, 32, objects=2), networks, FAST)
+    for _ in islice(stages, 2):
+        assert torch.is_grad_enabled()
+    stages.close()
+    assert torch.is_grad_enabled()
+
+
+def test_large_pictures_in_tiles_have_no_seams(networks: Networks) -> None:
+    """Random networks agree on nothing, and still no column stands out at a window's edge."""
+    reference, image = photo(384, 64), scene(384, 64)
+    spy = Spy(networks)
+    whole = result(restore(reference, image, networks, FAST))
+    tiled = result(restore(reference, image, spy.networks, FAST, tile=64))
+    assert max(z.shape[-1] for z in spy.decoded) == 8
+    steps = np.abs(np.diff(tiled.astype(float), axis=1)).mean((0, 2))
+    plain = np.abs(np.diff(whole.astype(float), axis=1)).mean((0, 2))
+    assert steps.max() < 1.5 * plain.max()
+
+
+def test_guidance_in_tiles_moves_only_tiles_with_something_of_the_object(
+    networks: Networks,
+) -> None:
+    cells = np.zeros((8, 48), np.bool_)
+    cells[2:5, 1:4] = True
+    image = replace(scene(384, 64, objects=0), objects=(layer(cells),))
+    spy = Spy(networks)
+    settings = replace(FAST, object_steps=1, last_steps=1)
+    next(restore(photo(384, 64), image, spy.networks, settings, tile=64))
+    tiles = 8
+    assert spy.batches == [1] + [2] * tiles
+
+
+def test_a_reference_of_another_size_is_refused(networks: Networks) -> None:
+    with pytest.raises(SedicError, match="size"):
+        next(restore(photo(32, 32), scene(40, 32), networks, FAST))
+
+
+def test_too_little_memory_is_one_clear_line(networks: Networks) -> None:
+    def starve(latent: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    spy = Spy(networks)
+    vars(spy.networks)["decode"] = starve
+    with pytest.raises(SedicError, match="--tile"):
+        list(restore(photo(32, 32), scene(32, 32), spy.networks, FAST))
