@@ -143,8 +143,9 @@ def convert(
     make_folder(out)
     written: list[Path] = []
     for path in checkpoints:
+        state = read_checkpoint(path)
         try:
-            found = parts(read_checkpoint(path), head)
+            found = parts(state, head)
         except SedicError as error:
             raise SedicError(f"{printable(path.name)}: {error}") from error
         for part in found:
