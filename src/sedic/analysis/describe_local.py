@@ -13,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors import SafetensorError
+
 from sedic.analysis import one_line
 from sedic.analysis.answers import Usage, Words, parse
 from sedic.analysis.prompts import prompt, shown
@@ -29,7 +31,10 @@ SIDE = 1024  # pixels, of the longer side that a model is shown at most
 TOKENS_PER_WORD = 3  # that a model may write: a word has about 1.3, the rest is JSON and excess
 
 # What transformers may raise about a folder that is not there, is damaged or holds something else.
-_UNUSABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError)
+_UNUSABLE = (
+    *(OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError),
+    SafetensorError,
+)
 
 
 @dataclass
