@@ -24,8 +24,9 @@ def networks_of(profile: str) -> Networks:
     known = profiles.load(profile)
     if not known.restores:
         raise SedicError(f"profile {profile!r} has no networks for synthesis")
+    device, dtype = fastest()
     if "restorer" in known.weights:
         found = mini.load(known.weights["vae"].path(), known.weights["restorer"].path())
     else:
-        found = networks.load(registry.require(profile))
-    return found.to(*fastest())
+        found = networks.load(registry.require(profile), dtype)
+    return found.to(device, dtype)
