@@ -80,18 +80,27 @@ PARAMETERS = {  # of the published networks
 
 
 def random_network(name: str, device: str, dtype: torch.dtype) -> Any:
-    """One network, its memory taken once, in ``dtype``; activations keep about their size."""
+    """One network, its memory taken once, in ``dtype``; activations keep about their size.
+
+    One block of normals serves for all weights: to draw a billion takes a minute.
+    """
+    torch.set_default_dtype(dtype)
     with torch.device("meta"):
-        network = network_class(name)(CONFIGS[name]).to(dtype)
+        network = network_class(name)(CONFIGS[name])
+    torch.set_default_dtype(torch.float32)
     if name == "controlnet":
         network.controlnet_cond_embedding = network_module.NoConditioning()
     count = sum(parameter.numel() for parameter in network.parameters())
     assert count == PARAMETERS[name], f"{name}: {count} parameters"
     network.to_empty(device=device)
+    normals = torch.randn(1_000_003, device=device).to(dtype)
     with torch.no_grad():
         for key, parameter in network.named_parameters():
             if parameter.ndim >= 2:
-                parameter.normal_(0, parameter[0].numel() ** -0.5)
+                flat, scaled = parameter.view(-1), normals * parameter[0].numel() ** -0.5
+                for start in range(0, len(flat), len(normals)):
+                    part = flat[start : start + len(normals)]
+                    part.copy_(scaled[: len(part)])
             else:
                 parameter.fill_(0.0 if key.endswith("bias") else 1.0)
         for key, buffer in network.named_buffers():
