@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -75,7 +74,7 @@ def load(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
     """
     try:
         with safe_open(path, "pt") as file:
-            found = json.loads((file.metadata() or {}).get(_KEY, "{}"))
+            found: dict[str, Any] = json.loads((file.metadata() or {}).get(_KEY, "{}"))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         for name in names:
             own = {
@@ -83,9 +82,8 @@ def load(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
                 for key in list(tensors)
                 if key.startswith(f"{name}.")
             }
-            with torch.device("meta"):
-                network = _BUILDERS[name](found[name])
-            network.load_state_dict({k: _float(v) for k, v in own.items()}, assign=True)
+            network = _BUILDERS[name](found[name])
+            network.load_state_dict({k: _float(v) for k, v in own.items()})
             found[name] = network.eval().requires_grad_(False)
     except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as e:
         raise SedicError(f"{path} does not hold the networks {', '.join(names)}") from e

@@ -20,16 +20,21 @@ from sedic.models.blocks import block_basis, blocks
 STRIDE = 8
 
 
-class PatchAutoencoder(ModelMixin, ConfigMixin):
+class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """Pictures (b, 3, h, w) in [-1, 1], sides multiples of 8, to (b, latent, h/8, w/8) and back.
 
     After ``normalise`` latents have mean 0 and deviation 1 in every channel, so the scaling factor
     is 1.
     """
 
+    encode_linear: nn.Sequential
+    encode_deep: nn.Sequential
+    decode_linear: nn.Sequential
+    decode_deep: nn.Sequential
+
     HALO = 12  # latent positions: everything that one decoded pixel can see, and one latent
 
-    @register_to_config
+    @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
         self,
         latent_channels: int = 32,
@@ -40,7 +45,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         decoder_blocks: tuple[int, int, int] = (3, 4, 2),  # at 1/8, 1/4, 1/2
         scaling_factor: float = 1.0,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         basis = block_basis(latent_channels, STRIDE)[:, :, None, None]
         self.encode_linear = nn.Sequential(
             nn.PixelUnshuffle(STRIDE), nn.Conv2d(3 * STRIDE**2, latent_channels, 1)
@@ -73,10 +78,10 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
                 (self.encode_linear[1], basis),
                 (self.decode_linear[0], basis.transpose(0, 1)),
             ):
-                linear.weight.copy_(weight)
-                linear.bias.zero_()
+                _weight(linear).copy_(weight)
+                _bias(linear).zero_()
             for last in (self.encode_deep[-1], self.decode_deep[-2]):
-                last.weight.mul_(0.1)
+                _weight(last).mul_(0.1)
 
     def encode(self, x: Tensor) -> AutoencoderTinyOutput:
         """The latents of pictures."""
@@ -88,7 +93,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pictures through the bottleneck."""
-        return self.decode(self.encode(x).latents).sample  # type: ignore[no-any-return]
+        return self.decode(self.encode(x).latents).sample
 
     @torch.no_grad()
     def normalise(self, mean: Tensor, deviation: Tensor) -> None:
@@ -97,9 +102,17 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         Pictures stay as they were, but at their rim, where convolutions see zeros.
         """
         for last in (self.encode_linear[1], self.encode_deep[-1]):
-            last.weight.div_(deviation[:, None, None, None])
-            last.bias.div_(deviation)
-        self.encode_deep[-1].bias.sub_(mean / deviation)
+            _weight(last).div_(deviation[:, None, None, None])
+            _bias(last).div_(deviation)
+        _bias(self.encode_deep[-1]).sub_(mean / deviation)
         for first in (self.decode_linear[0], self.decode_deep[0]):
-            first.bias.add_((first.weight * mean[:, None, None]).sum((1, 2, 3)))
-            first.weight.mul_(deviation[:, None, None])
+            _bias(first).add_((_weight(first) * mean[:, None, None]).sum((1, 2, 3)))
+            _weight(first).mul_(deviation[:, None, None])
+
+
+def _weight(layer: nn.Module) -> Tensor:
+    return layer.get_parameter("weight")
+
+
+def _bias(layer: nn.Module) -> Tensor:
+    return layer.get_parameter("bias")

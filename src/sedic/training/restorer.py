@@ -11,7 +11,8 @@ it. Three kinds of batches:
 - staged: the condition is a picture whose object the network itself restored before.
 
 The loss is ``mse * MSE + lpips * LPIPS`` of the decoded crop, plus ``latent`` times the squared
-error of the latents.
+error of the latents. The VAE's decoder learns along, for it makes the finest textures; so that it
+stays a VAE's, it also decodes the photographs' own latents, ``faithful`` of the batch.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from sedic.analysis.measure import describe
 from sedic.evaluation.lpips import LPIPS, weights_path
 from sedic.models import pack
 from sedic.models.mini import SCHEDULE, fresh_restorer
+from sedic.models.patch_autoencoder import PatchAutoencoder
 from sedic.models.vocabulary import LENGTH, Merges, learn_merges, tokenizer_of
 from sedic.reference import compact
 from sedic.reference.compact_network import LEVELS, CompactNetwork
@@ -53,8 +55,10 @@ class Recipe:
     latent: float = 0.05
     silent: float = 0.15  # share of crops without words
     objects: float = 0.5  # share of crops that restore an object rather than the whole
-    later: float = 0.35  # share of batches at a timestep within a run
-    staged: float = 0.25  # share of batches after an object's stage
+    later: float = 0.3  # share of batches at a timestep within a run
+    staged: float = 0.2  # share of batches after an object's stage
+    faithful: float = 0.25  # crops that the decoder also decodes from their own latents, per crop
+    lowest_level: int = 4  # of the reference's rate
     merges: int = 1_000
     seed: int = 0
     folders: tuple[str, ...] = ("wallpaper", "urban", "imagenet", "bsds", "coco", "camvid")
@@ -64,13 +68,16 @@ class Recipe:
 
 
 class Restorer(nn.Module):
-    """The networks that are trained, as one."""
+    """The networks that are trained, as one; of the VAE, the decoder alone."""
 
-    def __init__(self, networks: dict[str, Any]) -> None:
+    def __init__(self, networks: dict[str, Any], vae: PatchAutoencoder) -> None:
         super().__init__()
         self.unet = networks["unet"]
         self.controlnet = networks["controlnet"]
         self.text_encoder = networks["text_encoder"]
+        self.vae = vae.train()
+        for part in (vae.decode_linear, vae.decode_deep):
+            part.requires_grad_(True)
 
     def forward(self, z: Tensor, t: Tensor, condition: Tensor, tokens: Tensor) -> Tensor:
         """Clean latents of noisy ones (b, c, h, w) at timesteps (b,), under token ids (b, n)."""
@@ -138,7 +145,6 @@ class Task:
 
     recipe: Recipe
     restorer: Restorer
-    vae: Any
     reference: CompactNetwork
     perceptual: LPIPS
     tokenizer: Any
@@ -154,10 +160,11 @@ class Task:
         rng = np.random.default_rng((recipe.seed, 1, step))
         crops = [self.crops(step * recipe.batch + i) for i in range(recipe.batch)]
         x = to_tensor(np.stack([crop.pixels for crop in crops]))
+        levels = torch.randint(recipe.lowest_level, LEVELS, (len(crops),))
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            reference = self.reference_of(x, torch.randint(0, LEVELS, (len(crops),)))
-            seen = self.vae.encode(2 * reference).latents.float()
-            clean = self.vae.encode(2 * x).latents.float()
+            reference = self.reference_of(x, levels)
+            seen = self.restorer.vae.encode(2 * reference).latents.float()
+            clean = self.restorer.vae.encode(2 * x).latents.float()
         side = x.shape[-1] // GRID
         regions = torch.zeros(len(crops), 1, side, side)
         for region, crop in zip(regions, crops, strict=True):
@@ -187,11 +194,13 @@ class Task:
             t = torch.randint(0, len(self.alpha_bar) - 1, (len(crops),))
             z = self.noised(torch.lerp(seen, own_clean, mask), noise, t)
         predicted = self.predict(z, t, seen, texts)
-        blended = torch.lerp(seen, predicted, mask)
+        faithful = round(recipe.faithful * len(crops))
+        latents = torch.cat([torch.lerp(seen, predicted, mask), clean[:faithful]])
+        wanted = torch.cat([x, x[:faithful]])
         with torch.autocast("cpu", torch.bfloat16):
-            decoded = self.vae.decode(blended).sample.float() / 2
-        mse = (decoded - x).square().mean()
-        lpips = self.perceived(decoded, x).mean()
+            decoded = self.restorer.vae.decode(latents).sample.float() / 2
+        mse = (decoded - wanted).square().mean()
+        lpips = self.perceived(decoded, wanted).mean()
         latent = ((predicted - clean).square() * mask).mean()
         loss = recipe.mse * mse + recipe.lpips * lpips + recipe.latent * latent
         parts = {"loss": loss, "mse": mse, "lpips": lpips, "latent": latent}
@@ -235,7 +244,7 @@ class Task:
         for x, said, other in zip(self.held_out, self.descriptions, others, strict=True):
             with torch.autocast("cpu", torch.bfloat16):
                 reference = self.reference_of(x, torch.tensor([LEVELS // 2]))
-                seen = self.vae.encode(2 * reference).latents.float()
+                seen = self.restorer.vae.encode(2 * reference).latents.float()
             torch.manual_seed(0)
             noise = torch.randn_like(seen)
             found = {"reference": reference, "vae": self._shown(seen)}
@@ -262,7 +271,7 @@ class Task:
 
     def _shown(self, latent: Tensor) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
-            return (self.vae.decode(latent).sample.float() / 2).clamp(-0.5, 0.5)
+            return (self.restorer.vae.decode(latent).sample.float() / 2).clamp(-0.5, 0.5)  # type: ignore[no-any-return]
 
 
 def alphas() -> Tensor:
@@ -276,7 +285,8 @@ def train(recipe: Recipe, out: Path, progress: Progress, vae_weights: Path | Non
     """Train into the folder ``out``, going on where an earlier run there stopped.
 
     ``vae_weights`` replaces the profile's. Returns the finished weights, a file in ``out`` with
-    its model card beside it. Interrupting loses nothing: the same call goes on.
+    its model card and the VAE as it is now beside it. Interrupting loses nothing: the same call
+    goes on.
     """
     shared = photos.shared_folder()
     folders = [shared / "data" / "photos" / name for name in recipe.folders]
@@ -292,19 +302,20 @@ def train(recipe: Recipe, out: Path, progress: Progress, vae_weights: Path | Non
     texts = [text for d in said for text in (d.overall, *(o.detail for o in d.objects))]
     merges: Merges = learn_merges(texts, recipe.merges)
     torch.manual_seed(recipe.seed)
-    restorer = Restorer(fresh_restorer(vae.config.latent_channels, merges)).train()
+    restorer = Restorer(fresh_restorer(vae.config.latent_channels, merges), vae).train()
     restorer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = Run(out, restorer, Schedule(recipe.steps, recipe.learning_rate, decay=recipe.decay))
     run.resume()
     run.state["recipe"] = asdict(recipe)
-    frozen = [vae, compact.load(mini.weights["compact"].path())[0], LPIPS(weights_path(shared))]
-    for network in frozen:
-        network.to(memory_format=torch.channels_last)
-    frozen[2].to(torch.bfloat16)
+    reference = compact.load(mini.weights["compact"].path())[0]
+    perceptual = LPIPS(weights_path(shared)).to(torch.bfloat16)
+    for network in (reference, perceptual):
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     task = Task(
         recipe,
         restorer,
-        *frozen,
+        reference,
+        perceptual,
         tokenizer_of(merges),
         DescribedCrops(pictures, said, recipe.crop, recipe.seed),
         whole_pictures(photos.find(held_out, held_out=True), 8),
@@ -325,7 +336,9 @@ def train(recipe: Recipe, out: Path, progress: Progress, vae_weights: Path | Non
         run.save()
     restorer.load_state_dict(run.average)
     weights = out / "restorer.safetensors"
-    pack.save(weights, dict(restorer.named_children()), merges=merges, schedule=SCHEDULE)
+    networks = dict(restorer.named_children())
+    pack.save(out / "vae.safetensors", {"vae": networks.pop("vae")})
+    pack.save(weights, networks, merges=merges, schedule=SCHEDULE)
     figures = card.table(
         ("at a middle rate", "LPIPS-squeeze (Caffe)"),
         ((name, f"{value:.4f}") for name, value in task.measure().items()),
