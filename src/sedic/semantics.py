@@ -37,6 +37,12 @@ def grid_size(width: int, height: int) -> tuple[int, int]:
     return -(-width // GRID), -(-height // GRID)
 
 
+def even_parts(length: int, parts: int) -> list[int]:
+    """``length`` cells divided into ``parts`` runs; what is left over goes to the first ones."""
+    each, more = divmod(length, parts)
+    return [each + (part < more) for part in range(parts)]
+
+
 def check_size(width: int, height: int) -> None:
     """Raise ``SedicError`` unless a picture of this size may exist in a file."""
     if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):

@@ -13,7 +13,6 @@ from sedic.coding import jbig2, runlength
 from sedic.coding.mask import MASK_CODERS, decode_masks, encode_masks
 from sedic.semantics import GRID, MAX_OBJECTS, Mask, SedicError
 
-
 ANY_MASKS = [coder for coder in MASK_CODERS if coder != "blocks"]  # it has tests of its own
 
 

@@ -23,8 +23,8 @@ from sedic.reference.compact_network import (
     CompactNetwork,
     Synthesis,
 )
-from sedic.reference.tiles import in_tiles
 from sedic.semantics import SedicError
+from sedic.tiles import in_tiles
 
 # Prints a hash of the latent in the stream sys.argv[2] of the network in the file sys.argv[1].
 LATENT = """

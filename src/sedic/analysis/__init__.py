@@ -55,19 +55,18 @@ _LEAST_WORDS = 6  # fewer words, cut anywhere, say nothing
 def cut(text: str, words: int) -> str:
     """The longest start of ``text`` that ends with a phrase and has at most ``words`` words.
 
-    A phrase ends after a comma, semicolon or full stop; where the first of these comes too late,
-    before a word such as "with"; and where there is none of either, as may happen in a text that
-    was not measured, after any word. "" where not even that would say anything.
+    A phrase ends after a comma, semicolon or full stop; where none of these stands in the last two
+    thirds of the words, before a word such as "with"; then after a comma however early; and where
+    there is none of either, as may happen in a text that was not measured, after any word. ""
+    where not even that would say anything.
     """
     found = text.split()
     if len(found) <= words:
         return text
-    for count in range(words, 0, -1):
-        if found[count - 1][-1] in ",;.":
-            return " ".join(found[:count]).rstrip(",;")
-    for count in range(words, 0, -1):
-        if found[count] in _JOINTS:
-            return " ".join(found[:count])
+    stops = [n for n in range(words, 0, -1) if found[n - 1][-1] in ",;."]
+    joints = [n for n in range(words, 0, -1) if found[n] in _JOINTS]
+    for count in [n for n in (*stops[:1], *joints[:1]) if 3 * n >= words] + stops[:1] + joints[:1]:
+        return " ".join(found[:count]).rstrip(",;")
     return " ".join(found[:words]) if words >= _LEAST_WORDS else ""
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sedic.semantics import Mask, grid_size
+from sedic.semantics import Mask, even_parts, grid_size
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -135,7 +135,7 @@ class ClipMaps:
         from transformers.models.clip.modeling_clip import CLIPModel
         from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
-        from sedic.analysis.pretrained import load
+        from sedic.models.pretrained import load
 
         self._model = load(CLIPModel, source, download=download).eval().to(device)
         self._tokenizer = load(CLIPTokenizer, source, download=download)
@@ -290,7 +290,7 @@ def _marked(strength: npt.NDArray[np.float64]) -> Blocks:
 
 def spread(blocks: Blocks, rows: int, columns: int) -> npt.NDArray[np.bool_]:
     """Blocks as a (rows, columns) array; what the division leaves over goes to the first ones."""
-    down, across = (_sizes(n, len(blocks)) for n in (rows, columns))
+    down, across = (even_parts(n, len(blocks)) for n in (rows, columns))
     return blocks.repeat(down, axis=0).repeat(across, axis=1)
 
 
@@ -301,13 +301,8 @@ def coarse(mask: Mask) -> Mask:
     """
     cells = mask.array
     rows, columns = (
-        np.eye(BLOCKS).repeat(_sizes(length, BLOCKS), axis=0) for length in cells.shape
+        np.eye(BLOCKS).repeat(even_parts(length, BLOCKS), axis=0) for length in cells.shape
     )
     filled = rows.T @ cells @ columns / np.maximum(np.outer(rows.sum(0), columns.sum(0)), 1)
     blocks = (filled >= min(LEVEL, filled.max())) & (filled > 0)
     return Mask.of(spread(blocks, *cells.shape))
-
-
-def _sizes(length: int, parts: int) -> list[int]:
-    each, more = divmod(length, parts)
-    return [each + (part < more) for part in range(parts)]

@@ -55,7 +55,7 @@ class Grounder:
             GroundingDinoForObjectDetection,
         )
 
-        from sedic.analysis.pretrained import load
+        from sedic.models.pretrained import load
 
         model = load(GroundingDinoForObjectDetection, source, download=download)
         self._model = model.eval().to(device)

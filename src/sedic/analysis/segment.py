@@ -174,7 +174,7 @@ class Segmenter:
         from transformers.models.sam.modeling_sam import SamModel
         from transformers.models.sam2.modeling_sam2 import Sam2Model
 
-        from sedic.analysis.pretrained import load
+        from sedic.models.pretrained import load
 
         family = load(AutoConfig, source, download=download).model_type
         if family not in ("sam", "sam2", "sam2_video"):

@@ -14,7 +14,7 @@ import numpy as np
 
 from sedic.coding.bilevel import Cells, Template, decode_plane, encode_plane, fresh_weights
 from sedic.coding.range_coder import RangeDecoder, RangeEncoder
-from sedic.semantics import SedicError
+from sedic.semantics import SedicError, even_parts
 
 BLOCKS = 8  # each way
 TEMPLATE: Template = ((-1, 0), (0, -1))
@@ -26,7 +26,7 @@ def encode(planes: Sequence[Cells]) -> bytes:
     taken: Cells | None = None
     for plane in planes:
         blocks = np.zeros((BLOCKS, BLOCKS), np.bool_)
-        rows, columns = _sizes(plane.shape[0]), _sizes(plane.shape[1])
+        rows, columns = (np.array(even_parts(length, BLOCKS)) for length in plane.shape)
         shown = np.ix_(rows > 0, columns > 0)
         first = np.ix_((rows.cumsum() - rows)[rows > 0], (columns.cumsum() - columns)[columns > 0])
         blocks[shown] = plane[first]
@@ -47,10 +47,5 @@ def decode(data: bytes, width: int, height: int, count: int) -> Iterator[Cells]:
         yield _spread(blocks, height, width)
 
 
-def _sizes(length: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """How many cells each block has along an axis."""
-    return length // BLOCKS + (np.arange(BLOCKS) < length % BLOCKS)
-
-
 def _spread(blocks: Cells, rows: int, columns: int) -> Cells:
-    return blocks.repeat(_sizes(rows), 0).repeat(_sizes(columns), 1)
+    return blocks.repeat(even_parts(rows, BLOCKS), 0).repeat(even_parts(columns, BLOCKS), 1)

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from sedic.analysis.pretrained import load
 from sedic.coding.token_text import IDENTITY_BYTES, Chances
+from sedic.models.pretrained import load
 from sedic.semantics import SedicError
 
 _TOKENIZER_FILES = {"tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "vocab.txt"}

@@ -23,9 +23,9 @@ from sedic.compute import picture_dtype
 from sedic.picture import pad_to_multiple
 from sedic.reference.cheng2020_network import Cheng2020Attention
 from sedic.reference.fixed_point import ONE
-from sedic.reference.tiles import in_tiles
 from sedic.reference.wavefront import Wavefront
 from sedic.semantics import SedicError, check_size
+from sedic.tiles import in_tiles
 
 if TYPE_CHECKING:
     from sedic.picture import Picture

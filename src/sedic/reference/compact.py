@@ -47,8 +47,8 @@ from sedic.reference.compact_network import (
     scale_of,
 )
 from sedic.reference.fixed_point import FRACTION, ONE, fixed, shift_right, to_fixed
-from sedic.reference.tiles import in_tiles
 from sedic.semantics import SedicError
+from sedic.tiles import in_tiles
 
 if TYPE_CHECKING:
     from sedic.picture import Picture

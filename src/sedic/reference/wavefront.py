@@ -32,7 +32,7 @@ from sedic.reference.fixed_point import (
     shift_right,
     to_fixed,
 )
-from sedic.reference.tiles import in_tiles
+from sedic.tiles import in_tiles
 
 if TYPE_CHECKING:
     from sedic.reference.cheng2020_network import Cheng2020Attention

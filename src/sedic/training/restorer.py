@@ -45,10 +45,10 @@ from sedic.training.reference import Progress, to_tensor, whole_pictures
 class Recipe:
     """Everything that decides a run, besides the photographs."""
 
-    steps: int = 8_000
+    steps: int = 5_400
     batch: int = 8
     crop: int = 192
-    learning_rate: float = 3e-4
+    learning_rate: float = 4e-4
     decay: float = 0.5
     mse: float = 25.0  # of pictures in [0, 1]
     lpips: float = 1.0
@@ -57,7 +57,7 @@ class Recipe:
     objects: float = 0.5  # share of crops that restore an object rather than the whole
     later: float = 0.3  # share of batches at a timestep within a run
     staged: float = 0.2  # share of batches after an object's stage
-    faithful: float = 0.25  # crops that the decoder also decodes from their own latents, per crop
+    faithful: float = 0.125  # crops that the decoder also decodes from their own latents, per crop
     lowest_level: int = 4  # of the reference's rate
     merges: int = 1_000
     seed: int = 0

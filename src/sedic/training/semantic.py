@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sedic.analysis.clip_map import DEVIATION, MEAN
-from sedic.analysis.pretrained import load
+from sedic.models.pretrained import load
 from sedic.semantics import SedicError
 
 LAMBDA = 3.0
