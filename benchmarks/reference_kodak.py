@@ -23,8 +23,8 @@ import torch
 from PIL import Image, ImageDraw
 
 from sedic.codec import Codec
+from sedic.evaluation.fidelity import gmsd, psnr
 from sedic.evaluation.lpips import LPIPS, NAME, weights_path
-from sedic.evaluation.metrics import gmsd, psnr
 from sedic.picture import load_picture
 from sedic.reference.compact import Compact
 from sedic.semantics import Rate, SedicError

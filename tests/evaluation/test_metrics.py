@@ -1,65 +1,76 @@
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from PIL import Image, ImageFilter
 from skimage import data as samples
 
-from sedic.evaluation.lpips import LPIPS, weights_path
-from sedic.evaluation.metrics import gmsd, psnr
+from sedic.evaluation.metrics import (
+    NAMES,
+    Metric,
+    Unavailable,
+    bpp,
+    load,
+    load_all,
+    load_inception,
+    score,
+)
 from sedic.semantics import SedicError
 
-
-def blurred(picture: np.ndarray, radius: float) -> np.ndarray:
-    return np.asarray(Image.fromarray(picture).filter(ImageFilter.GaussianBlur(radius)))
+CAT = samples.chelsea()[:200, :200]
 
 
-def test_psnr_of_known_errors() -> None:
-    black = np.zeros((8, 8, 3), np.uint8)
-    assert psnr(black, black) == math.inf
-    assert psnr(black, black + 255) == pytest.approx(0)
-    assert psnr(black, black + 51) == pytest.approx(20 * math.log10(5))
+@pytest.fixture
+def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEDIC_MODELS", str(tmp_path))
+    monkeypatch.setenv("SEDIC_SHARED", str(tmp_path / "none"))
 
 
-def test_gmsd_grows_with_blur_and_ignores_a_shift_of_brightness() -> None:
-    picture = samples.chelsea()
-    values = [gmsd(blurred(picture, radius), picture) for radius in (0, 1, 2, 4)]
-    assert values[0] == 0 and values == sorted(values) and values[-1] > 0.1
-    dimmed = np.clip(picture, 0, 250).astype(np.uint8)
-    assert gmsd(dimmed + 5, dimmed) == pytest.approx(0, abs=1e-6)
+def test_metrics_without_weights_are_named_with_the_reason(no_weights: None) -> None:
+    metrics, missing = load_all(NAMES)
+    assert {m.name for m in metrics} >= {"PSNR", "GMSD", "HaarPSI"}
+    reasons = {m.name: m.reason for m in missing}
+    for name in ("LPIPS-alex", "LPIPS-vgg", "LPIPS-squeeze", "DISTS", "CLIP image", "CLIP text"):
+        assert "sedic models fetch" in reasons[name]
+    assert str(missing[-1]).startswith(f"{missing[-1].name}: not available: ")
+    assert "SEDIC_SHARED" in reasons["LPIPS-squeeze (Caffe)"]
+    assert len(metrics) + len(missing) == len(NAMES)
+    inception = load_inception()
+    assert isinstance(inception, Unavailable) and "fetch inception-fid" in inception.reason
 
 
-@pytest.fixture(scope="module")
-def lpips(shared: Path) -> LPIPS:
-    return LPIPS(weights_path(shared))
+def test_scores_are_by_name(no_weights: None) -> None:
+    metrics, _ = load_all(("PSNR", "GMSD"))
+    values, notes = score(metrics, CAT, CAT)
+    assert values == {"PSNR": np.inf, "GMSD": 0} and notes == []
+    assert all(metric.weights == "none" for metric in metrics)
+    assert [metric.better for metric in metrics] == ["higher", "lower"]
 
 
-def tensor(picture: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 255
+def test_a_metric_that_cannot_measure_a_picture_leaves_a_note() -> None:
+    metric = load("MS-SSIM")
+    if isinstance(metric, Unavailable):
+        pytest.skip(str(metric))
+    values, notes = score([metric], CAT[:100], CAT[:100])
+    assert values == {} and notes == [
+        "MS-SSIM: not available: pictures of at least 161 pixels a side are needed"
+    ]
 
 
-def test_lpips_is_zero_for_equals_symmetric_and_grows_with_damage(lpips: LPIPS) -> None:
-    picture = samples.chelsea()[:256, :256]
-    x = tensor(picture)
-    assert float(lpips(x, x)) == 0
-    distances = [float(lpips(tensor(blurred(picture, r)), x)) for r in (1, 2, 4, 8)]
-    assert distances == sorted(distances) and 0.05 < distances[0] < distances[-1] < 1
-    soft = tensor(blurred(picture, 2))
-    assert float(lpips(soft, x)) == pytest.approx(float(lpips(x, soft)), rel=1e-5)
+def test_lpips_caffe_says_which_weights_it_used(shared: Path) -> None:
+    metric = load("LPIPS-squeeze (Caffe)")
+    assert isinstance(metric, Metric)
+    assert metric.weights.startswith("lpips_squeeze_caffe.safetensors sha256:")
+    assert metric.measure(CAT, CAT, "") == 0 < metric.measure(255 - CAT, CAT, "")
 
 
-def test_lpips_passes_gradients_to_the_picture_alone(lpips: LPIPS) -> None:
-    x = tensor(samples.chelsea()[:64, :64])
-    y = (x * 0.9).requires_grad_(True)
-    lpips(y, x).sum().backward()
-    assert y.grad is not None and y.grad.abs().sum() > 0
-    assert all(p.grad is None for p in lpips.parameters())
+def test_other_sizes_and_names_are_refused() -> None:
+    with pytest.raises(SedicError, match="200x100 and the original 200x200"):
+        score([], CAT[:100], CAT)
+    with pytest.raises(SedicError, match="unknown metric"):
+        load("SSIMULACRA 9")
 
 
-def test_missing_weights_are_named(tmp_path: Path) -> None:
-    with pytest.raises(SedicError, match="weights not found"):
-        LPIPS(tmp_path / "none.safetensors")
+def test_bits_per_pixel() -> None:
+    assert bpp(1474, np.zeros((512, 768, 3), np.uint8)) == pytest.approx(0.02999, abs=1e-5)

@@ -1,86 +1,56 @@
-"""LPIPS (Zhang et al. 2018) on SqueezeNet 1.1, from a safetensors file with torchvision's keys.
+"""LPIPS (Zhang et al. 2018), version 0.1, on AlexNet, VGG-16 or SqueezeNet 1.1.
 
-With ``lpips_squeeze_caffe.safetensors`` (SqueezeNet as trained in Caffe and the LPIPS heads) the
-result is named ``LPIPS-squeeze (Caffe)``: a proxy for the official backbone, never called plain
-LPIPS. Every layer is frozen; gradients flow to the pictures only.
+The features come from a backbone's weight file (torchvision's keys), the weights of their channels
+from the heads' file. ``lpips_squeeze_caffe.safetensors`` holds both, with SqueezeNet as trained in
+Caffe: its result is named ``LPIPS-squeeze (Caffe)``, a proxy for the official backbone and never
+called plain LPIPS. Every layer is frozen; gradients flow to the pictures only.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from sedic.evaluation.backbones import Backbone
+from sedic.models.convert import read_checkpoint
 from sedic.semantics import SedicError
 
 NAME = "LPIPS-squeeze (Caffe)"
-_MEAN = (0.485, 0.456, 0.406)
-_STD = (0.229, 0.224, 0.225)
-# features.N of torchvision's squeezenet1_1: (input, squeeze, expand) channels of its fire modules
-_FIRES = {
-    3: (64, 16, 64),
-    4: (128, 16, 64),
-    6: (128, 32, 128),
-    7: (256, 32, 128),
-    9: (256, 48, 192),
-    10: (384, 48, 192),
-    11: (384, 64, 256),
-    12: (512, 64, 256),
-}
-_POOLS = (2, 5, 8)
-_TAPS = {1: 64, 4: 128, 7: 256, 9: 384, 10: 384, 11: 512, 12: 512}
-
-
-class _Fire(nn.Module):
-    def __init__(self, inputs: int, squeeze: int, expand: int) -> None:
-        super().__init__()
-        self.squeeze1x1 = nn.Conv2d(inputs, squeeze, 1)
-        self.expand1x1 = nn.Conv2d(squeeze, expand, 1)
-        self.expand3x3 = nn.Conv2d(squeeze, expand, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = F.relu(self.squeeze1x1(x))
-        return F.relu(torch.cat([self.expand1x1(x), self.expand3x3(x)], 1))
+_HEAD = re.compile(r"(?:lpips\.)?lin(\d)\.model\.1\.weight")
 
 
 class LPIPS(nn.Module):
     """Distance of pictures (b, 3, h, w) in [0, 1], sides at least 35 pixels: a (b,) tensor."""
 
-    def __init__(self, weights: Path) -> None:
+    def __init__(self, *weights: Path, backbone: str = "squeeze") -> None:
+        """``weights``: the file or files that hold features and heads; ``alex | vgg | squeeze``.
+
+        ``SedicError`` if a file is missing or does not hold what it should.
+        """
         super().__init__()
-        if not weights.is_file():
-            raise SedicError(f"{NAME}: weights not found at {weights}; set SEDIC_SHARED")
-        first = nn.Conv2d(3, 64, 3, stride=2)
-        self.features = nn.ModuleDict(
-            {"0": first, **{str(n): _Fire(*shape) for n, shape in _FIRES.items()}}
-        )
-        tensors = load_file(weights)
-        heads = [tensors.pop(f"lpips.lin{i}.model.1.weight") for i in range(len(_TAPS))]
-        for i, head in enumerate(heads):
-            self.register_buffer(f"head{i}", head.flatten())
-        self.features.load_state_dict({k.removeprefix("features."): v for k, v in tensors.items()})
-        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("deviation", torch.tensor(_STD).view(1, 3, 1, 1))
+        tensors: dict[str, Tensor] = {}
+        for path in weights:
+            if not path.is_file():
+                raise SedicError(f"LPIPS-{backbone}: weights not found at {path}")
+            tensors |= read_checkpoint(path)
+        self.backbone = Backbone(backbone, tensors)
+        heads = {m[1]: v for k, v in tensors.items() if (m := _HEAD.fullmatch(k))}
+        for i, channels in enumerate(self.backbone.taps.values()):
+            head = heads.get(str(i))
+            if head is None or head.numel() != channels:
+                raise SedicError(f"these are not the LPIPS heads of {backbone}: number {i}")
+            self.register_buffer(f"head{i}", head.float().flatten())
         self.requires_grad_(False).eval()
 
     def maps(self, x: Tensor) -> list[Tensor]:
-        """Unit-length feature maps at the seven taps."""
-        x = (x - self.get_buffer("mean")) / self.get_buffer("deviation")
-        taps = []
-        for n in range(13):
-            if n == 1:
-                x = F.relu(x)
-            elif n in _POOLS:
-                x = F.max_pool2d(x, 3, 2, ceil_mode=True)
-            else:
-                x = self.features[str(n)](x)
-            if n in _TAPS:
-                # The official code adds 1e-10 to the length; bf16 needs it inside the root.
-                taps.append(x * torch.rsqrt(x.square().sum(1, keepdim=True) + 1e-10))
-        return taps
+        """Unit-length feature maps at the taps."""
+        # The official code adds 1e-10 to the length; bf16 needs it inside the root.
+        return [
+            tap * torch.rsqrt(tap.square().sum(1, keepdim=True) + 1e-10) for tap in self.backbone(x)
+        ]
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         with torch.no_grad():

@@ -1,9 +1,9 @@
 """Which models a profile needs, where they come from, and whether what is here is right.
 
-The lists are the ``[[models]]`` tables of ``profiles/*.toml``. A model is either files, each of
-which every mirror offers under the same name, or a repository of the Hugging Face hub. Where a
-sha256 is not pinned there, the first download's is learned and kept in ``models.lock.json`` beside
-the models; from then on it is checked.
+The lists are the ``[[models]]`` tables of ``profiles/*.toml``, and of ``evaluation/models.toml``
+for metrics. A model is either files, each of which every mirror offers under the same name, or a
+repository of the Hugging Face hub. Where a sha256 is not pinned there, the first download's is
+learned and kept in ``models.lock.json`` beside the models; from then on it is checked.
 
 Files come over https (http on loopback only), under a temporary name, resumed where the server can,
 and get their own name, which only the lists say, once size and hash are right.
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from sedic import profiles
+from sedic.evaluation import data_file
 from sedic.files import make_folder, printable, read_bounded, write_atomically
 from sedic.models.download import Progress, download, sha256_of
 from sedic.semantics import SedicError
@@ -101,10 +102,12 @@ def models_folder() -> Path:
 
 @cache
 def models() -> tuple[Model, ...]:
-    """Every model of every profile."""
+    """Every model of every profile, and those that metrics need."""
     names = sorted(p.name for p in (package_files("sedic") / "profiles").iterdir())
     known = [name.removesuffix(".toml") for name in names if name.endswith(".toml")]
-    return tuple(Model.of(name, table) for name in known for table in profiles.load(name).models)
+    tables = {name: profiles.load(name).models for name in known}
+    tables["bench"] = tuple(data_file("models.toml")["models"])  # no profile, but fetched alike
+    return tuple(Model.of(name, table) for name in tables for table in tables[name])
 
 
 def select(name: str) -> list[Model]:
