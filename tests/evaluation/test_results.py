@@ -11,6 +11,7 @@ from sedic.evaluation.results import Results, Run, read_results
 from sedic.semantics import SedicError
 
 KEYS, VALUES = ("picture", "codec"), ("bpp", "PSNR")
+HEAD = '# sedic-results {"keys": ["a"], "values": ["b"]}\na,b,notes,error,commit\n'
 
 
 def a_run(**changes: object) -> Run:
@@ -57,6 +58,13 @@ def test_a_bad_picture_leaves_its_reason_and_may_be_tried_again(tmp_path: Path) 
     assert opened(path).has("bad", "x") and len(opened(path).rows) == 2
 
 
+def test_every_row_names_its_commit(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    opened(path).append(("one", "x"), {"bpp": 0.01}, [])
+    opened(path, commit="def").append(("two", "x"), {"bpp": 0.02}, [])
+    assert [row["commit"] for row in opened(path).rows] == ["abc", "def"]
+
+
 def test_a_run_goes_on_after_half_a_row(tmp_path: Path) -> None:
     path = tmp_path / "results.csv"
     opened(path).append(("one", "x"), {"bpp": 0.01, "PSNR": 20}, [])
@@ -71,7 +79,6 @@ def test_a_run_goes_on_after_half_a_row(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"commit": "def"}, "commit"),
         ({"seed": 8}, "seed"),
         ({"weights": {}}, "weights"),
         ({"settings": {"dataset": "div2k"}}, "settings"),
@@ -96,8 +103,8 @@ def test_rows_of_another_run_are_not_mixed_in(
         "picture,codec\n",
         "# sedic-results {}\npicture\n",
         "# sedic-results []\n",
-        '# sedic-results {"keys": ["a"], "values": ["b"]}\na,b,notes,error\nx,not a number,,\n',
-        '# sedic-results {"keys": ["a"], "values": ["b"]}\na,b,notes,error\nx,1\n',
+        HEAD + "x,not a number,,,\n",
+        HEAD + "x,1\n",
         '# sedic-results {"keys": ["a"], "values": ["b"]}\n',
     ],
 )

@@ -62,6 +62,7 @@ def test_every_size_has_its_name() -> None:
     (coder,) = find(("WebP",))
     assert not isinstance(coder, Missing)
     assert [rival.name for rival in sizes(coder)] == ["WebP", "WebP 1/2", "WebP 1/4"]
+    assert coder.how == "Pillow: WEBP quality=0, method=6"
 
 
 @pytest.mark.slow
@@ -90,6 +91,7 @@ def test_what_is_not_here_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_any_command_line_is_a_rival() -> None:
     coder = own()
+    assert coder.how.startswith("python") and "{quality}" in coder.how
     assert coder.name == "own" and list(coder.qualities) == list(range(2, 41))
     finest = len(coder.encode(PICTURE, 40))
     coded, nothing = Rival(coder).code(PICTURE, (finest, 20))

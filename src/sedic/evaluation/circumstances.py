@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def commit() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Python, the packages that numbers depend on, and what Pillow codes with."""
+    """Python, the packages that numbers depend on, what Pillow codes with, the bundled ffmpeg."""
     from PIL import features
 
     found = {"python": platform.python_version()}
@@ -53,6 +54,10 @@ def versions() -> dict[str, str]:
     for library in ("webp", "jpg_2000"):
         if number := features.version(library):
             found[library] = number
+    with suppress(ImportError, RuntimeError, OSError):  # it is not here, or not for this platform
+        from imageio_ffmpeg import get_ffmpeg_version
+
+        found["ffmpeg"] = get_ffmpeg_version()
     return found
 
 

@@ -42,6 +42,14 @@ class CommandCoder:
     multiple: int = 1
     seconds: float = SECONDS
 
+    @property
+    def how(self) -> str:
+        """The encoder's commands, programs without their folders."""
+        return " && ".join(
+            shlex.join((Path(program).name, *arguments))
+            for program, *arguments in self.encode_commands
+        )
+
     @classmethod
     def parse(cls, text: str) -> CommandCoder:
         r"""From ``name:encode command:decode command``; a colon inside a part is written ``\:``.

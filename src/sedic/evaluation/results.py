@@ -1,7 +1,7 @@
 """Results, a row per picture and setting, in one CSV file that says how it came about.
 
     # sedic-results {"command": ..., "commit": ..., "versions": ..., "weights": ...}
-    picture,codec,bpp,PSNR,...,notes,error
+    picture,codec,bpp,PSNR,...,notes,error,commit
 
 The first line is a comment (pandas reads the rest with ``comment="#"``). Rows are appended as they
 come, so a run that is stopped loses one row at most and goes on where it was; a picture that fails
@@ -25,7 +25,7 @@ from sedic.semantics import SedicError
 
 _MARK = "# sedic-results "
 _MAX_BYTES = 1 << 28
-_TEXT = ("notes", "error")  # the last columns, always
+_TEXT = ("notes", "error", "commit")  # the last columns, always
 
 Value = str | float | int | None
 Row = dict[str, Value]
@@ -47,10 +47,11 @@ class Run:
     def differs(self, facts: Mapping[str, Any]) -> str | None:
         """What makes rows of the run ``facts`` tells of unfit to stand beside ours, if anything.
 
-        Another machine or another spelling of the command does not.
+        Another machine or another spelling of the command does not, nor another commit, which
+        every row names.
         """
         ours = json.loads(json.dumps(asdict(self)))
-        for name in ("seed", "settings", "weights", "missing", "commit", "versions"):
+        for name in ("seed", "settings", "weights", "missing", "versions"):
             if ours[name] != facts.get(name):
                 return name
         return None
@@ -136,7 +137,7 @@ class Results:
         row: Row = dict.fromkeys(self.columns)
         row |= {name: printable(text) for name, text in zip(self.keys, key, strict=True)}
         row |= {name: float(value) for name, value in values.items()}
-        row |= {"notes": printable(notes), "error": printable(error)}
+        row |= {"notes": printable(notes), "error": printable(error), "commit": self.run.commit}
         self.rows = [known for known in self.rows if self._key(known) != self._key(row)]
         self.rows.append(row)
         try:

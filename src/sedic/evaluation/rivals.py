@@ -37,6 +37,10 @@ class Coder(Protocol):
     def name(self) -> str: ...
 
     @property
+    def how(self) -> str:
+        """The command, or the call, for the report."""
+
+    @property
     def qualities(self) -> Sequence[int]:
         """What the knob can be, the coarsest first."""
 
@@ -150,6 +154,12 @@ class PillowCoder:
     kind: str
     qualities: Sequence[int]
     options: Callable[[int], dict[str, Any]] = field(repr=False)
+
+    @property
+    def how(self) -> str:
+        """Pillow's settings at the coarsest quality."""
+        settings = self.options(self.qualities[0])
+        return f"Pillow: {self.kind} " + ", ".join(f"{k}={v}" for k, v in settings.items())
 
     def encode(self, picture: Picture, quality: int) -> bytes:
         buffer = io.BytesIO()
