@@ -153,8 +153,13 @@ def test_each_stage_sees_the_picture_that_the_one_before_made(networks: Networks
     # the reference as condition, the reference as "stage -1", then stage after stage
     pictures = [photo(64, 64), photo(64, 64), stages[0].picture, stages[1].picture]
     assert all(map(same, pictures, encoded)) and len(encoded) == 4
-    _, encoded = seen(replace(FAST, last_condition="reference"))
-    assert same(photo(64, 64), encoded[3])
+    # Handed on as latents, no stage's picture is encoded again.
+    other, encoded = seen(replace(FAST, handover="latent"))
+    assert all(same(photo(64, 64), picture) for picture in encoded) and len(encoded) == 2
+    assert not np.array_equal(other[-1].picture, stages[-1].picture)
+    last, _ = seen(replace(FAST, last_condition="reference"))
+    assert np.array_equal(last[1].picture, stages[1].picture)
+    assert not np.array_equal(last[2].picture, stages[2].picture)
 
 
 def test_without_objects_there_is_one_stage(networks: Networks) -> None:

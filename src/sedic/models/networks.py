@@ -90,9 +90,11 @@ class Networks:
     def to(self, device: torch.device | str, dtype: torch.dtype) -> Networks:
         """Move the networks, convolutions in channels-last order; returns ``self``."""
         for network in self._modules:
-            network.to(device=device, dtype=dtype)
+            # Past diffusers' own ``to``, which warns of modules to keep in float32 that no
+            # network here has.
+            nn.Module.to(network, device=device, dtype=dtype)
             if network is not self.text_encoder:
-                network.to(memory_format=torch.channels_last)
+                nn.Module.to(network, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return self
 
     def encode(self, picture: Tensor) -> Tensor:

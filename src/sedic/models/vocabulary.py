@@ -26,7 +26,8 @@ def tokenizer_of(merges: Merges) -> Any:
     pieces = [*letters, *(letter + _WORD_END for letter in letters)]
     pieces += dict.fromkeys(a + b for a, b in merges)
     vocabulary = {piece: index for index, piece in enumerate([*pieces, START, END])}
-    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=LENGTH)
+    pairs: Any = merges  # of strings, whatever the annotation there says
+    return CLIPTokenizer(vocab=vocabulary, merges=pairs, model_max_length=LENGTH)
 
 
 def learn_merges(texts: Iterable[str], count: int) -> Merges:

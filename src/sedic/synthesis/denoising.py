@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sedic.picture import Picture
 from sedic.synthesis.canvas import Canvas
 from sedic.synthesis.guidance import attention_maps, descend, energy, gradient_of
 from sedic.synthesis.noise import normal
@@ -19,8 +18,9 @@ from sedic.synthesis.tiles import Window
 class Denoising:
     """Stage ``number`` of a picture: what Algorithm 1 does with its latent z at every step.
 
-    ``text`` guides it, ``seen`` is the picture that the ControlNet sees. ``scale`` is that of
-    classifier-free guidance: 1 leaves the unconditional pass out, else both run as one batch.
+    ``text`` guides it, ``condition`` is what the ControlNet sees (``Canvas.condition``). ``scale``
+    is that of classifier-free guidance: 1 leaves the unconditional pass out, else both run as one
+    batch.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Denoising:
         seed: int,
         number: int,
         text: str,
-        seen: Picture,
+        condition: Tensor,
         scale: float,
         strength: float,
     ) -> None:
@@ -42,7 +42,7 @@ class Denoising:
         self._contexts = self._text
         if scale != 1:
             self._contexts = torch.cat((networks.embed(networks.negative), self._text))
-        self._condition = canvas.condition(seen)
+        self._condition = condition
 
     def noise(self, step: int) -> Tensor:
         """The standard normals of this stage: 0 to begin with, then one draw for each step."""

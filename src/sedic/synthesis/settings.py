@@ -38,6 +38,7 @@ _LIMITS: dict[str, _Limits] = {
     "start": ("noise", "low-frequency"),
     "colour": ("none", "wavelet"),
     "sampler": SAMPLERS,
+    "handover": ("picture", "latent"),
 }
 
 
@@ -61,6 +62,9 @@ class Settings:
     start: str = "noise"  # of the last stage; "low-frequency": the picture's, noised (eq. 1)
     colour: str = "none"  # "wavelet": low frequencies of the result become the reference's
     sampler: str = "ddpm"  # ddpm, ddim, dpm (DPM-Solver++ 2M) or unipc
+    # A stage sees the VAE's latent of the "picture" after the one before (Algorithm 1, line 4), or
+    # that stage's "latent" itself, which a small VAE has not wearied (only IRControlNet can).
+    handover: str = "picture"
 
     def __post_init__(self) -> None:
         for name, limits in _LIMITS.items():

@@ -63,11 +63,14 @@ def _algorithm_1(
     reference: Picture, image: SemanticImage, canvas: Canvas, settings: Settings
 ) -> Iterator[Stage]:
     networks = canvas.networks
+    if settings.handover == "latent" and networks.condition != "latent":
+        raise SedicError("setting handover: these networks see pictures, not latents")
     # From the largest mask to the smallest: where two objects overlap, the later one wins.
     visible = [layer for layer in image.objects if layer.mask.area]
     layers = sorted(visible, key=lambda layer: -layer.mask.area)
     count = len(layers) + 1
     picture = reference
+    seen = first = canvas.condition(reference)
     trajectory: list[Tensor] = []  # the earlier stage's latent after each step
 
     for j, layer in enumerate(layers):
@@ -78,7 +81,7 @@ def _algorithm_1(
             image.seed,
             j,
             text=layer.detail,
-            seen=picture,
+            condition=seen,
             scale=settings.object_cfg,
             strength=settings.strength,
         )
@@ -94,6 +97,7 @@ def _algorithm_1(
             z = stage.step(i, z)
             z = trajectory[i] = blend(z, trajectory[i], mask)  # eq. 4
         picture = canvas.decode(z)
+        seen = z if settings.handover == "latent" else canvas.condition(picture)
         yield Stage(j + 1, count, layer.name, picture)
     trajectory.clear()
 
@@ -104,7 +108,7 @@ def _algorithm_1(
         image.seed,
         len(layers),
         text=image.overall,
-        seen=reference if settings.last_condition == "reference" else picture,
+        condition=first if settings.last_condition == "reference" else seen,
         scale=settings.last_cfg,
         strength=settings.strength,
     )

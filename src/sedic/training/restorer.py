@@ -271,7 +271,7 @@ class Task:
 
     def _shown(self, latent: Tensor) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
-            return (self.restorer.vae.decode(latent).sample.float() / 2).clamp(-0.5, 0.5)  # type: ignore[no-any-return]
+            return (self.restorer.vae.decode(latent).sample.float() / 2).clamp(-0.5, 0.5)
 
 
 def alphas() -> Tensor:
