@@ -45,10 +45,11 @@ def sample(width: int, height: int) -> Any:
 
 
 def whole_files(codec: str, width: int, height: int) -> dict[str, float]:
-    """``Codec.compress`` (description, rate control, check by decoding) and ``decompress``."""
+    """``Codec.compress`` (description, rate control, check by decoding), ``decompress``, ``preview``."""
     start = time.perf_counter()
     from sedic.codec import Codec, rate_for
     from sedic.reference import load
+    from sedic.semantics import Rate
 
     if codec == "cheng2020":
         from cheng2020 import random_network
@@ -66,10 +67,20 @@ def whole_files(codec: str, width: int, height: int) -> dict[str, float]:
     loaded = time.perf_counter() - start
     encode = reference.prepare(picture)
     level = done.choice.level
+    start = time.perf_counter()
+    coder.decompress(done.data)
+    restored = time.perf_counter() - start
+    by_objects = {}
+    for objects in (0, 1, 3):
+        some = Rate(rate.max_bytes, objects, rate.detail_words, rate.overall_words)
+        data = coder.compress(picture, some).data
+        by_objects[f"decompress, J = {objects}"] = median(lambda d=data: coder.decompress(d))
     return {
-        "load and first run": round(loaded, 3),
+        "load and first compress": round(loaded, 3),
+        "load the restorer and first decompress": round(restored, 3),
         "compress": median(lambda: coder.compress(picture, rate)),
-        "decompress": median(lambda: coder.decompress(done.data)),
+        "preview": median(lambda: coder.preview(done.data)),
+        **by_objects,
         "reference encode": median(lambda: reference.prepare(picture)(level)),
         "of which one more level": median(lambda: encode(level)),
         "reference decode": median(lambda: reference.decode(done.choice.reference, width, height)),

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from sedic.apps.compress import settings_from
 from sedic.codec import Codec, rate_for
 from sedic.evaluation.lpips import LPIPS, NAME, weights_path
 from sedic.evaluation.metrics import gmsd, psnr
@@ -47,7 +48,7 @@ class Judge:
 
 
 def measure(
-    codec: Codec, judge: Judge, picture: Picture, rate: Rate, settings: dict[str, str]
+    codec: Codec, judge: Judge, picture: Picture, rate: Rate, settings: dict[str, Any]
 ) -> tuple[dict[str, Any], list[Picture]]:
     """The row of one file, and its pictures: the reference and the result."""
     done = codec.compress(picture, rate, settings=settings)
@@ -109,7 +110,7 @@ def main() -> None:
     parser.add_argument("--sheets", type=Path)
     given = parser.parse_args()
     folder = given.folder or shared_folder() / "data" / "kodak"
-    settings = dict(item.split("=", 1) for item in given.setting)
+    settings = settings_from(given.setting)
     codec, judge = Codec(), Judge()
     rows: list[dict[str, Any]] = []
     for path in sorted(folder.iterdir()):

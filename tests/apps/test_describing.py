@@ -49,18 +49,20 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 def test_what_nothing_can_find_is_not_sent_and_a_line_says_so(
     server: None, method: str, model: str
 ) -> None:
-    found, notes = describe(PICTURE, "api", "any", method, Rate(1_000), lambda _: None)
+    found, notes = describe(PICTURE, "api", "any", method, "mini", Rate(1_000), lambda _: None)
     assert found.overall == SCENE["overall"] and not found.objects
     assert any(f"sedic models fetch {model}" in line for line in notes)
 
 
 def test_a_caption_needs_no_finder(server: None) -> None:
     rate = Rate(1_000, max_objects=0)
-    found, notes = describe(PICTURE, "api", "any", "image-text", rate, lambda _: None)
+    found, notes = describe(PICTURE, "api", "any", "image-text", "mini", rate, lambda _: None)
     assert found.overall == SCENE["overall"]
     assert not any("fetch" in line for line in notes)
 
 
 def test_a_local_model_that_is_not_here_is_named(server: None) -> None:
     with pytest.raises(SedicError, match="sedic models fetch smolvlm2-500m"):
-        describe(PICTURE, "local", "", "image-text", Rate(1_000, max_objects=0), lambda _: None)
+        describe(
+            PICTURE, "local", "", "image-text", "mini", Rate(1_000, max_objects=0), lambda _: None
+        )

@@ -172,7 +172,9 @@ def compress(
             from sedic.apps.describing import describe
 
             who = (describer or Describer.measured).value
-            description, notes = describe(picture, who, describer_model, method.value, limit, say)
+            description, notes = describe(
+                picture, who, describer_model, method.value, profile, limit, say
+            )
         say("compressing")
         codec = Codec(
             profile,

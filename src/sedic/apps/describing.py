@@ -22,10 +22,13 @@ def describe(
     describer: str,
     model: str,
     method: str,
+    profile: str,
     rate: Rate,
     say: Callable[[str], None],
 ) -> tuple[Description, list[str]]:
     """A description by ``describer`` (measured, api or local), and lines about how it came about.
+
+    A language model's texts are cut to what the text encoder of the ``profile`` reads.
 
     ``model`` is the endpoint's name of it, or for ``local`` a folder, an id on the hub or a name of
     ``sedic models``; "" is the environment's, or the best that was fetched.
@@ -51,6 +54,7 @@ def describe(
         objects = 0
     say("describing")
     words = _words(picture, describer, model, method, replace(rate, max_objects=objects))
+    words = _fitting(words, profile)
     notes += words.warnings
     if words.usage.sent:
         cost = "" if words.usage.cost is None else f", cost {words.usage.cost:.4f}"
@@ -60,6 +64,20 @@ def describe(
     say("looking for what was described")
     found, more = (_mapped if method == "misc" else _looked)(picture, words)
     return found, notes + more
+
+
+def _fitting(words: Words, profile: str) -> Words:
+    """The words that the decoder's text encoder would not cut off."""
+    from sedic.analysis.answers import fit_clip
+    from sedic.models import tokenizer_of
+
+    tokenizer = tokenizer_of(profile)
+    objects = []
+    for said in words.objects:
+        detail = fit_clip(said.detail, tokenizer)
+        whole = detail.startswith(said.name)  # a name of many tokens is sent all the same
+        objects.append(replace(said, detail=detail if whole else said.name))
+    return replace(words, overall=fit_clip(words.overall, tokenizer), objects=tuple(objects))
 
 
 def _words(picture: Picture, describer: str, model: str, method: str, rate: Rate) -> Words:

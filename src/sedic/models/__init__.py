@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sedic import profiles
 from sedic.semantics import SedicError
@@ -30,3 +30,15 @@ def networks_of(profile: str) -> Networks:
     else:
         found = networks.load(registry.require(profile), dtype)
     return found.to(device, dtype)
+
+
+def tokenizer_of(profile: str) -> Any | None:
+    """The tokenizer with which a profile's decoder reads texts; None where that is not here."""
+    from sedic.models import mini, networks, registry
+
+    known = profiles.load(profile)
+    if "restorer" in known.weights:
+        return mini.load_tokenizer(known.weights["restorer"].path())
+    if not (known.restores and all(model.here for model in registry.select(profile))):
+        return None
+    return networks.load_tokenizer(registry.require(profile))

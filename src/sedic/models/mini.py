@@ -113,8 +113,16 @@ def _begin_as_identity(unet: Any, controlnet: Any, latent: int) -> None:
 def load(vae: Path, restorer: Path) -> Networks:
     """The embedded networks from their two files; ``SedicError`` where they are something else."""
     found = pack.load(vae, ("vae",)) | pack.load(restorer, ("unet", "controlnet", "text_encoder"))
+    found.pop("merges", None)
     try:
-        tokenizer = tokenizer_of([(a, b) for a, b in found.pop("merges")])
-        return Networks(**found, tokenizer=tokenizer, condition="latent")
+        return Networks(**found, tokenizer=load_tokenizer(restorer), condition="latent")
+    except TypeError as error:
+        raise SedicError(f"{restorer} does not hold a restorer") from error
+
+
+def load_tokenizer(restorer: Path) -> Any:
+    """The tokenizer of the embedded text encoder alone."""
+    try:
+        return tokenizer_of([(a, b) for a, b in pack.values(restorer)["merges"]])
     except (KeyError, TypeError, ValueError) as error:
         raise SedicError(f"{restorer} does not hold a restorer") from error

@@ -192,7 +192,7 @@ def load(folder: Path, dtype: torch.dtype = torch.float32) -> Networks:
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
     from diffusers.models.controlnets.controlnet import ControlNetModel
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+    from transformers import CLIPTextConfig, CLIPTextModel
 
     # On the meta device no time goes into random weights.
     def make_unet(config: dict[str, Any]) -> Any:
@@ -214,20 +214,26 @@ def load(folder: Path, dtype: torch.dtype = torch.float32) -> Networks:
 
     unet = _network(folder / "unet", make_unet, dtype)
     controlnet = _network(folder / "controlnet", make_control, dtype)
-    try:
-        tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-    except (OSError, ValueError, TypeError) as error:
-        raise SedicError(f"{folder / 'tokenizer'}: no tokenizer that can be read") from error
     hint = controlnet.controlnet_cond_embedding
     return Networks(
         vae=_network(folder / "vae", make_vae, dtype),
         text_encoder=_network(folder / "text_encoder", make_text_encoder, dtype),
-        tokenizer=tokenizer,
+        tokenizer=load_tokenizer(folder),
         unet=unet,
         controlnet=controlnet,
         schedule=_config(folder / "scheduler" / "scheduler_config.json"),
         condition="latent" if isinstance(hint, NoConditioning) else "picture",
     )
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer in a folder of diffusers' layout; ``SedicError`` if it cannot be read."""
+    from transformers import CLIPTokenizer
+
+    try:
+        return CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+    except (OSError, ValueError, TypeError) as error:
+        raise SedicError(f"{folder / 'tokenizer'}: no tokenizer that can be read") from error
 
 
 def _config(path: Path) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def load(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
     """
     try:
         with safe_open(path, "pt") as file:
-            found: dict[str, Any] = json.loads((file.metadata() or {}).get(_KEY, "{}"))
+            found = _values(file)
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         for name in names:
             own = {
@@ -90,6 +90,20 @@ def load(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
     if tensors:
         raise SedicError(f"{path} holds more than the networks {', '.join(names)}")
     return found
+
+
+def values(path: Path) -> dict[str, Any]:
+    """What stands beside the networks of a pack, and their configurations, without the tensors."""
+    try:
+        with safe_open(path, "pt") as file:
+            return _values(file)
+    except (SafetensorError, ValueError) as error:
+        raise SedicError(f"{path} holds no networks") from error
+
+
+def _values(file: Any) -> dict[str, Any]:
+    found = json.loads((file.metadata() or {}).get(_KEY, "{}"))
+    return found if isinstance(found, dict) else {}
 
 
 def _float(value: Tensor) -> Tensor:
