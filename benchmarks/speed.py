@@ -45,7 +45,7 @@ def sample(width: int, height: int) -> Any:
 
 
 def whole_files(codec: str, width: int, height: int) -> dict[str, float]:
-    """``Codec.compress`` (description, rate control, check by decoding), ``decompress``, ``preview``."""
+    """``compress`` (description, rate control, check by decoding), ``decompress``, ``preview``."""
     start = time.perf_counter()
     from sedic.codec import Codec, rate_for
     from sedic.reference import load
