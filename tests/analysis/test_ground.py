@@ -7,16 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers.models.bert.configuration_bert import BertConfig
-from transformers.models.bert.tokenization_bert import BertTokenizer
-from transformers.models.grounding_dino.configuration_grounding_dino import GroundingDinoConfig
 from transformers.models.grounding_dino.image_processing_pil_grounding_dino import (
     GroundingDinoImageProcessorPil,
 )
 from transformers.models.grounding_dino.modeling_grounding_dino import (
     GroundingDinoForObjectDetection,
 )
-from transformers.models.swin.configuration_swin import SwinConfig
 
 from sedic.analysis.ground import MAX_BOXES, Found, Grounder, instances
 from sedic.semantics import SedicError
@@ -46,58 +42,6 @@ def test_a_crowd_has_an_end() -> None:
     left = np.arange(50) * 10.0
     boxes = np.stack([left, left * 0, left + 8, left * 0 + 8], axis=1)
     assert instances(boxes, np.linspace(0.9, 0.8, 50)) == list(range(MAX_BOXES))
-
-
-@pytest.fixture(scope="module")
-def tiny_detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random Grounding DINO on disk; its vocabulary has BERT's ids for what ends a name."""
-    folder = tmp_path_factory.mktemp("detector")
-    vocab = {f"[unused{number}]": number for number in range(1100)}
-    words = {"red": 5, "hat": 6, "plane": 7, "st": 8, "bern": 9, "##ard": 10}
-    special = {"[PAD]": 0, "[UNK]": 100, "[CLS]": 101, "[SEP]": 102, "[MASK]": 103}
-    ends = {".": 1012, "?": 1029}
-    for token, number in (words | special | ends).items():
-        del vocab[f"[unused{number}]"]
-        vocab[token] = number
-    BertTokenizer(vocab=vocab, do_lower_case=True).save_pretrained(folder)
-    size = {"shortest_edge": 128, "longest_edge": 192}
-    GroundingDinoImageProcessorPil(size=size).save_pretrained(folder)
-    swin = SwinConfig(
-        image_size=64,
-        embed_dim=8,
-        depths=[1, 1, 1, 1],
-        num_heads=[1, 1, 2, 2],
-        window_size=2,
-        out_features=["stage2", "stage3", "stage4"],
-    )
-    bert = BertConfig(
-        vocab_size=len(vocab),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-    )
-    config = GroundingDinoConfig(
-        backbone_config=swin,
-        text_config=bert,
-        d_model=32,
-        encoder_layers=1,
-        decoder_layers=2,
-        encoder_attention_heads=2,
-        decoder_attention_heads=2,
-        encoder_ffn_dim=16,
-        decoder_ffn_dim=16,
-        num_queries=12,
-        max_text_len=32,
-    )
-    torch.manual_seed(5)
-    model = GroundingDinoForObjectDetection(config)
-    with torch.no_grad():  # boxes that differ, as a trained head's do
-        for name, weights in model.named_parameters():
-            if "bbox_embed" in name and "layers.2" in name:
-                weights.normal_(std=0.5)
-    model.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

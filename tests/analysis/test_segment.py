@@ -17,9 +17,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers.models.sam.configuration_sam import (
-    SamConfig,
-    SamMaskDecoderConfig,
-    SamPromptEncoderConfig,
     SamVisionConfig,
 )
 from transformers.models.sam.image_processing_pil_sam import SamImageProcessorPil
@@ -182,32 +179,6 @@ def test_kept_masks_are_disjoint_and_of_use(bits: list[list[bool]]) -> None:
     assert all(mask.sum() >= SMALLEST for mask in kept)
     for mask, before in zip(settled, masks, strict=True):
         assert not (mask & ~before).any()
-
-
-@pytest.fixture(scope="module")
-def tiny_sam(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sam")
-    vision = SamVisionConfig(
-        hidden_size=16,
-        output_channels=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        image_size=64,
-        patch_size=8,
-        window_size=4,
-        global_attn_indexes=[1],
-        num_pos_feats=8,
-        mlp_dim=16,
-    )
-    prompt = SamPromptEncoderConfig(hidden_size=16, image_size=64, patch_size=8)
-    config = SamConfig(
-        vision_config=vision,
-        prompt_encoder_config=prompt,
-        mask_decoder_config=decoder(SamMaskDecoderConfig),
-    )
-    torch.manual_seed(2)
-    SamModel(config).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
