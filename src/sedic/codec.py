@@ -207,18 +207,34 @@ def compress(
     height, width = picture.shape[:2]
     if bpp is not None and max_bytes is not None:
         raise SedicError("give bpp or max_bytes, not both")
-    rate = methods.load(method).budget(rate_for(width, height, bpp=bpp, max_bytes=max_bytes))
+    rate = rate_for(width, height, bpp=bpp, max_bytes=max_bytes, method=method, profile=profile)
     return Codec(profile).compress(picture, rate, description, method=method).data
 
 
 def rate_for(
-    width: int, height: int, *, bpp: float | None = None, max_bytes: int | None = None
+    width: int,
+    height: int,
+    *,
+    bpp: float | None = None,
+    max_bytes: int | None = None,
+    method: str = "sedic",
+    profile: str = "mini",
 ) -> Rate:
-    """The rate of a size limit or of bits per pixel (0.03 if neither is given)."""
+    """The rate of a size limit or of bits per pixel (0.03 if neither is given).
+
+    Objects and words are the method's; where it leaves objects open, no more of them than pay for
+    their bytes with this profile's restorer.
+    """
     if max_bytes is None:
-        return Rate.of_bpp(0.03 if bpp is None else bpp, width, height)
-    at = Rate.of_bpp(min(64.0, max(1e-9, 8 * max_bytes / (width * height))), width, height)
-    return replace(at, max_bytes=max_bytes)
+        bpp = 0.03 if bpp is None else bpp
+        rate = Rate.of_bpp(bpp, width, height)
+    else:
+        bpp = min(64.0, max(1e-9, 8 * max_bytes / (width * height)))
+        rate = replace(Rate.of_bpp(bpp, width, height), max_bytes=max_bytes)
+    system = methods.load(method)
+    if system.objects is None:
+        rate = replace(rate, max_objects=profiles.load(profile).paying(bpp, rate.max_objects))
+    return system.budget(rate)
 
 
 def decompress(data: bytes) -> Picture:

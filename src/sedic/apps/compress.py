@@ -148,7 +148,7 @@ def compress(
     settings = settings_from(setting or [])
     picture = load_picture(sys.stdin.buffer if photo == STANDARD else photo)
     height, width = picture.shape[:2]
-    limit = size_limit(width, height, bpp, max_bytes, rate, method.value)
+    limit = size_limit(width, height, bpp, max_bytes, rate, method.value, profile)
     if describer is not None and (describer is Describer.sidecar) != (semantics is not None):
         raise typer.BadParameter("--describer sidecar goes with --semantics")
     description = None
@@ -204,16 +204,16 @@ def size_limit(
     max_bytes: int | None,
     rate: Preset | None,
     method: str,
+    profile: str,
 ) -> Rate:
-    """The one limit that was given, the low preset if none was; the budgets are the method's."""
-    from sedic import methods
+    """The one limit that was given, the low preset if none was."""
     from sedic.codec import rate_for
 
     if sum(value is not None for value in (bpp, max_bytes, rate)) > 1:
         raise typer.BadParameter("give one of --bpp, --max-bytes and --rate")
     if rate is not None:
         bpp = rate.bpp()
-    return methods.load(method).budget(rate_for(width, height, bpp=bpp, max_bytes=max_bytes))
+    return rate_for(width, height, bpp=bpp, max_bytes=max_bytes, method=method, profile=profile)
 
 
 def settings_from(items: list[str]) -> dict[str, int | float | str]:

@@ -55,11 +55,18 @@ class Profile:
     weights: dict[str, Weights]  # by part: text, masks, a reference codec's name, restorer, ...
     table: dict[str, Any]  # [settings]: the decoder's defaults; [settings.METHOD]: what differs
     models: tuple[dict[str, Any], ...] = ()  # [[models]]: read by models/registry.py
+    objects_from: tuple[float, ...] | None = None  # bpp at which a first, second, ... object pays
 
     def settings(self, method: str) -> Settings:
         """The decoder's defaults for files of ``method``."""
         common = {name: value for name, value in self.table.items() if name not in METHODS}
         return Settings.of(common | self.table.get(method, {}))
+
+    def paying(self, bpp: float, objects: int) -> int:
+        """How many of ``objects`` are worth their bytes in a file of ``bpp`` bits per pixel."""
+        if self.objects_from is None:
+            return objects
+        return min(objects, sum(bpp >= least for least in self.objects_from))
 
     @property
     def restores(self) -> bool:
@@ -137,4 +144,5 @@ def load(name: str) -> Profile:
         weights = {part: Weights(**entry) for part, entry in table["weights"].items()}
     settings = table.get("settings", {})
     models = tuple(table.get("models", ()))
-    return Profile(name, table["summary"], table["reference"], weights, settings, models)
+    paying = tuple(table["objects_from"]) if "objects_from" in table else None
+    return Profile(name, table["summary"], table["reference"], weights, settings, models, paying)
