@@ -71,13 +71,14 @@ def run(out: Path, photos: list[Path], bpp: float) -> None:
 
 
 def _row(name: str, picture: Picture, decoded: Picture, done: Compressed) -> Picture:
-    """Original, decoded picture and masks, with captions."""
+    """Original, reference image, decoded picture and masks, with captions."""
     height, width = picture.shape[:2]
     said = "; ".join(layer.detail for layer in done.image.objects) or done.image.overall
     bpp = 8 * len(done.data) / (width * height)
     return row(
         [
             (picture, f"{name}: original, {width}x{height}"),
+            (done.preview, "its reference image"),
             (decoded, f"decoded from {len(done.data)} bytes, {bpp:.4f} bpp"),
             (tinted(picture, done.image.objects), said),
         ]
