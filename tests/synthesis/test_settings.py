@@ -23,6 +23,8 @@ settings = st.builds(
     start=st.sampled_from(["noise", "low-frequency"]),
     colour=st.sampled_from(["none", "wavelet"]),
     sampler=st.sampled_from(["ddpm", "ddim", "dpm", "unipc"]),
+    handover=st.sampled_from(["picture", "latent"]),
+    blending=st.sampled_from(["steps", "none"]),
 )
 
 
@@ -54,7 +56,7 @@ def test_what_differs_costs_two_bytes_each() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        bytes([12, 1]),  # a setting of the future
+        bytes([14, 1]),  # a setting of the future
         bytes([0]),  # no value
         bytes([0, 0x80]),  # half a value
         bytes([0, 0x84, 0]),  # more bytes than needed

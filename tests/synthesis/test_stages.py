@@ -127,6 +127,10 @@ def test_outside_the_mask_every_stage_keeps_the_latents_before(networks: Network
         assert torch.equal(z[..., ~inside], before[..., ~inside])
         assert not torch.isclose(z[..., inside], before[..., inside]).any(0).all()
         before = z
+    spy = Spy(networks)
+    list(restore(reference, image, spy.networks, replace(FAST, blending="none")))
+    outside = torch.from_numpy(~image.objects[0].mask.array)
+    assert not torch.equal(spy.decoded[1][..., outside], spy.decoded[0][..., outside])
 
 
 def test_objects_are_painted_from_the_largest_and_empty_ones_not_at_all(

@@ -39,6 +39,7 @@ _LIMITS: dict[str, _Limits] = {
     "colour": ("none", "wavelet"),
     "sampler": SAMPLERS,
     "handover": ("picture", "latent"),
+    "blending": ("steps", "none"),
 }
 
 
@@ -65,6 +66,7 @@ class Settings:
     # A stage sees the VAE's latent of the "picture" after the one before (Algorithm 1, line 4), or
     # that stage's "latent" itself, which a small VAE has not wearied (only IRControlNet can).
     handover: str = "picture"
+    blending: str = "steps"  # eq. 4 after every step; "none": objects may change what is around them
 
     def __post_init__(self) -> None:
         for name, limits in _LIMITS.items():

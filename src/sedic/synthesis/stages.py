@@ -95,7 +95,9 @@ def _algorithm_1(
             if i < settings.guided_steps:  # t > T'
                 z = stage.guide(z, t, mask, name, settings)  # eq. 2 and 3
             z = stage.step(i, z)
-            z = trajectory[i] = blend(z, trajectory[i], mask)  # eq. 4
+            if settings.blending == "steps":
+                z = blend(z, trajectory[i], mask)  # eq. 4
+            trajectory[i] = z
         picture = canvas.decode(z)
         seen = z if settings.handover == "latent" else canvas.condition(picture)
         yield Stage(j + 1, count, layer.name, picture)
