@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from sedic.apps.bench import bench_app
 from sedic.apps.compress import compress
 from sedic.apps.console import busy, note
 from sedic.apps.models import models_app
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.command()(compress)
 app.add_typer(models_app, name="models")
 app.add_typer(train_app, name="train")
+app.add_typer(bench_app, name="bench")
 
 
 @app.command()

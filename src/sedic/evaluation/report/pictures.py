@@ -1,0 +1,82 @@
+"""Pictures for a page: small, embedded, with a crop; and sheets of them as files."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
+from scipy import ndimage
+
+SIDE = 640  # pixels, the longer side on the page
+_CROP = 4  # a crop is a square of this part of the longer side
+_CROP_SIDE = 240
+_PANEL, _CAPTION = 400, 46  # of a sheet
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One decoded picture: what made it, what it cost, where it is kept."""
+
+    title: str
+    note: str
+    path: Path
+
+
+def data_url(image: Image.Image, quality: int = 82) -> str:
+    """A picture that needs no file."""
+    file = io.BytesIO()
+    image.save(file, "WEBP", quality=quality, method=4)
+    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def opened(path: Path) -> Image.Image | None:
+    """A kept picture at the page's size; None where it is not there (or half written)."""
+    try:
+        with Image.open(path) as image:
+            small = image.convert("RGB")
+    except (OSError, UnidentifiedImageError):
+        return None
+    small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    return small
+
+
+def busiest(image: Image.Image) -> tuple[int, int, int, int]:
+    """The square (left, top, right, bottom) where there is most to lose: most gradient."""
+    grey = np.asarray(image.convert("L"), np.float64)
+    side = max(8, min(*grey.shape, max(grey.shape) // _CROP))
+    energy = ndimage.uniform_filter(ndimage.gaussian_gradient_magnitude(grey, 1.0), side)
+    half = side // 2
+    inner = energy[half : grey.shape[0] - half or None, half : grey.shape[1] - half or None]
+    row, column = np.unravel_index(int(inner.argmax()), inner.shape)
+    top = min(int(row), grey.shape[0] - side)
+    left = min(int(column), grey.shape[1] - side)
+    return left, top, left + side, top + side
+
+
+def crop(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+    """An enlarged part of a picture; pixels stay visible."""
+    return image.crop(box).resize((_CROP_SIDE, _CROP_SIDE), Image.Resampling.NEAREST)
+
+
+def sheet(panels: Sequence[Panel], columns: int = 3) -> Image.Image | None:
+    """Pictures side by side, each under its caption: a figure for a README."""
+    found = [(panel, image) for panel in panels if (image := opened(panel.path)) is not None]
+    if not found:
+        return None
+    height = round(_PANEL * found[0][1].height / found[0][1].width)
+    lines = -(-len(found) // columns)
+    size = (min(columns, len(found)) * _PANEL, lines * (height + _CAPTION))
+    out = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(out)
+    font = ImageFont.load_default(15)
+    for i, (panel, image) in enumerate(found):
+        x, y = i % columns * _PANEL, i // columns * (height + _CAPTION)
+        draw.text((x + 6, y + 4), panel.title, "black", font)
+        draw.text((x + 6, y + 23), panel.note, "#57606a", font)
+        out.paste(image.resize((_PANEL, height), Image.Resampling.LANCZOS), (x, y + _CAPTION))
+    return out
