@@ -105,7 +105,7 @@ def rd(
 ) -> None:
     """Rate-distortion-perception curves (Fig. 3) and pictures (Fig. 4), rivals at equal bytes."""
     from sedic.evaluation.commands import CommandCoder
-    from sedic.evaluation.experiments.curves import OURS, Curves
+    from sedic.evaluation.experiments.curves import OURS, REFERENCE, Curves
     from sedic.evaluation.rivals import NAMES, Missing, find, sizes
 
     out = out or Path("runs/bench-rd")
@@ -127,8 +127,8 @@ def rd(
     )
     counts = [int(count) for count in _numbers(objects, 0, MAX_OBJECTS, "--objects")]
     curves = Curves(subject, _numbers(bpp, 1e-4, 64, "--bpp"), counts, coders)
-    families = {name: [name] for name in curves.ours}
-    families |= {coder.name: [one.name for one in sizes(coder)] for coder in coders}
+    families = [(name, [name]) for name in (*curves.ours, REFERENCE)]
+    families += [(coder.name, [one.name for one in sizes(coder)]) for coder in coders]
     _run(
         curves,
         subject,
@@ -173,7 +173,7 @@ def ablation(
     )
     facts = {
         "subject": WHOLE,
-        "families": {name: [name] for name in VARIANTS},
+        "families": [(name, [name]) for name in VARIANTS],
         "published": PUBLISHED,
         "describer": describer.value,
     }
@@ -218,7 +218,7 @@ def steps(
     )
     facts = {
         "subject": "",
-        "families": {name: [name] for name in SETTINGS},
+        "families": [(name, [name]) for name in SETTINGS],
         "describer": describer.value,
     }
     experiment = Steps(subject, bpp, [int(n) for n in _numbers(counts, 1, 50, "--counts")])
@@ -334,7 +334,7 @@ def _run(
         "profile": subject.profile.name,
         "method": subject.method,
         "settings": subject.settings,
-        "metrics": {metric.name: metric.better for metric in loaded},
+        "metrics": [(metric.name, metric.better) for metric in loaded],
         "cells": experiment.cells,
         "shown": experiment.shown,
         **facts,
@@ -437,7 +437,12 @@ def _metrics(wanted: str | None, judge: list[Path] | None) -> tuple[list[Metric]
 
         found += [metric for path in judge for metric in judges(path)]
     loaded = [metric for metric in found if isinstance(metric, Metric)]
-    missing = {metric.name: metric.reason for metric in found if not isinstance(metric, Metric)}
+    home = str(Path.home())  # whose name is nobody's business in a report
+    missing = {
+        metric.name: metric.reason.replace(home, "~")
+        for metric in found
+        if not isinstance(metric, Metric)
+    }
     if not loaded:
         raise SedicError("none of these metrics can be had here: " + "; ".join(missing.values()))
     return loaded, missing

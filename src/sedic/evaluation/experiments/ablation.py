@@ -95,7 +95,8 @@ TABLE_1 = (
     Variant(WHOLE),
 )
 MORE = (
-    Variant("no masks (the whole picture each)", change=_whole_picture),
+    # Coded as MISC's maps, which is cheap for masks that say nothing.
+    Variant("no masks (the whole picture each)", change=_whole_picture, mask_coder="blocks"),
     Variant("MISC's 8x8 maps instead of masks", change=_blocks, mask_coder="blocks"),
     Variant("no guidance (eq. 2, 3)", settings=(("iterations", 0),)),
     Variant("no blending (eq. 4)", settings=(("blending", "none"),)),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sedic.evaluation.experiments import ORIGINAL, kept
+from sedic.evaluation.experiments.curves import REFERENCE
 from sedic.evaluation.experiments.subject import PARTS
 from sedic.evaluation.published import published
 from sedic.evaluation.report import page, pictures, plots
@@ -156,17 +157,27 @@ def _figures(name: str, summary: Summary) -> Iterator[tuple[str, str]]:
                 yield f"published-{_plain(metric)}", plots.lines(title, "bits per pixel", found)
         yield "bytes", _bytes(summary)
     if name == "ablation":
-        for metric in [metric for metric in _FOR_BARS if metric in summary.metrics][:2]:
-            rows = [
-                plots.Bar(mean.codec, [mean.means[metric]], f"{mean.means[metric]:.4g}")
-                for mean in summary.means
-                if metric in mean.means
-            ]
-            yield (
-                _plain(metric),
-                plots.bars(f"{metric}, {summary.metrics[metric]} is better", [], rows),
-            )
+        for metric in [metric for metric in _FOR_BARS if metric in summary.metrics][:3]:
+            yield _plain(metric), _worth(summary, metric)
         yield "bytes", _bytes(summary)
+
+
+def _worth(summary: Summary, metric: str) -> str:
+    """How much better or worse every variant is than the whole file."""
+    whole = next(
+        (m for m in summary.means if m.codec == summary.facts["settings"]["subject"]), None
+    )
+    sign = 1 if summary.metrics[metric] == "higher" else -1
+    title = f"{metric} against the whole file: worse | better"
+    if whole is None or metric not in whole.means:
+        return plots.differences(title, [])
+    rows = [
+        plots.Bar(mean.codec, [sign * difference], f"{difference:+.3g}")
+        for mean in summary.means
+        if metric in mean.means and mean is not whole
+        for difference in [mean.means[metric] - whole.means[metric]]
+    ]
+    return plots.differences(title, rows)
 
 
 def _bytes(summary: Summary) -> str:
@@ -179,7 +190,7 @@ def _bytes(summary: Summary) -> str:
             f"{sum(mean.means[part] for part in parts):.0f}",
         )
         for mean in summary.means
-        if parts[0] in mean.means and "reference image alone" not in mean.codec
+        if parts[0] in mean.means and mean.codec != REFERENCE
     ]
     return plots.bars("bytes of a file, mean", list(PARTS), rows)
 
@@ -216,10 +227,9 @@ def _point_table(summary: Summary, point: str) -> str:
         if found:
             winners[metric] = max(found) if better == "higher" else min(found)
     rows: list[list[str | page.Cell]] = []
-    sizes: dict[str, list[str]] = summary.facts["settings"]["families"]
-    for family in summary.families:
+    for family, sizes in summary.sizes.items():
         row: list[str | page.Cell] = [family]
-        means = [m for codec in sizes[family] if (m := summary.mean(codec, point)) is not None]
+        means = [m for codec in sizes if (m := summary.mean(codec, point)) is not None]
         for metric in metrics:
             curve = summary.curves[metric][family]
             best = next((b for b in curve if b.point == point), None)
@@ -229,8 +239,9 @@ def _point_table(summary: Summary, point: str) -> str:
                 continue
             size = best.codec.removeprefix(family).strip()
             row.append(page.Cell(number(best.value), size, best=best.value == winners[metric]))
-        rates = [mean.means["bpp"] for mean in means]
-        row.insert(1, " ".join(dict.fromkeys(f"{rate:.4f}" for rate in rates)))
+        rates = sorted(mean.means["bpp"] for mean in means)
+        rates = [rates[0], rates[-1]] if rates else []
+        row.insert(1, " to ".join(dict.fromkeys(f"{rate:.4f}" for rate in rates)))
         rows.append(row)
     return page.folded(
         f"at most {point} bits per pixel",
@@ -288,14 +299,17 @@ def _pictures(summary: Summary, kept_at: Path, figures: Path, index: int, name: 
         file = io.BytesIO()
         sheet.save(file, "JPEG", quality=88)
         write_atomically(figures / f"sheet-{_plain(name)}.jpg", file.getvalue(), force=True)
-    body = page.comparison(f"strip{index}", shown, min(1, len(shown) - 1))
+    titles = [panel.title for panel in panels]
+    subject = summary.facts["settings"]["subject"]
+    right = titles.index(subject) if subject in titles else len(shown) - 1
+    body = page.comparison(f"strip{index}", shown, min(right, len(shown) - 1))
     return page.subsection(name, body)
 
 
 def _panels(summary: Summary, kept_at: Path, name: str) -> Iterator[pictures.Panel]:
     """What was made of a picture: every cell that is shown, of rivals the best size."""
     settings = summary.facts["settings"]
-    sizes: dict[str, list[str]] = settings["families"]
+    sizes = summary.sizes
     metric = next((m for m in _FOR_BARS if m in summary.metrics), "")
     for codec, point in map(tuple, settings["shown"]):
         family = next((f for f, names in sizes.items() if codec in names), codec)

@@ -17,7 +17,7 @@ h1{font-size:1.6rem;margin:.2em 0}h2{margin:2em 0 .4em;font-size:1.25rem;
  border-bottom:1px solid #d8dee4}
 p{max-width:48rem}.note{color:#57606a;font-size:.9rem}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,22rem),1fr));gap:1rem}
-.plots svg{width:100%;height:auto;border:1px solid #d8dee4;border-radius:6px}
+.plots svg{width:100%;max-width:38rem;height:auto;border:1px solid #d8dee4;border-radius:6px}
 .wide{overflow-x:auto;max-width:100%}
 table{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums}
 th,td{padding:.25rem .6rem;border-bottom:1px solid #d8dee4;text-align:right;white-space:nowrap}
@@ -28,7 +28,7 @@ details{margin:.6rem 0}summary{cursor:pointer}
 dl{display:grid;grid-template-columns:minmax(6rem,auto) 1fr;gap:.2rem 1rem;font-size:.85rem}
 dt{color:#57606a}dd{margin:0}
 .strip{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(46%,11rem),1fr));gap:.6rem}
-figure{margin:0}figure img{width:100%;height:auto;display:block;border-radius:4px}
+figure{margin:0}figure img{width:100%;height:auto;display:block;margin-bottom:3px}
 figcaption{font-size:.8rem;line-height:1.3;margin:.2rem 0}
 figcaption small{color:#57606a;display:block}
 .compare{position:relative;max-width:640px;margin:.6rem 0;touch-action:pan-y}
@@ -150,8 +150,8 @@ def figure(title: str, caption: str, image: str, detail: str) -> str:
     """A picture and an enlarged part of it, both data URLs, with what they are below."""
     return (
         f'<figure><img class="whole" src="{escape(image)}" alt="{escape(title)}" loading="lazy">'
-        f"<figcaption>{escape(title)}<small>{escape(caption)}</small></figcaption>"
-        f'<img src="{escape(detail)}" alt="{escape(title)}, enlarged" loading="lazy"></figure>'
+        f'<img src="{escape(detail)}" alt="{escape(title)}, enlarged" loading="lazy">'
+        f"<figcaption>{escape(title)}<small>{escape(caption)}</small></figcaption></figure>"
     )
 
 

@@ -16,6 +16,9 @@ WIDTH = 460
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 34, 40
 _PLOT = 230  # height of the plot itself
 _LINE = 17  # of the legend
+_WIDE = 560  # plots of bars, with names that take
+_NAMES = 236
+_LETTERS = 36
 
 
 @dataclass(frozen=True)
@@ -77,28 +80,49 @@ def lines(title: str, x_label: str, curves: Sequence[Line]) -> str:
 def bars(title: str, parts: Sequence[str], rows: Sequence[Bar]) -> str:
     """Horizontal bars, their parts coloured as the legend ``parts`` says (none for one part)."""
     longest = max((sum(row.parts) for row in rows), default=0) or 1
-    room = WIDTH - 176 - 70
-    out = [_text(WIDTH / 2, 20, title, "middle", bold=True)]
+    out = [_text(_WIDE / 2, 20, title, "middle", bold=True)]
     y = 36
     if len(parts) > 1:
         x = 10.0
         for name, colour in zip(parts, COLOURS, strict=False):
-            out.append(f'<rect x="{x:.1f}" y="{y - 9}" width="10" height="10" fill="{colour}"/>')
+            out.append(_block(x, y - 9, 10, 10, colour))
             out.append(_text(x + 14, y, name))
             x += 26 + 7 * len(name)
         y += 14
     for row in rows:
-        out.append(_text(170, y + 12, _short(row.name, 28), "end"))
-        x = 176.0
+        out.append(_text(_NAMES - 6, y + 12, _short(row.name, _LETTERS), "end"))
+        x = float(_NAMES)
         for length, colour in zip(row.parts, COLOURS, strict=False):
-            width = max(0.0, length) / longest * room
-            out.append(
-                f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="15" fill="{colour}"/>'
-            )
+            width = max(0.0, length) / longest * (_WIDE - _NAMES - 70)
+            out.append(_block(x, y, width, 15, colour))
             x += width
         out.append(_text(x + 5, y + 12, row.note))
         y += 21
-    return _svg(y + 4, out)
+    return _svg(y + 4, out, _WIDE)
+
+
+def differences(title: str, rows: Sequence[Bar]) -> str:
+    """Bars to the left (worse, below 0) and right (better) of a line, one part each.
+
+    The scale is that of the second largest, so that one outlier does not flatten the rest; what is
+    longer is cut off and ends in its note.
+    """
+    sizes = sorted(abs(row.parts[0]) for row in rows)
+    scale = (sizes[-2] if len(sizes) > 1 else 0) or max(sizes, default=0) or 1
+    room = (_WIDE - _NAMES) / 2 - 60
+    middle = _NAMES + 60 + room
+    out = [_text(_WIDE / 2, 20, title, "middle", bold=True)]
+    y = 34
+    for row in rows:
+        length = max(-1.0, min(1.0, row.parts[0] / scale)) * room
+        out.append(_text(_NAMES - 6, y + 12, _short(row.name, _LETTERS), "end"))
+        colour = COLOURS[2] if length > 0 else COLOURS[0]
+        out.append(_block(min(middle, middle + length), y, abs(length), 15, colour))
+        end = (middle + length + 5, "start") if length >= 0 else (middle + length - 5, "end")
+        out.append(_text(end[0], y + 12, row.note, end[1]))
+        y += 21
+    out.append(_rule(middle, 30, middle, y))
+    return _svg(y + 4, out, _WIDE)
 
 
 def colours(names: Sequence[str]) -> dict[str, str]:
@@ -109,12 +133,13 @@ def colours(names: Sequence[str]) -> dict[str, str]:
 def _axis(low: float, high: float) -> tuple[float, float, list[float]]:
     """Limits and ticks of an axis that shows ``low`` to ``high``: round numbers, about five."""
     if high - low <= 1e-9 * max(1.0, abs(high)):
-        low, high = low - 0.5 * (abs(low) or 1), high + 0.5 * (abs(high) or 1)
+        room = 0.5 * abs(high) if abs(high) > 1e-9 else 0.5
+        low, high = high - room, high + room
     raw = (high - low) / 4
     unit = 10 ** math.floor(math.log10(raw))
     step = next(unit * factor for factor in (1, 2, 2.5, 5, 10) if unit * factor >= raw)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    ticks = [round(i * step, 12) for i in range(first, last + 1)]
+    ticks = [i * step for i in range(first, last + 1)]
     return ticks[0], ticks[-1], ticks
 
 
@@ -141,13 +166,17 @@ def _rule(x1: float, y1: float, x2: float, y2: float) -> str:
     return f'<path d="M{x1:.1f},{y1:.1f} L{x2:.1f},{y2:.1f}" stroke="#d8dee4"/>'
 
 
+def _block(x: float, y: float, width: float, height: float, colour: str) -> str:
+    return f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{height}" fill="{colour}"/>'
+
+
 def _short(text: str, letters: int) -> str:
     return text if len(text) <= letters else text[: letters - 1] + "…"
 
 
-def _svg(height: float, parts: Sequence[str]) -> str:
+def _svg(height: float, parts: Sequence[str], width: int = WIDTH) -> str:
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" role="img"'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:.0f}" role="img"'
         f' {_FONT} fill="#1f2328"><rect width="100%" height="100%" fill="#fff"/>'
         + "".join(parts)
         + "</svg>\n"

@@ -67,8 +67,13 @@ class Summary:
 
     @property
     def families(self) -> list[str]:
-        """Codecs, each with its sizes, in the order of the run."""
-        return list(self.facts["settings"]["families"])
+        """Codecs in the order of the run."""
+        return list(self.sizes)
+
+    @property
+    def sizes(self) -> dict[str, list[str]]:
+        """The codecs' names at every size of pictures that they were tried at."""
+        return dict(self.facts["settings"]["families"])
 
     @property
     def points(self) -> list[str]:
@@ -91,7 +96,7 @@ def summarise(table: Table) -> Summary:
     """Of the results file of a picture experiment."""
     settings = table.facts["settings"]
     cells = [tuple(cell) for cell in settings["cells"]]
-    metrics: dict[str, str] = settings["metrics"]
+    metrics: dict[str, str] = dict(settings["metrics"])
     rows: dict[str, dict[tuple[str, str], Row]] = {}
     problems = []
     for row in table.rows:
@@ -107,7 +112,7 @@ def summarise(table: Table) -> Summary:
         done = [row for row in done if not row["error"]]
         if done:
             means.append(_mean(codec, point, done, table.values))
-    families: dict[str, list[str]] = settings["families"]
+    families: dict[str, list[str]] = dict(settings["families"])
     curves = {
         metric: {
             name: _curve(means, sizes, metric, better, len(tried))

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data as samples
+
+from sedic.codec import Codec
+from sedic.evaluation.datasets import open_dataset
+from sedic.evaluation.experiments import Outcome
+from sedic.evaluation.experiments.ablation import MORE, TABLE_1, WHOLE, Ablation
+from sedic.evaluation.experiments.steps import Steps
+from sedic.evaluation.experiments.subject import Subject, measured
+from sedic.models.networks import Networks
+
+FAST = {"object_steps": 2, "last_steps": 1, "guided": 0.5, "iterations": 1}
+
+
+@pytest.fixture(scope="module")
+def subject(
+    tmp_path_factory: pytest.TempPathFactory, tiny_networks: Callable[..., Networks]
+) -> Subject:
+    folder = tmp_path_factory.mktemp("pictures")
+    Image.fromarray(samples.astronaut()[:128, 64:256]).save(folder / "a.png")
+    Image.fromarray(samples.coffee()[100:228, 100:292]).save(folder / "b.png")
+    subject = Subject(open_dataset(f"folder:{folder}"), measured, settings=FAST)
+    subject.codec = Codec("mini", networks=tiny_networks())
+    return subject
+
+
+@pytest.fixture(scope="module")
+def ablated(subject: Subject) -> dict[str, Outcome]:
+    experiment = Ablation(subject, 0.5)
+    picture = subject.dataset.samples[0].load()
+    found = {outcome.cell[0]: outcome for outcome in experiment.outcomes(0, picture, {})}
+    assert [(name, "0.5") for name in found] == list(experiment.cells)
+    return found
+
+
+def test_every_variant_of_the_ablation_is_a_picture(ablated: dict[str, Outcome]) -> None:
+    assert not [outcome.problem for outcome in ablated.values() if outcome.picture is None]
+    assert len(TABLE_1) == 9 and ablated[WHOLE].values["objects"] >= 2
+
+
+def test_variants_share_the_reference_image_and_pay_for_what_they_say(
+    ablated: dict[str, Outcome],
+) -> None:
+    without = "J = 3, 30/50 words, no reference image"
+    sizes = {name: outcome.values for name, outcome in ablated.items()}
+    shared = {v["reference bytes"] for name, v in sizes.items() if name != without}
+    assert len(shared) == 1 and sizes[without]["reference bytes"] < 64
+    rising = ["no text at all", "J = 0, 50 words overall", "J = 1, 30/50 words", WHOLE]
+    totals = [sizes[name]["bytes"] for name in rising]
+    assert totals == sorted(totals) and totals[0] < totals[-1]
+    for values in sizes.values():
+        assert sum(n for name, n in values.items() if name.endswith(" bytes")) == values["bytes"]
+
+
+@pytest.mark.parametrize("name", [variant.name for variant in MORE])
+def test_what_the_paper_does_not_take_away_changes_the_picture(
+    ablated: dict[str, Outcome], name: str
+) -> None:
+    whole, other = ablated[WHOLE].picture, ablated[name].picture
+    assert whole is not None and other is not None and not np.array_equal(whole, other)
+
+
+def test_the_words_of_another_picture_are_those(
+    subject: Subject, ablated: dict[str, Outcome]
+) -> None:
+    other = subject.description(1)
+    said = ablated["another picture's words"].text
+    assert said.startswith(other.overall.partition(",")[0])
+    assert not ablated[WHOLE].text.startswith(said[:40])
+
+
+def test_what_is_done_is_not_done_again(
+    subject: Subject, ablated: dict[str, Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = Ablation(subject, 0.5)
+    done = {cell: {} for cell in experiment.cells if cell[0] != "names only"}
+    picture = subject.dataset.samples[0].load()
+    (outcome,) = experiment.outcomes(0, picture, done)
+    again = ablated["names only"]
+    assert outcome.cell == again.cell and np.array_equal(outcome.picture, again.picture)  # type: ignore[arg-type]
+
+
+def test_without_another_picture_there_are_no_wrong_words(subject: Subject, tmp_path: Path) -> None:
+    Image.fromarray(samples.astronaut()[:64, :64]).save(tmp_path / "only.png")
+    alone = Subject(open_dataset(f"folder:{tmp_path}"), measured, settings=FAST)
+    alone.codec = subject.codec
+    experiment = Ablation(alone, 1.0)
+    done = {cell: {} for cell in experiment.cells if cell[0] != "another picture's words"}
+    (outcome,) = experiment.outcomes(0, alone.dataset.samples[0].load(), done)
+    assert outcome.picture is None and "no other picture" in outcome.problem
+
+
+def test_steps_change_one_setting_at_a_time(subject: Subject) -> None:
+    picture = subject.dataset.samples[0].load()
+    outcomes = list(Steps(subject, 0.5, [1, 2]).outcomes(0, picture, {}))
+    assert [outcome.cell for outcome in outcomes] == [
+        ("object steps", "1"),
+        ("object steps", "2"),
+        ("last steps", "1"),
+        ("last steps", "2"),
+    ]
+    pictures = [outcome.picture for outcome in outcomes]
+    assert np.array_equal(pictures[1], pictures[2])  # type: ignore[arg-type]
+    assert not np.array_equal(pictures[0], pictures[1])  # type: ignore[arg-type]
+    assert not np.array_equal(pictures[2], pictures[3])  # type: ignore[arg-type]
