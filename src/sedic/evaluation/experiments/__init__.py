@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from sedic.evaluation.metrics import Metric, score
+from sedic.evaluation.metrics import Metric, Scores, score
 from sedic.evaluation.results import Results, Row
 from sedic.files import make_folder, printable
 from sedic.semantics import SedicError
@@ -98,20 +99,42 @@ def run(
         if index < shown:
             keep(picture, folder, sample.name, (ORIGINAL, ""))
         count = len(known)
-        for outcome in experiment.outcomes(index, picture, known):
+        for outcome, scores in _scored(
+            experiment.outcomes(index, picture, known), metrics, picture
+        ):
             key = (sample.name, *outcome.cell)
             if outcome.cell in known:
                 continue
-            if outcome.picture is None:
+            if outcome.picture is None or scores is None:
                 results.append_error(key, outcome.problem)
             else:
                 if index < shown and outcome.cell in experiment.shown:
                     keep(outcome.picture, folder, sample.name, outcome.cell)
-                scores = score(metrics, outcome.picture, picture, outcome.text)
                 results.append(key, {**outcome.values, **scores.values}, scores.notes)
             count += 1
             progress(before + count, total, f"{sample.name}: {outcome.cell[0]}")
     progress(total, total, "done")
+
+
+def _scored(
+    outcomes: Iterator[Outcome], metrics: list[Metric], original: Picture
+) -> Iterator[tuple[Outcome, Scores | None]]:
+    """Outcomes in their order with their scores, measured while the next one is being made."""
+    waiting: list[tuple[Outcome, Future[Scores] | None]] = []
+    with ThreadPoolExecutor(1) as measuring:
+        for outcome in outcomes:
+            future = None
+            if outcome.picture is not None:
+                future = measuring.submit(score, metrics, outcome.picture, original, outcome.text)
+            waiting.append((outcome, future))
+            if len(waiting) > 1:
+                yield _settled(*waiting.pop(0))
+        for pair in waiting:
+            yield _settled(*pair)
+
+
+def _settled(outcome: Outcome, future: Future[Scores] | None) -> tuple[Outcome, Scores | None]:
+    return outcome, None if future is None else future.result()
 
 
 def keep(picture: Picture, folder: Path, name: str, cell: Cell) -> None:

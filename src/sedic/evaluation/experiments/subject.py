@@ -54,9 +54,9 @@ class Subject:
         self.description = description
 
     def rate(self, picture: Picture, limit: float, objects: int | None = None) -> Rate:
-        """At most ``limit`` bits per pixel, the method's words and, if not given, objects."""
+        """At most ``limit`` bits per pixel, words and, if not given, objects as in ``compress``."""
         height, width = picture.shape[:2]
-        rate = rate_for(width, height, bpp=limit, method=self.method)
+        rate = rate_for(width, height, bpp=limit, method=self.method, profile=self.profile.name)
         if objects is None:
             return rate
         return Rate(rate.max_bytes, objects, rate.detail_words, rate.overall_words)
