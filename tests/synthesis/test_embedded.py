@@ -1,0 +1,79 @@
+"""The embedded restorer on photographs that it was not trained on: it pays for its bytes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sedic.codec import Codec
+from sedic.evaluation.lpips import LPIPS, weights_path
+from sedic.models import networks_of
+from sedic.picture import Picture
+from sedic.semantics import Rate, SemanticImage
+from sedic.synthesis.settings import Settings
+from sedic.synthesis.stages import restore
+from sedic.training import photos
+
+SIDE = 320
+BYTES = 384  # 0.03 bpp
+
+
+@pytest.fixture(scope="module")
+def pictures(shared: Path) -> list[Picture]:
+    """Held-out photographs, evenly chosen, their middles."""
+    folder = shared / "data" / "photos"
+    large = []
+    for path in photos.find([folder / "wallpaper", folder / "coco"], held_out=True):
+        photo = photos.load(path)
+        top, left = ((side - SIDE) // 2 for side in photo.shape[:2])
+        if min(top, left) >= 0:
+            large.append(photo[top : top + SIDE, left : left + SIDE].copy())
+    return large[:: max(1, len(large) // 6)][:6]
+
+
+@pytest.fixture(scope="module")
+def distance(shared: Path) -> LPIPS:
+    return LPIPS(weights_path(shared))
+
+
+def lpips(distance: LPIPS, a: Picture, b: Picture) -> float:
+    x, y = (torch.from_numpy(p).permute(2, 0, 1)[None].float() / 255 for p in (a, b))
+    with torch.inference_mode():
+        return float(distance(x, y))
+
+
+def test_the_result_is_better_than_the_reference_it_starts_from(
+    pictures: list[Picture], distance: LPIPS
+) -> None:
+    codec = Codec()
+    gains = []
+    for picture in pictures:
+        done = codec.compress(picture, Rate(BYTES, 1, 20, 30))
+        result = codec.decompress(done.data)
+        gains.append(lpips(distance, done.preview, picture) - lpips(distance, result, picture))
+    assert np.mean(gains) > 0 and sum(gain > 0 for gain in gains) >= 4
+
+
+@pytest.mark.slow
+def test_words_of_another_picture_do_worse(pictures: list[Picture], distance: LPIPS) -> None:
+    codec, networks = Codec(), networks_of("mini")
+    made = [codec.compress(picture, Rate(2_000, 1, 20, 30)) for picture in pictures]
+
+    def shown(preview: Picture, image: SemanticImage) -> Picture:
+        settings = Settings(
+            object_steps=2, last_steps=4, object_cfg=1, last_cfg=1, iterations=0, sampler="ddim"
+        )
+        *_, last = restore(preview, image, networks, settings)
+        return last.picture
+
+    own, wrong = [], []
+    for i, picture in enumerate(pictures):
+        done, other = made[i], made[i - 1].image
+        own.append(lpips(distance, shown(done.preview, done.image), picture))
+        swapped = replace(done.image, overall=other.overall, objects=())
+        wrong.append(lpips(distance, shown(done.preview, swapped), picture))
+    assert np.mean(own) < np.mean(wrong)
