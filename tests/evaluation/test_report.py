@@ -5,16 +5,20 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from sedic.apps.cli import app
-from sedic.evaluation.experiments import KEYS
+from sedic.evaluation.experiments import KEYS, ORIGINAL
+from sedic.evaluation.experiments.features import Features
 from sedic.evaluation.report.plots import Bar, Line, bars, differences, lines
 from sedic.evaluation.report.summary import summarise
 from sedic.evaluation.results import Results, Run, read_results
+from sedic.picture import Picture
 
 CELLS = [(codec, point) for point in ("0.1", "0.2") for codec in ("sedic", "VVC", "VVC 1/2")]
 VALUES = ("bytes", "bpp", "PSNR", "GMSD")
@@ -112,3 +116,32 @@ def test_what_is_better_is_on_the_right() -> None:
     _, worse, better = ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}rect")
     assert float(worse.get("x", "")) < float(better.get("x", ""))
     assert worse.get("fill") != better.get("fill")
+
+
+class Seen:
+    """A network that sees mean colours."""
+
+    def features(self, picture: Picture) -> npt.NDArray[np.float32]:
+        return np.asarray(picture.mean((0, 1)) / 255, np.float32)
+
+
+def test_fid_and_kid_are_of_all_pictures_or_say_why_not(tmp_path: Path) -> None:
+    made = results(tmp_path / "results.csv")
+    features = Features(tmp_path / "features", Seen())
+    draw = np.random.default_rng(0)
+    for name in ("a", "b"):
+        original = draw.integers(0, 256, (600, 2000, 3)).astype(np.uint8)
+        features.keep(original, name, (ORIGINAL, ""))
+        for cell in CELLS[1:]:
+            features.keep(original // 2 if cell[0] == "VVC" else original, name, cell)
+    summary = summarise(read_results(made.path), features.folder)
+    equal, darker = summary.mean("sedic", "0.2"), summary.mean("VVC", "0.2")
+    assert equal is not None and darker is not None
+    assert abs(equal.means["FID (256-patches)"]) < 1e-6
+    assert darker.means["FID (256-patches)"] == pytest.approx(3 / 16, rel=0.1)
+    assert summary.metrics["FID (256-patches)"] == "lower"
+    assert "FID (pictures)" not in darker.means  # two vectors of three dimensions
+    reasons = {p.reason for p in summary.problems if p.codec == "VVC"}
+    assert any("FID (pictures): 2 vectors are too few" in reason for reason in reasons)
+    (missed,) = [p.reason for p in summary.problems if (p.codec, p.point) == ("sedic", "0.1")]
+    assert "cannot read" in missed

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,8 +21,9 @@ from sedic.semantics import MAX_OBJECTS, SedicError
 
 if TYPE_CHECKING:
     from sedic.evaluation.datasets import Dataset
-    from sedic.evaluation.experiments import Experiment
+    from sedic.evaluation.experiments import Experiment, See
     from sedic.evaluation.experiments.subject import Describe, Subject
+    from sedic.evaluation.inception import Inception
     from sedic.evaluation.metrics import Metric
 
 bench_app = typer.Typer(
@@ -30,6 +32,8 @@ bench_app = typer.Typer(
     " otherwise, goes on where it was, and reports on what is done.",
     no_args_is_help=True,
 )
+
+_SETS = "FID and KID"
 
 DatasetName = Annotated[
     str, typer.Option("--dataset", help="kodak, div2k, clic2020 or folder:PATH.")
@@ -305,14 +309,14 @@ def rebuild(
     from sedic.evaluation.report.build import build
 
     folder = report or results.parent / "report"
-    build(results, results.parent / "pictures", folder)
+    build(results, folder)
     _tell(folder)
 
 
 def _run(
     experiment: Experiment,
     subject: Subject,
-    metrics: tuple[list[Metric], dict[str, str]],
+    metrics: _Metrics,
     missing: Mapping[str, str],
     facts: Mapping[str, Any],
     out: Path,
@@ -324,7 +328,7 @@ def _run(
     from sedic.evaluation.report.build import build
     from sedic.evaluation.results import Results, Run
 
-    loaded, unavailable = metrics
+    loaded, unavailable, see = metrics.loaded, metrics.missing, metrics.see(out / "features")
     dataset = subject.dataset
     settings = {
         "experiment": experiment.name,
@@ -340,19 +344,20 @@ def _run(
         **facts,
     }
     weights = {metric.name: metric.weights for metric in loaded} | subject.weights
+    weights |= {"FID and KID": metrics.inception[1]} if metrics.inception else {}
     about = Run(_command(), subject.seed, settings, weights, {**unavailable, **missing})
     columns = [*experiment.values, *(metric.name for metric in loaded)]
     results = Results(out / "results.csv", about, KEYS, columns)
     for name, reason in about.missing.items():
         note(f"{name}: not available: {printable(reason)}")
     with _bar() as progress, _stopped() as stopped:
-        run(experiment, dataset, loaded, results, out / "pictures", shown, progress)
+        run(experiment, dataset, loaded, results, out / "pictures", shown, progress, see)
     results.write_parquet()
     for row in results.rows:
         if row["error"] and not row["codec"]:
             note(f"left out: {row['error']}")
     folder = report or out / "report"
-    build(results.path, out / "pictures", folder)
+    build(results.path, folder)
     _tell(folder)
     stopped()
 
@@ -411,8 +416,6 @@ def _described(
 
 
 def _dataset(name: str, pictures: int | None) -> Dataset:
-    from dataclasses import replace
-
     from sedic.evaluation.datasets import open_dataset
 
     dataset = open_dataset(name)
@@ -427,25 +430,37 @@ def _dataset(name: str, pictures: int | None) -> Dataset:
     return dataset
 
 
-def _metrics(wanted: str | None, judge: list[Path] | None) -> tuple[list[Metric], dict[str, str]]:
-    """Those that can be had, and why the others cannot."""
-    from sedic.evaluation.metrics import NAMES, Metric, load
+@dataclass(frozen=True)
+class _Metrics:
+    """What can be measured, why the rest cannot, and the network of FID and KID if it is here."""
 
-    found = [load(name) for name in _names(wanted, NAMES, "metric")]
+    loaded: list[Metric]
+    missing: dict[str, str]
+    inception: tuple[Inception, str] | None
+
+    def see(self, folder: Path) -> See | None:
+        from sedic.evaluation.experiments.features import Features
+
+        return Features(folder, self.inception[0]).keep if self.inception else None
+
+
+def _metrics(wanted: str | None, judge: list[Path] | None) -> _Metrics:
+    from sedic.evaluation.metrics import NAMES, Metric, Unavailable, load, load_inception
+
+    names = _names(wanted, (*NAMES, _SETS), "metric")
+    found = [load(name) for name in names if name != _SETS]
     if judge:
         from sedic.evaluation.experiments.judge import judges
 
         found += [metric for path in judge for metric in judges(path)]
+    inception = load_inception() if _SETS in names else None
     loaded = [metric for metric in found if isinstance(metric, Metric)]
+    missing = [metric for metric in (*found, inception) if isinstance(metric, Unavailable)]
     home = str(Path.home())  # whose name is nobody's business in a report
-    missing = {
-        metric.name: metric.reason.replace(home, "~")
-        for metric in found
-        if not isinstance(metric, Metric)
-    }
+    reasons = {metric.name: metric.reason.replace(home, "~") for metric in missing}
     if not loaded:
-        raise SedicError("none of these metrics can be had here: " + "; ".join(missing.values()))
-    return loaded, missing
+        raise SedicError("none of these metrics can be had here: " + "; ".join(reasons.values()))
+    return _Metrics(loaded, reasons, None if isinstance(inception, Unavailable) else inception)
 
 
 def _names(text: str | None, known: Iterable[str], what: str) -> list[str]:

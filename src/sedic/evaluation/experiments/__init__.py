@@ -7,6 +7,7 @@ what is known, so that a run that is stopped goes on where it was.
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ KEYS = ("picture", "codec", "point")
 Cell = tuple[str, str]  # the codec or variant, and the point of its curve
 Done = Mapping[Cell, Row]  # what is known of one picture already
 Progress = Callable[[int, int, str], None]  # cells done, cells in all, what is being done
+See = Callable[["Picture", str, Cell], None]
 
 ORIGINAL = "original"
 SHOWN_SIDE = 768  # pixels, the longer side of pictures that are kept for the report
@@ -73,9 +75,11 @@ def run(
     folder: Path,
     shown: int,
     progress: Progress,
+    see: See | None = None,
 ) -> None:
     """Fill ``results``; decoded pictures of the first ``shown`` pictures are kept in ``folder``.
 
+    ``see`` is told of every picture, original and decoded, what it is of and in which cell.
     A picture or a cell that fails leaves a row that says why, and is tried again in the next run.
     One picture is in memory at a time.
     """
@@ -99,9 +103,8 @@ def run(
         if index < shown:
             keep(picture, folder, sample.name, (ORIGINAL, ""))
         count = len(known)
-        for outcome, scores in _scored(
-            experiment.outcomes(index, picture, known), metrics, picture
-        ):
+        measure = _measure(metrics, picture, sample.name, see)
+        for outcome, scores in _measured(experiment.outcomes(index, picture, known), measure):
             key = (sample.name, *outcome.cell)
             if outcome.cell in known:
                 continue
@@ -116,8 +119,22 @@ def run(
     progress(total, total, "done")
 
 
-def _scored(
-    outcomes: Iterator[Outcome], metrics: list[Metric], original: Picture
+def _measure(
+    metrics: list[Metric], original: Picture, name: str, see: See | None
+) -> Callable[[Picture, Outcome], Scores]:
+    if see is not None:
+        see(original, name, (ORIGINAL, ""))
+
+    def measure(found: Picture, outcome: Outcome) -> Scores:
+        if see is not None:
+            see(found, name, outcome.cell)
+        return score(metrics, found, original, outcome.text)
+
+    return measure
+
+
+def _measured(
+    outcomes: Iterator[Outcome], measure: Callable[[Picture, Outcome], Scores]
 ) -> Iterator[tuple[Outcome, Scores | None]]:
     """Outcomes in their order with their scores, measured while the next one is being made."""
     waiting: list[tuple[Outcome, Future[Scores] | None]] = []
@@ -125,7 +142,7 @@ def _scored(
         for outcome in outcomes:
             future = None
             if outcome.picture is not None:
-                future = measuring.submit(score, metrics, outcome.picture, original, outcome.text)
+                future = measuring.submit(measure, outcome.picture, outcome)
             waiting.append((outcome, future))
             if len(waiting) > 1:
                 yield _settled(*waiting.pop(0))
@@ -154,4 +171,5 @@ def keep(picture: Picture, folder: Path, name: str, cell: Cell) -> None:
 def kept(folder: Path, name: str, cell: Cell) -> Path:
     """Where ``keep`` puts a picture."""
     words = (re.sub(r"[^\w.-]+", "-", part).strip("-.") for part in (name, *cell))
-    return folder / ("_".join(filter(None, words)) + ".webp")
+    mark = zlib.crc32("\n".join((name, *cell)).encode())  # names may differ in what is left out
+    return folder / f"{'_'.join(filter(None, words))}_{mark:08x}.webp"

@@ -27,12 +27,14 @@ TITLES = {
 _FOR_BARS = ("LPIPS-alex", "LPIPS-squeeze (Caffe)", "HaarPSI", "PSNR")  # the first that is there
 
 
-def build(results: Path, kept_pictures: Path, folder: Path) -> Summary:
-    """The report on a results file; a report that is in ``folder`` is replaced.
+def build(results: Path, folder: Path) -> Summary:
+    """The report on a results file, with what ``run`` kept in ``pictures`` and ``features`` beside
+    it; a report that is in ``folder`` is replaced.
 
     ``SedicError`` if there is nothing to report on yet, or it cannot be written.
     """
-    summary = summarise(read_results(results))
+    kept_pictures, features = (results.parent / name for name in ("pictures", "features"))
+    summary = summarise(read_results(results), features if features.is_dir() else None)
     if not summary.means:
         reasons = [f"{p.picture}: {p.reason}" for p in summary.problems[:1]]
         raise SedicError(f"no picture is done yet: nothing to report ({'; '.join(reasons) or '-'})")

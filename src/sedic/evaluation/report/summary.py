@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 from sedic.evaluation.bd_rate import bd_rate
 from sedic.evaluation.experiments import KEYS
+from sedic.evaluation.experiments.features import NAMES, distances
 from sedic.evaluation.published import published
 from sedic.evaluation.results import Row, Table
 from sedic.semantics import SedicError
@@ -92,8 +94,8 @@ class Summary:
         return asdict(self)
 
 
-def summarise(table: Table) -> Summary:
-    """Of the results file of a picture experiment."""
+def summarise(table: Table, features: Path | None = None) -> Summary:
+    """Of the results file of a picture experiment; ``features``: of FID and KID, if any."""
     settings = table.facts["settings"]
     cells = [tuple(cell) for cell in settings["cells"]]
     metrics: dict[str, str] = dict(settings["metrics"])
@@ -110,8 +112,19 @@ def summarise(table: Table) -> Summary:
     for codec, point in cells:
         done = [rows[name][codec, point] for name in tried]
         done = [row for row in done if not row["error"]]
-        if done:
-            means.append(_mean(codec, point, done, table.values))
+        if not done:
+            continue
+        mean = _mean(codec, point, done, table.values)
+        if features is not None:
+            names = [str(row["picture"]) for row in done]
+            found, reason = distances(features, names, (codec, point))
+            mean.means.update(found)
+            if reason:
+                problems.append(Problem("all pictures", codec, point, reason))
+        means.append(mean)
+    if features is not None:
+        reached = {name for mean in means for name in mean.means}
+        metrics |= {name: "lower" for name in NAMES if name in reached}
     families: dict[str, list[str]] = dict(settings["families"])
     curves = {
         metric: {
