@@ -5,14 +5,16 @@ import re
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 from skimage import data as samples
 from typer.testing import CliRunner, Result
 
 from sedic.apps.cli import app
-from sedic.evaluation import experiments
+from sedic.evaluation import experiments, metrics
 from sedic.evaluation.results import read_results
+from sedic.picture import Picture
 from sedic.semantics import SedicError
 
 FAST = ("--setting", "object_steps=1", "--setting", "last_steps=1")
@@ -140,3 +142,20 @@ def test_speed_names_every_part(pictures: Path, tmp_path: Path) -> None:
     assert "As published" in (out / "report" / "index.html").read_text()
     with pytest.raises(SedicError, match="device tpu: here is cpu"):
         bench("speed", *arguments, "--device", "tpu")
+
+
+def test_fid_and_kid_join_where_their_network_is(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Seen:
+        def features(self, picture: Picture) -> npt.NDArray[np.float32]:
+            return np.asarray(picture.mean((0, 1)), np.float32)
+
+    monkeypatch.setattr(metrics, "load_inception", lambda: (Seen(), "seen.pth"))
+    out = tmp_path / "out"
+    assert rd(pictures, out, "--metrics", "PSNR,FID and KID", "--rivals", "none").exit_code == 0
+    assert len(list((out / "features").iterdir())) == 2 * (1 + 4)  # originals, ours at two rates
+    report = json.loads((out / "report" / "report.json").read_text())
+    assert report["facts"]["weights"]["FID and KID"] == "seen.pth"
+    reasons = [problem["reason"] for problem in report["problems"]]
+    assert any("KID (pictures): 2 vectors are too few" in reason for reason in reasons)
