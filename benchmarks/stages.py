@@ -25,7 +25,7 @@ from PIL import Image
 from sedic.apps.compress import settings_from
 from sedic.codec import Codec, rate_for
 from sedic.evaluation.lpips import LPIPS, NAME, weights_path
-from sedic.evaluation.metrics import gmsd, psnr
+from sedic.evaluation.fidelity import gmsd, psnr
 from sedic.picture import load_picture
 from sedic.semantics import Rate, SedicError
 from sedic.training.card import machine
