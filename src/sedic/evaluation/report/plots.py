@@ -68,13 +68,15 @@ def lines(title: str, x_label: str, curves: Sequence[Line]) -> str:
     for curve in sorted(curves, key=lambda curve: (curve.ours, not curve.dashed)):
         out.append(_curve(curve, [at(x, y) for x, y in curve.points if math.isfinite(y)]))
     top = _TOP + _PLOT + _BOTTOM + 12
+    columns = 1 if any(curve.dashed for curve in curves) else 2
     for i, curve in enumerate(curves):
-        x, y = _LEFT - 40 + i % 2 * (WIDTH / 2 - 10), top + i // 2 * _LINE
+        x = 16 + i % columns * (WIDTH / 2 - 10)
+        y = top + i // columns * _LINE
         sample = Line("", [], curve.colour, curve.ours, curve.dashed)
         out.append(_curve(sample, [(x, y - 4), (x + 22, y - 4)]))
         name = curve.name + (", as published" if curve.dashed else "")
-        out.append(_text(x + 28, y, _short(name, 30)))
-    return _svg(top + -(-len(curves) // 2) * _LINE, out)
+        out.append(_text(x + 28, y, _short(name, 60 // columns)))
+    return _svg(top + -(-len(curves) // columns) * _LINE, out)
 
 
 def bars(title: str, parts: Sequence[str], rows: Sequence[Bar]) -> str:
