@@ -255,7 +255,7 @@ def _point_table(summary: Summary, point: str) -> str:
 def _cell_table(summary: Summary) -> str:
     """Every cell of ours, in the order of the run; beside them what the paper published."""
     paper = {p.codec: p for p in published(str(summary.facts["settings"]["dataset"]))}
-    matching: dict[str, str] = summary.facts["settings"].get("published", {})
+    matching: dict[str, str] = summary.facts["settings"].get("published", {}) if paper else {}
     head = ["variant", "pictures", "bytes", "bpp", "J", *summary.metrics, "decode s"]
     head += ["paper: bpp", "LPIPS", "DISTS"] if matching else []
     steps = len(summary.points) > 1
@@ -272,13 +272,15 @@ def _cell_table(summary: Summary) -> str:
             values = [point.bpp, point.values["LPIPS"], point.values["DISTS"]] if point else []
             row += [f"{value:.4f}" for value in values] or ["", "", ""]
         rows.append(row)
-    return page.table(head, rows) + page.note("± is the standard deviation between pictures.")
+    return page.table(head, rows) + page.note(
+        "± is the standard deviation between pictures. The first file's seconds include loading."
+    )
 
 
 def _with_spread(mean: Mean, metric: str) -> page.Cell:
     if metric not in mean.means:
         return page.Cell("–")
-    spread = f"± {number(mean.spread[metric])}" if metric in mean.spread else ""
+    spread = f"± {mean.spread[metric]:.2g}" if metric in mean.spread else ""
     return page.Cell(number(mean.means[metric]), spread)
 
 

@@ -55,7 +55,7 @@ class Best:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a report is made from; ``asdict`` of it is the JSON."""
+    """What a report is made from."""
 
     facts: dict[str, Any]
     pictures: list[str]
@@ -91,7 +91,8 @@ class Summary:
         return next((row for row in self.rows if [row[name] for name in KEYS] == key), None)
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """All but the rows, which are the results file."""
+        return {name: found for name, found in asdict(self).items() if name != "rows"}
 
 
 def summarise(table: Table, features: Path | None = None) -> Summary:
