@@ -207,7 +207,7 @@ def _bd_table(summary: Summary) -> str:
         if isinstance(rate, str):
             reasons[f"{rival}, {metric}"] = rate
             return page.Cell("–")
-        return page.Cell(f"{rate:+.0f} %", best=rate < 0)
+        return page.Cell(f"{round(rate):+d} %", best=round(rate) < 0)
 
     rows: list[list[str | page.Cell]] = [
         [rival, *(cell(rival, metric) for metric in metrics)] for rival in rivals

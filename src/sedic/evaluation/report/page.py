@@ -27,6 +27,7 @@ td small{color:#57606a}td.best{font-weight:700}
 details{margin:.6rem 0}summary{cursor:pointer}
 dl{display:grid;grid-template-columns:minmax(6rem,auto) 1fr;gap:.2rem 1rem;font-size:.85rem}
 dt{color:#57606a}dd{margin:0}
+@media(max-width:40rem){dl{display:block}dd{margin:0 0 .5rem}}
 .strip{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(46%,11rem),1fr));gap:.6rem}
 figure{margin:0}figure img{width:100%;height:auto;display:block;margin-bottom:3px}
 figcaption{font-size:.8rem;line-height:1.3;margin:.2rem 0}
