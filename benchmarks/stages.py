@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from sedic.analysis import Description
+from sedic.analysis.measure import describe
 from sedic.apps.compress import settings_from
-from sedic.codec import Codec, rate_for
-from sedic.evaluation.lpips import LPIPS, NAME, weights_path
+from sedic.codec import Codec
 from sedic.evaluation.fidelity import gmsd, psnr
+from sedic.evaluation.lpips import LPIPS, NAME, weights_path
 from sedic.picture import load_picture
 from sedic.semantics import Rate, SedicError
 from sedic.training.card import machine
@@ -48,31 +51,66 @@ class Judge:
 
 
 def measure(
-    codec: Codec, judge: Judge, picture: Picture, rate: Rate, settings: dict[str, Any]
+    codec: Codec,
+    judge: Judge,
+    picture: Picture,
+    said: Description,
+    rate: Rate,
+    settings: dict[str, Any],
 ) -> tuple[dict[str, Any], list[Picture]]:
     """The row of one file, and its pictures: the reference and the result."""
-    done = codec.compress(picture, rate, settings=settings)
-    started = time.perf_counter()
+    done = codec.compress(picture, rate, said, settings=settings)
     *_, last = codec.stages(done.data)
-    seconds = time.perf_counter() - started
     height, width = picture.shape[:2]
     row = {
         "bytes": len(done.data),
         "bpp": 8 * len(done.data) / (width * height),
         "objects": len(done.image.objects),
-        "seconds": round(seconds, 2),
         "reference": judge(done.preview, picture),
         "result": judge(last.picture, picture),
     }
     return row, [done.preview, last.picture]
 
 
+def paths(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix == ".png")
+
+
+def one_picture(
+    task: tuple[Path, list[float], list[int], dict[str, Any], Path | None],
+) -> list[dict[str, Any]]:
+    """The rows of one picture."""
+    path, limits, counts, settings, sheets = task
+    torch.set_num_threads(1)
+    codec, judge = Codec(), Judge()
+    picture = load_picture(path)
+    height, width = picture.shape[:2]
+    rows = []
+    for limit in limits:
+        full = Rate.of_bpp(limit, width, height)
+        for most in counts:
+            rate = Rate(full.max_bytes, most, full.detail_words, full.overall_words)
+            said = describe(picture, most, full.detail_words, full.overall_words)
+            row: dict[str, Any] = {"picture": path.stem, "limit": limit, "most": most}
+            try:
+                found, shown = measure(codec, judge, picture, said, rate, settings)
+                row |= found
+                if sheets:
+                    sheets.mkdir(parents=True, exist_ok=True)
+                    name = f"{path.stem}-{limit:.3f}-J{most}.png"
+                    Image.fromarray(np.hstack([picture, *shown])).save(sheets / name)
+            except SedicError as error:
+                row["error"] = str(error)
+            rows.append(row)
+    return rows
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     """Means over the pictures of each limit and number of objects."""
     lines = [
         f"| bpp ≤ | J ≤ | bpp | J | {NAME}: reference | result | better | PSNR: reference | result"
-        " | GMSD: reference | result | better | seconds |",
-        "|" + "---|" * 13,
+        " | GMSD: reference | result | better |",
+        "|" + "---|" * 12,
     ]
     for limit, most in sorted({(row["limit"], row["most"]) for row in rows}):
         own = [r for r in rows if (r["limit"], r["most"]) == (limit, most) and "bytes" in r]
@@ -95,7 +133,7 @@ def table(rows: list[dict[str, Any]]) -> str:
             f" | {better['lpips']} of {of}"
             f" | {mean['reference psnr']:.2f} | {mean['result psnr']:.2f}"
             f" | {mean['reference gmsd']:.4f} | {mean['result gmsd']:.4f}"
-            f" | {better['gmsd']} of {of} | {np.mean([r['seconds'] for r in own]):.1f} |"
+            f" | {better['gmsd']} of {of} |"
         )
     return "\n".join(lines)
 
@@ -111,27 +149,13 @@ def main() -> None:
     given = parser.parse_args()
     folder = given.folder or shared_folder() / "data" / "kodak"
     settings = settings_from(given.setting)
-    codec, judge = Codec(), Judge()
+    tasks = [(path, given.bpp, given.objects, settings, given.sheets) for path in paths(folder)]
     rows: list[dict[str, Any]] = []
-    for path in sorted(folder.iterdir()):
-        picture = load_picture(path)
-        height, width = picture.shape[:2]
-        for limit in given.bpp:
-            for most in given.objects:
-                full = rate_for(width, height, bpp=limit)
-                rate = Rate(full.max_bytes, most, full.detail_words, full.overall_words)
-                row: dict[str, Any] = {"picture": path.stem, "limit": limit, "most": most}
-                try:
-                    found, shown = measure(codec, judge, picture, rate, settings)
-                    row |= found
-                except SedicError as error:
-                    row["error"] = str(error)
-                rows.append(row)
-                if given.sheets and "bytes" in row:
-                    given.sheets.mkdir(parents=True, exist_ok=True)
-                    name = f"{path.stem}-{limit:.3f}-J{most}.png"
-                    Image.fromarray(np.hstack([picture, *shown])).save(given.sheets / name)
-        print(path.stem, flush=True)
+    # One picture a core, each on one thread: twice as fast as one picture on all.
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        for found in pool.map(one_picture, tasks):
+            rows += found
+            print(found[0]["picture"], flush=True)
     facts = {"command": "python benchmarks/stages.py", "machine": machine(), "settings": settings}
     (given.out / "stages.json").write_text(json.dumps(facts | {"rows": rows}, indent=1))
     text = f"# What the stages are worth\n\n{machine()}.\n\n{table(rows)}\n"

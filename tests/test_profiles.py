@@ -46,6 +46,13 @@ def test_fingerprints_depend_on_profile_and_reference() -> None:
     assert mini.fingerprint(bytes(32)) != mini.fingerprint(b"\1" * 32)
 
 
+def test_no_more_objects_are_sent_than_pay() -> None:
+    mini = replace(profiles.load("mini"), objects_from=(0.03, 0.05))
+    found = [mini.paying(bpp, 3) for bpp in (0.029, 0.03, 0.05, 1.0)]
+    assert found == [0, 1, 2, 2] and mini.paying(1.0, 1) == 1
+    assert replace(mini, objects_from=None).paying(0.001, 3) == 3
+
+
 def test_a_profile_has_a_restorer_if_its_file_names_one() -> None:
     sd21 = profiles.load("sd21")
     assert sd21.restores and sd21.restorer is not None

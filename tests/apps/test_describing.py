@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from sedic.apps.describing import describe
+from sedic.models import tokenizer_of
 from sedic.semantics import Rate, SedicError
 
 PICTURE = np.zeros((64, 96, 3), np.uint8)
@@ -66,3 +67,17 @@ def test_a_local_model_that_is_not_here_is_named(server: None) -> None:
         describe(
             PICTURE, "local", "", "image-text", "mini", Rate(1_000, max_objects=0), lambda _: None
         )
+
+
+def test_words_that_the_decoder_would_cut_are_not_sent(
+    server: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = "A street at night with " + "bicycles and lamps and " * 20 + "rain."
+    monkeypatch.setitem(SCENE, "overall", long)
+    rate = Rate(1_000, max_objects=0, overall_words=100)
+    found, _ = describe(PICTURE, "api", "any", "image-text", "mini", rate, lambda _: None)
+    tokenizer = tokenizer_of("mini")
+    assert long.startswith(found.overall) and len(found.overall) < len(long)
+    words = len(found.overall.split())
+    assert len(tokenizer(found.overall).input_ids) <= 77
+    assert len(tokenizer(" ".join(long.split()[: words + 1])).input_ids) > 77

@@ -193,6 +193,7 @@ def compress(
     rate_reached = 8 * len(done.data) / (width * height)
     note(f"{printable(output)}: {len(done.data)} bytes, {rate_reached:.4f} bpp")
     if verbose:
+        note(f"  at most J = {limit.max_objects} (profile {profile}, method {method.value})")
         for reason in done.choice.reasons:
             note(f"  {reason}")
 

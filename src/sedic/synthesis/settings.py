@@ -66,7 +66,9 @@ class Settings:
     # A stage sees the VAE's latent of the "picture" after the one before (Algorithm 1, line 4), or
     # that stage's "latent" itself, which a small VAE has not wearied (only IRControlNet can).
     handover: str = "picture"
-    blending: str = "steps"  # eq. 4 after every step; "none": objects may change what is around them
+    blending: str = (
+        "steps"  # eq. 4 after every step; "none": objects may change what is around them
+    )
 
     def __post_init__(self) -> None:
         for name, limits in _LIMITS.items():
