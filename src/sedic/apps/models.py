@@ -36,7 +36,8 @@ def list_models() -> None:
 
     table = Table(box=None, pad_edge=False)
     for column in ("profile", "model", "for", "MB", "licence", ""):
-        table.add_column(column, justify="right" if column == "MB" else "left")
+        names = max(len(model.name) for model in models()) if column == "model" else None
+        table.add_column(column, justify="right" if column == "MB" else "left", min_width=names)
     for model in models():
         table.add_row(
             model.profile,
