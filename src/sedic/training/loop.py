@@ -11,7 +11,7 @@ import json
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import safe_open
@@ -34,6 +34,41 @@ class Schedule:
         rise = min(1.0, (step + 1) / self.warmup)
         left = (self.steps - step) / max(1.0, self.decay * self.steps)
         return self.learning_rate * min(rise, max(0.0, left), 1.0)
+
+
+class Progress(Protocol):
+    """Where a run says how far it is."""
+
+    def __call__(self, done: int, total: int, text: str) -> None: ...
+
+
+class Recipe(Protocol):
+    """What a run must know of its recipe."""
+
+    @property
+    def steps(self) -> int: ...
+    @property
+    def measure_every(self) -> int: ...
+    @property
+    def save_every(self) -> int: ...
+
+
+class Task(Protocol):
+    """What is learned: ``Run.finish`` asks for a loss at every step."""
+
+    @property
+    def recipe(self) -> Recipe: ...
+
+    def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
+        """The loss of a step and its parts, for the log."""
+        ...
+
+    def measure(self) -> Any:
+        """What held-out pictures say, as JSON."""
+        ...
+
+    def after(self, run: Run) -> None:
+        """Called after every step."""
 
 
 @dataclass
@@ -81,6 +116,25 @@ class Run:
                 else:
                     self.average[name].copy_(value)
         return norm
+
+    def finish(self, task: Task, progress: Progress) -> None:
+        """Train up to the recipe's last step; the run is saved however that ends."""
+        recipe = task.recipe
+        try:
+            while self.step < recipe.steps:
+                loss, parts = task.loss(self.step)
+                norm = self.update(loss)
+                said = " ".join(f"{name} {value:.4f}" for name, value in parts.items())
+                progress(self.step, recipe.steps, said)
+                if self.step % 50 == 0:
+                    self.log(**parts, norm=round(norm, 3), rate=self.schedule(self.step))
+                task.after(self)
+                if self.step % recipe.measure_every == 0:
+                    self.log(held_out=task.measure())
+                if self.step % recipe.save_every == 0:
+                    self.save()
+        finally:
+            self.save()
 
     def log(self, **values: Any) -> None:
         """Append one line to the run's log."""

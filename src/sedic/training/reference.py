@@ -24,7 +24,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,16 +38,10 @@ from sedic.reference.cheng2020_network import Cheng2020Attention
 from sedic.reference.compact_network import ANCHORS, LEVELS, STEPS, Coded, CompactNetwork
 from sedic.semantics import SedicError
 from sedic.training import card, photos, scenes, semantic
-from sedic.training.loop import Run, Schedule
+from sedic.training.loop import Progress, Run, Schedule
 from sedic.training.semantic import CaptionSimilarity
 
 LOWEST_LAMBDA = 0.0018  # of CompressAI's published cheng2020-attn checkpoints
-
-
-class Progress(Protocol):
-    """Where a run says how far it is."""
-
-    def __call__(self, done: int, total: int, text: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -168,6 +162,13 @@ class Task:
         loss = (torch.minimum(weight, most) * noisy_bpp + distortion).log().mean()
         said = {"loss": loss} | parts
         return loss, {name: round(float(value.detach().mean()), 5) for name, value in said.items()}
+
+    def after(self, run: Run) -> None:
+        """Steer the rates now and then."""
+        if self.network.rates > 1 and run.step % self.recipe.steer_every == 0:
+            measured = self.steer()
+            run.state["weights"] = self.weights
+            run.log(steered_bpp=measured, weights=self.weights)
 
     def steer(self) -> list[float]:
         """Move each anchor's rate weight towards its target; returns the measured rates."""
@@ -302,10 +303,7 @@ def train(
         similarity,
         run.state.get("weights", []),
     )
-    try:
-        _run(run, task, progress)
-    finally:
-        run.save()
+    run.finish(task, progress)
     network.load_state_dict(run.average)
     weights = out / f"{recipe.network}.safetensors"
     if isinstance(network, CompactNetwork):
@@ -324,22 +322,3 @@ def train(
     what = f"sedic's reference codec `{recipe.network}`"
     card.write(weights, run, folders, what, "sedic train reference", figures)
     return weights
-
-
-def _run(run: Run, task: Task, progress: Progress) -> None:
-    recipe = task.recipe
-    while run.step < recipe.steps:
-        loss, parts = task.loss(run.step)
-        norm = run.update(loss)
-        said = " ".join(f"{name} {value:.4f}" for name, value in parts.items())
-        progress(run.step, recipe.steps, said)
-        if run.step % 50 == 0:
-            run.log(**parts, norm=round(norm, 3), rate=run.schedule(run.step))
-        if task.network.rates > 1 and run.step % recipe.steer_every == 0:
-            measured = task.steer()
-            run.state["weights"] = task.weights
-            run.log(steered_bpp=measured, weights=task.weights)
-        if run.step % recipe.measure_every == 0:
-            run.log(held_out=task.measure())
-        if run.step % recipe.save_every == 0:
-            run.save()

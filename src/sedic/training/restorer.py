@@ -37,8 +37,8 @@ from sedic.reference import compact
 from sedic.reference.compact_network import LEVELS, CompactNetwork
 from sedic.semantics import GRID, Rate
 from sedic.training import card, photos, scenes
-from sedic.training.loop import Run, Schedule
-from sedic.training.reference import Progress, to_tensor, whole_pictures
+from sedic.training.loop import Progress, Run, Schedule
+from sedic.training.reference import to_tensor, whole_pictures
 
 
 @dataclass(frozen=True)
@@ -228,6 +228,9 @@ class Task:
         half = torch.bfloat16
         return self.perceptual((a + 0.5).to(half), (b + 0.5).to(half)).float()  # type: ignore[no-any-return]
 
+    def after(self, run: Run) -> None:
+        """Nothing to steer."""
+
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
         """LPIPS of held-out pictures at a middle rate: the reference; after one whole pass; and
@@ -320,20 +323,7 @@ def train(recipe: Recipe, out: Path, progress: Progress, vae_weights: Path | Non
         DescribedCrops(pictures, said, recipe.crop, recipe.seed),
         whole_pictures(photos.find(held_out, held_out=True), 8),
     )
-    try:
-        while run.step < recipe.steps:
-            loss, parts = task.loss(run.step)
-            norm = run.update(loss)
-            shown = " ".join(f"{name} {value:.4f}" for name, value in parts.items())
-            progress(run.step, recipe.steps, shown)
-            if run.step % 50 == 0:
-                run.log(**parts, norm=round(norm, 3), rate=run.schedule(run.step))
-            if run.step % recipe.measure_every == 0:
-                run.log(held_out=task.measure())
-            if run.step % recipe.save_every == 0:
-                run.save()
-    finally:
-        run.save()
+    run.finish(task, progress)
     restorer.load_state_dict(run.average)
     weights = out / "restorer.safetensors"
     networks = dict(restorer.named_children())

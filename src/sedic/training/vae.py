@@ -19,8 +19,8 @@ from sedic.evaluation.lpips import LPIPS, weights_path
 from sedic.models import pack
 from sedic.models.patch_autoencoder import PatchAutoencoder
 from sedic.training import card, photos
-from sedic.training.loop import Run, Schedule
-from sedic.training.reference import Progress, to_tensor, whole_pictures
+from sedic.training.loop import Progress, Run, Schedule
+from sedic.training.reference import to_tensor, whole_pictures
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,9 @@ class Task:
         lpips = self._perceived(decoded, x).mean()
         loss = self.recipe.mse * mse + self.recipe.lpips * lpips
         return loss, {"loss": loss.item(), "mse": mse.item(), "lpips": lpips.item()}
+
+    def after(self, run: Run) -> None:
+        """Nothing to steer."""
 
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
@@ -114,20 +117,7 @@ def train(recipe: Recipe, out: Path, progress: Progress) -> Path:
     crops = photos.Crops(pictures, recipe.crop, recipe.batch, recipe.seed)
     pictures_held_out = whole_pictures(photos.find(held_out, held_out=True), 8)
     task = Task(recipe, vae, perceptual, crops, pictures_held_out)
-    try:
-        while run.step < recipe.steps:
-            loss, parts = task.loss(run.step)
-            norm = run.update(loss)
-            said = " ".join(f"{name} {value:.4f}" for name, value in parts.items())
-            progress(run.step, recipe.steps, said)
-            if run.step % 50 == 0:
-                run.log(**parts, norm=round(norm, 3), rate=run.schedule(run.step))
-            if run.step % recipe.measure_every == 0:
-                run.log(held_out=task.measure())
-            if run.step % recipe.save_every == 0:
-                run.save()
-    finally:
-        run.save()
+    run.finish(task, progress)
     vae.load_state_dict(run.average)
     vae.normalise(*latent_statistics(vae, crops))
     weights = out / "vae.safetensors"
