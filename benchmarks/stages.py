@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -156,9 +158,10 @@ def main() -> None:
         for found in pool.map(one_picture, tasks):
             rows += found
             print(found[0]["picture"], flush=True)
-    facts = {"command": "python benchmarks/stages.py", "machine": machine(), "settings": settings}
+    command = shlex.join(["python", "benchmarks/stages.py", *sys.argv[1:]])
+    facts = {"command": command, "machine": machine(), "settings": settings}
     (given.out / "stages.json").write_text(json.dumps(facts | {"rows": rows}, indent=1))
-    text = f"# What the stages are worth\n\n{machine()}.\n\n{table(rows)}\n"
+    text = f"# What the stages are worth\n\n`{command}` on {machine()}.\n\n{table(rows)}\n"
     (given.out / "stages.md").write_text(text)
     print(table(rows))
 
