@@ -31,7 +31,6 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from sedic.evaluation.lpips import LPIPS, weights_path
 from sedic.files import new_file
 from sedic.reference import cheng2020, compact
 from sedic.reference.cheng2020_network import Cheng2020Attention
@@ -39,6 +38,7 @@ from sedic.reference.compact_network import ANCHORS, LEVELS, STEPS, Coded, Compa
 from sedic.semantics import SedicError
 from sedic.training import card, photos, scenes, semantic
 from sedic.training.loop import Progress, Run, Schedule
+from sedic.training.perception import Perception
 from sedic.training.semantic import CaptionSimilarity
 
 LOWEST_LAMBDA = 0.0018  # of CompressAI's published cheng2020-attn checkpoints
@@ -128,7 +128,7 @@ class Task:
 
     recipe: Recipe
     network: Trainable
-    perceptual: LPIPS
+    perceived: Perception
     crops: photos.Crops
     held_out: list[Tensor]  # (1, 3, h, w) in [-0.5, 0.5]
     similarity: CaptionSimilarity | None = None  # of the photographs of ``crops``
@@ -151,7 +151,7 @@ class Task:
         place = levels / STEPS
         low = place.floor().long().clamp(max=ANCHORS - 2)
         weight = torch.exp(torch.lerp(table[low, 0], table[low + 1, 0], place - low))
-        lpips = self._perceived(decoded, x) if self.recipe.lpips else torch.zeros_like(bpp)
+        lpips = self.perceived(decoded, x) if self.recipe.lpips else torch.zeros_like(bpp)
         mse = (decoded.float() - x).square().mean((1, 2, 3))
         distortion = self.recipe.mse * mse + self.recipe.lpips * lpips
         parts = {"bpp": bpp, "mse": mse, "lpips": lpips}
@@ -190,7 +190,7 @@ class Task:
             sums = np.zeros(3)
             for x in self.held_out:
                 decoded, bpp = self._coded(x, anchor)
-                lpips = self._perceived(decoded, x)
+                lpips = self.perceived(decoded, x)
                 mse = float((decoded - x).square().mean())
                 sums += (bpp, float(lpips), -10 * math.log10(mse))
             for name, value in zip(result, sums / len(self.held_out), strict=True):
@@ -204,10 +204,6 @@ class Task:
             decoded, _, bits = self.network(x, torch.tensor([anchor * STEPS]))
         self.network.train()
         return decoded.float().clamp(-0.5, 0.5), float(bits) / (x.shape[-1] * x.shape[-2])
-
-    def _perceived(self, a: Tensor, b: Tensor) -> Tensor:
-        half = torch.bfloat16
-        return self.perceptual((a + 0.5).to(half), (b + 0.5).to(half))  # type: ignore[no-any-return]
 
 
 def to_tensor(pictures: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:
@@ -292,12 +288,10 @@ def train(
     paths = photos.find(folders, held_out=False)
     pictures = photos.load_all(paths, lambda n: progress(n, len(paths), "reading photographs"))
     similarity = similarity_of(recipe, clip, captions, paths, out / "scenes", progress)
-    perceptual = LPIPS(weights_path(shared)).to(torch.bfloat16)
-    perceptual.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     task = Task(
         recipe,
         Trainable(network),
-        perceptual,
+        Perception(shared),
         photos.Crops(pictures, recipe.crop, recipe.batch, recipe.seed),
         whole_pictures(photos.find(steer, held_out=True), 8),
         similarity,

@@ -28,7 +28,6 @@ from torch import Tensor, nn
 from sedic import profiles
 from sedic.analysis import Description
 from sedic.analysis.measure import describe
-from sedic.evaluation.lpips import LPIPS, weights_path
 from sedic.models import pack
 from sedic.models.mini import SCHEDULE, fresh_restorer
 from sedic.models.patch_autoencoder import PatchAutoencoder
@@ -38,6 +37,7 @@ from sedic.reference.compact_network import LEVELS, CompactNetwork
 from sedic.semantics import GRID, Rate
 from sedic.training import card, photos, scenes
 from sedic.training.loop import Progress, Run, Schedule
+from sedic.training.perception import Perception
 from sedic.training.reference import to_tensor, whole_pictures
 
 
@@ -146,7 +146,7 @@ class Task:
     recipe: Recipe
     restorer: Restorer
     reference: CompactNetwork
-    perceptual: LPIPS
+    perceived: Perception
     tokenizer: Any
     crops: DescribedCrops
     held_out: list[Tensor]  # (1, 3, h, w) in [-0.5, 0.5]
@@ -223,10 +223,6 @@ class Task:
         """Clean latents at timesteps (b,)."""
         alpha = self.alpha_bar[t][:, None, None, None]
         return alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
-
-    def perceived(self, a: Tensor, b: Tensor) -> Tensor:
-        half = torch.bfloat16
-        return self.perceptual((a + 0.5).to(half), (b + 0.5).to(half)).float()  # type: ignore[no-any-return]
 
     def after(self, run: Run) -> None:
         """Nothing to steer."""
@@ -311,14 +307,12 @@ def train(recipe: Recipe, out: Path, progress: Progress, vae_weights: Path | Non
     run.resume()
     run.state["recipe"] = asdict(recipe)
     reference = compact.load(mini.weights["compact"].path())[0]
-    perceptual = LPIPS(weights_path(shared)).to(torch.bfloat16)
-    for network in (reference, perceptual):
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    reference.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     task = Task(
         recipe,
         restorer,
         reference,
-        perceptual,
+        Perception(shared),
         tokenizer_of(merges),
         DescribedCrops(pictures, said, recipe.crop, recipe.seed),
         whole_pictures(photos.find(held_out, held_out=True), 8),

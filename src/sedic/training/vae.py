@@ -15,11 +15,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sedic.evaluation.lpips import LPIPS, weights_path
 from sedic.models import pack
 from sedic.models.patch_autoencoder import PatchAutoencoder
 from sedic.training import card, photos
 from sedic.training.loop import Progress, Run, Schedule
+from sedic.training.perception import Perception
 from sedic.training.reference import to_tensor, whole_pictures
 
 
@@ -48,7 +48,7 @@ class Task:
 
     recipe: Recipe
     vae: PatchAutoencoder
-    perceptual: LPIPS
+    perceived: Perception
     crops: photos.Crops
     held_out: list[Tensor]  # (1, 3, h, w) in [-0.5, 0.5]
 
@@ -63,7 +63,7 @@ class Task:
             noise = amount * deviation * torch.randn(z.shape)
             decoded = self.vae.decode(z + noise.to(z.dtype)).sample.float() / 2
         mse = (decoded - x).square().mean()
-        lpips = self._perceived(decoded, x).mean()
+        lpips = self.perceived(decoded, x).mean()
         loss = self.recipe.mse * mse + self.recipe.lpips * lpips
         return loss, {"loss": loss.item(), "mse": mse.item(), "lpips": lpips.item()}
 
@@ -78,13 +78,9 @@ class Task:
             with torch.autocast("cpu", torch.bfloat16):
                 decoded = (self.vae(2 * x).float() / 2).clamp(-0.5, 0.5)
             mse = float((decoded - x).square().mean())
-            sums += torch.tensor([-10 * math.log10(mse), float(self._perceived(decoded, x))])
+            sums += torch.tensor([-10 * math.log10(mse), float(self.perceived(decoded, x))])
         psnr, lpips = (sums / len(self.held_out)).tolist()
         return {"psnr": round(psnr, 3), "lpips": round(lpips, 4)}
-
-    def _perceived(self, a: Tensor, b: Tensor) -> Tensor:
-        half = torch.bfloat16
-        return self.perceptual((a + 0.5).to(half), (b + 0.5).to(half)).float()  # type: ignore[no-any-return]
 
 
 @torch.no_grad()
@@ -112,11 +108,9 @@ def train(recipe: Recipe, out: Path, progress: Progress) -> Path:
     run.state["recipe"] = asdict(recipe)
     paths = photos.find(folders, held_out=False)
     pictures = photos.load_all(paths, lambda n: progress(n, len(paths), "reading photographs"))
-    perceptual = LPIPS(weights_path(shared)).to(torch.bfloat16)
-    perceptual.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     crops = photos.Crops(pictures, recipe.crop, recipe.batch, recipe.seed)
     pictures_held_out = whole_pictures(photos.find(held_out, held_out=True), 8)
-    task = Task(recipe, vae, perceptual, crops, pictures_held_out)
+    task = Task(recipe, vae, Perception(shared), crops, pictures_held_out)
     run.finish(task, progress)
     vae.load_state_dict(run.average)
     vae.normalise(*latent_statistics(vae, crops))

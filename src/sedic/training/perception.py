@@ -1,0 +1,22 @@
+"""LPIPS as a loss: frozen, in half precision, on the pictures of training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sedic.evaluation.lpips import LPIPS, weights_path
+
+
+class Perception:
+    """The distance of pictures (b, 3, h, w) in [-0.5, 0.5], as (b,) float32; differentiable."""
+
+    def __init__(self, shared: Path) -> None:
+        self._lpips = LPIPS(weights_path(shared)).to(torch.bfloat16)
+        self._lpips.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def __call__(self, a: Tensor, b: Tensor) -> Tensor:
+        half = torch.bfloat16
+        return self._lpips((a + 0.5).to(half), (b + 0.5).to(half)).float()  # type: ignore[no-any-return]
