@@ -1,12 +1,12 @@
 """The reference image alone on the 24 Kodak pictures, by true file bytes, beside classic codecs.
 
-    python benchmarks/reference_kodak.py [--out benchmarks] [--sheets DIR] [--weights FILE]
+    python benchmarks/reference_kodak.py [--before WEIGHTS] [--out benchmarks] [--sheets DIR]
 
 For each limit in bits per pixel the largest file that is not above it: ``compact`` as a whole
-.sedic file without words; WebP and AVIF (through Pillow) at a quarter and at half size, enlarged
-bicubically. Writes reference_kodak.json and .md; the rows of the classic codecs are taken from an
-earlier reference_kodak.json where there is one, since they do not change with our weights. Kodak is
-only reported on: nothing is trained, tuned, selected or stopped by these numbers.
+.sedic file without words, with ``--before`` also of earlier weights; WebP and AVIF (through Pillow)
+at a quarter and at half size, enlarged bicubically. Writes reference_kodak.json and .md; what does
+not change with our weights is taken from the reference_kodak.json that is there. Kodak is only
+reported on: nothing is trained, tuned, selected or stopped by these numbers.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from sedic.reference.compact import Compact
 from sedic.semantics import Rate, SedicError
 from sedic.training.photos import shared_folder
 
+BEFORE = "compact, before"
 LIMITS = (0.010, 0.020, 0.030, 0.045)
 
 Coded = tuple[int, np.ndarray[Any, np.dtype[np.uint8]]]
@@ -73,12 +74,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     parser.add_argument("--sheets", type=Path)
-    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--before", type=Path)
     arguments = parser.parse_args()
     shared = shared_folder()
     perceptual = LPIPS(weights_path(shared))
-    reference = Compact(arguments.weights)
+    reference = Compact()
     coders = {"compact": compact(Codec(reference=reference))}
+    if arguments.before:
+        coders[BEFORE] = compact(Codec(reference=Compact(arguments.before)))
     for kind in ("WEBP", "AVIF"):
         for factor in (4, 2):
             name = f"{kind} 1/{factor} size"
@@ -88,7 +91,7 @@ def main() -> None:
     known = {
         (row["picture"], row["limit"], row["codec"]): row
         for row in earlier
-        if row["codec"] != "compact"
+        if row["codec"] != "compact" and not (row["codec"] == BEFORE and arguments.before)
     }
     rows: list[dict[str, Any]] = []
     for path in sorted((shared / "data" / "kodak").glob("*.png")):
@@ -131,7 +134,7 @@ def main() -> None:
         "rows": rows,
     }
     stored.write_text(json.dumps(report, indent=1) + "\n")
-    table = summary(rows, list(coders))
+    table = summary(rows, list(coders)) + pictures(rows)
     (arguments.out / "reference_kodak.md").write_text(table)
     print(table)
 
@@ -158,6 +161,25 @@ def summary(rows: list[dict[str, Any]], coders: list[str]) -> str:
                 f"| {limit:.3f} | {name} | {mean['bpp']:.4f} | {mean[NAME]:.3f} |"
                 f" {mean['PSNR']:.2f} | {mean['GMSD']:.3f} | {len(done)} |"
             )
+    return "\n".join(lines) + "\n"
+
+
+def pictures(rows: list[dict[str, Any]]) -> str:
+    """Every picture's distance at every limit, before and after."""
+    found = {(r["picture"], r["limit"], r["codec"]): r.get(NAME) for r in rows}
+    lines = [
+        "",
+        f"Every picture's {NAME}, before → after:",
+        "",
+        "| picture | " + " | ".join(f"{limit:.3f} bpp" for limit in LIMITS) + " |",
+        "|" + "---|" * (len(LIMITS) + 1),
+    ]
+    for name in sorted({row["picture"] for row in rows}):
+        pairs = [
+            [found.get((name, limit, codec)) for codec in (BEFORE, "compact")] for limit in LIMITS
+        ]
+        cells = [" → ".join("–" if v is None else f"{v:.3f}" for v in pair) for pair in pairs]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -159,3 +159,16 @@ def test_fid_and_kid_join_where_their_network_is(
     assert report["facts"]["weights"]["FID and KID"] == "seen.pth"
     reasons = [problem["reason"] for problem in report["problems"]]
     assert any("KID (pictures): 2 vectors are too few" in reason for reason in reasons)
+
+
+def test_swaps_make_a_table_of_regions(tmp_path: Path) -> None:
+    folder, out = tmp_path / "pictures", tmp_path / "out"
+    folder.mkdir()
+    Image.fromarray(samples.astronaut()[:128, 64:256]).save(folder / "a.png")
+    arguments = ("--bpp", "0.5", "--shown", 1, "--out", out)
+    result = bench("swaps", "--dataset", f"folder:{folder}", *METRICS, *FAST, *arguments)
+    assert result.exit_code == 0
+    rows = {(str(r["codec"]), str(r["point"])): r for r in read_results(out / "results.csv").rows}
+    assert len(rows) == 10 and not any(row["error"] for row in rows.values())
+    page = (out / "report" / "index.html").read_text()
+    assert "Only the object" in page and "as sent: 2" in page

@@ -14,6 +14,7 @@ from sedic.evaluation.experiments import Outcome
 from sedic.evaluation.experiments.ablation import MORE, TABLE_1, WHOLE, Ablation
 from sedic.evaluation.experiments.steps import Steps
 from sedic.evaluation.experiments.subject import Subject, measured
+from sedic.evaluation.experiments.swaps import SENT, SWAPS, Swaps
 from sedic.models.networks import Networks
 
 FAST = {"object_steps": 2, "last_steps": 1, "guided": 0.5, "iterations": 1}
@@ -110,3 +111,35 @@ def test_steps_change_one_setting_at_a_time(subject: Subject) -> None:
     assert np.array_equal(pictures[1], pictures[2])  # type: ignore[arg-type]
     assert not np.array_equal(pictures[0], pictures[1])  # type: ignore[arg-type]
     assert not np.array_equal(pictures[2], pictures[3])  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def swapped(subject: Subject) -> dict[tuple[str, str], Outcome]:
+    picture = subject.dataset.samples[0].load()
+    return {outcome.cell: outcome for outcome in Swaps(subject, 0.5).outcomes(0, picture, {})}
+
+
+def test_words_and_masks_are_exchanged_within_an_object_alone(
+    subject: Subject, swapped: dict[tuple[str, str], Outcome]
+) -> None:
+    assert list(swapped) == [(name, number) for number in "12" for name in SWAPS]
+    original = subject.dataset.samples[0].load()
+    differs = {
+        cell: np.any(outcome.picture != original, axis=2)  # type: ignore[arg-type]
+        for cell, outcome in swapped.items()
+    }
+    for number in "12":
+        regions = [differs[name, number] for name in SWAPS]
+        # Everything that changed lies in one region, which is not the whole picture.
+        assert all(region.any() for region in regions)
+        assert np.logical_or.reduce(regions).mean() < 0.9
+        sent = swapped[SENT, number].picture
+        for name in SWAPS[1:]:
+            other = swapped[name, number].picture
+            assert not np.array_equal(sent, other)  # type: ignore[arg-type]
+
+
+def test_one_object_alone_has_nothing_to_exchange(subject: Subject) -> None:
+    picture = np.full((64, 64, 3), 128, np.uint8)
+    outcomes = list(Swaps(subject, 0.05).outcomes(0, picture, {}))
+    assert outcomes and all(outcome.picture is None for outcome in outcomes)

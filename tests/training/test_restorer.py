@@ -76,6 +76,14 @@ def test_a_run_ends_in_networks_that_decode_a_file(small_data: Path, vae: Path) 
     assert {"reference", "whole", "silent", "object", "object wrong"} <= measured.keys()
 
 
+def test_a_restorer_goes_on_from_another(small_data: Path, vae: Path) -> None:
+    first = train(RECIPE, small_data / "first", silent, vae)
+    still = replace(RECIPE, steps=1, learning_rate=0.0, measure_every=9)
+    second = train(still, small_data / "second", silent, vae, first)
+    a, b = load_file(first), load_file(second)
+    assert a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a)
+
+
 def test_words_and_masks_belong_to_their_crop(small_data: Path) -> None:
     paths = photos.find([small_data / "shared"], held_out=False)
     said = scenes.describe_all(paths, small_data / "scenes", lambda _: None)

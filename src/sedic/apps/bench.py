@@ -225,6 +225,40 @@ def steps(
     measure(experiment, subject, metrics_of(metrics, judge), {}, facts, out, report, shown)
 
 
+@bench_app.command("swaps")
+def swaps(
+    dataset: DatasetName = "kodak",
+    pictures: Pictures = None,
+    bpp: Annotated[float, typer.Option(help="Limit of the whole file, J = 2.")] = 0.045,
+    metrics: Metrics = None,
+    judge: Judge = None,
+    profile: ProfileName = "mini",
+    describer: Who = Describer.measured,
+    describer_model: Model = "",
+    semantics: Semantics = None,
+    setting: Setting = None,
+    seed: Seed = 0,
+    shown: Shown = 3,
+    out: Out = None,
+    report: Report = None,
+) -> None:
+    """Whether words and masks matter: an object's exchanged for another's, its region judged."""
+    from sedic.evaluation.experiments.swaps import SENT, SWAPS, Swaps
+
+    out = out or Path("runs/bench-swaps")
+    subject = subject_of(
+        *(dataset, pictures, profile, "sedic", describer, describer_model, semantics),
+        *(setting, seed, out),
+    )
+    facts = {
+        "subject": SENT,
+        "families": [(name, [name]) for name in SWAPS],
+        "describer": describer.value,
+    }
+    experiment = Swaps(subject, bpp)
+    measure(experiment, subject, metrics_of(metrics, judge), {}, facts, out, report, shown)
+
+
 @bench_app.command("speed")
 def speed(
     dataset: DatasetName = "kodak",

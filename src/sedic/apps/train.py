@@ -174,6 +174,9 @@ def train_restorer(
     vae: Annotated[
         Path | None, typer.Option(help="Weights of another VAE than the embedded one.")
     ] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="A restorer to go on from, for another reference codec.")
+    ] = None,
     steps: Steps = None,
     batch: Batch = None,
     crop: Annotated[int | None, typer.Option(min=64, help="Side of a crop, pixels, 64s.")] = None,
@@ -192,7 +195,7 @@ def train_restorer(
     recipe = _changed(
         Recipe(), steps=steps, batch=batch, crop=crop, learning_rate=learning_rate, seed=seed
     )
-    _finish(lambda progress: train(recipe, out, progress, vae))
+    _finish(lambda progress: train(recipe, out, progress, vae, start))
 
 
 def _changed(recipe: Any, **given: Any) -> Any:

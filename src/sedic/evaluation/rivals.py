@@ -87,13 +87,7 @@ class Rival:
 
         ``SedicError`` if the codec fails on this picture.
         """
-        height, width = picture.shape[:2]
-        small = _resized(
-            picture,
-            math.ceil(width / self.factor),
-            math.ceil(height / self.factor),
-            Image.Resampling.LANCZOS,
-        )
+        small = self._shrunk(picture)
         files: dict[int, bytes] = {}
 
         def size(index: int) -> int:
@@ -106,11 +100,27 @@ class Rival:
             index = finest_within(size, len(self.coder.qualities), limit)
             if index is None:
                 results.append(None)
-                continue
-            decoded = self.coder.decode(files[index], small.shape[1], small.shape[0])
-            enlarged = _resized(decoded, width, height, Image.Resampling.BICUBIC)
-            results.append(Coded(files[index], enlarged, self.coder.qualities[index]))
+            else:
+                quality = self.coder.qualities[index]
+                results.append(self._decoded(files[index], quality, picture))
         return results
+
+    def at(self, picture: Picture, quality: int) -> Coded:
+        """The picture at one quality, as ``code`` found it."""
+        data = self.coder.encode(self._shrunk(picture), quality)
+        return self._decoded(data, quality, picture)
+
+    def _size(self, picture: Picture) -> tuple[int, int]:
+        height, width = picture.shape[:2]
+        return math.ceil(width / self.factor), math.ceil(height / self.factor)
+
+    def _shrunk(self, picture: Picture) -> Picture:
+        return _resized(picture, *self._size(picture), Image.Resampling.LANCZOS)
+
+    def _decoded(self, data: bytes, quality: int, picture: Picture) -> Coded:
+        decoded = self.coder.decode(data, *self._size(picture))
+        height, width = picture.shape[:2]
+        return Coded(data, _resized(decoded, width, height, Image.Resampling.BICUBIC), quality)
 
 
 def finest_within(size: Callable[[int], int], count: int, limit: int) -> int | None:

@@ -223,6 +223,11 @@ class CompactNetwork(nn.Module):
 
         ``x``: (b, 3, h, w) in [-0.5, 0.5], sides multiples of 64; ``levels``: (b,) integers.
         """
+        y_hat, noisy_bits, bits = self.quantised(x, levels)
+        return Coded(self.restore(y_hat, levels), noisy_bits, bits)
+
+    def quantised(self, x: Tensor, levels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The decoded latent of pictures, in steps, and its bits under noise and rounded."""
         y = (self.analysis(x).float() * self.gain(levels)).contiguous()
         with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
             z = self.entropy.hyper_analysis(y)
@@ -239,7 +244,7 @@ class CompactNetwork(nn.Module):
             index = table_index(torch.where(first, index, index2))
             more_noisy, more_bits = _bits(y - mean, index)
             y_hat = round_through(y - mean) + mean
-        return Coded(self.restore(y_hat, levels), noisy + more_noisy, bits + more_bits)
+        return y_hat, noisy + more_noisy, bits + more_bits
 
 
 def _bits(residual: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:

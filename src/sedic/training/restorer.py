@@ -76,7 +76,8 @@ class Restorer(nn.Module):
         self.controlnet = networks["controlnet"]
         self.text_encoder = networks["text_encoder"]
         self.vae = vae.train()
-        for part in (vae.decode_linear, vae.decode_deep):
+        learning = (self.unet, self.controlnet, self.text_encoder)
+        for part in (*learning, vae.decode_linear, vae.decode_deep):
             part.requires_grad_(True)
 
     def forward(self, z: Tensor, t: Tensor, condition: Tensor, tokens: Tensor) -> Tensor:
@@ -280,12 +281,18 @@ def alphas() -> Tensor:
     return DDPMScheduler.from_config(SCHEDULE).alphas_cumprod  # type: ignore[no-any-return]
 
 
-def train(recipe: Recipe, out: Path, progress: Progress, vae_weights: Path | None = None) -> Path:
+def train(
+    recipe: Recipe,
+    out: Path,
+    progress: Progress,
+    vae_weights: Path | None = None,
+    start: Path | None = None,
+) -> Path:
     """Train into the folder ``out``, going on where an earlier run there stopped.
 
-    ``vae_weights`` replaces the profile's. Returns the finished weights, a file in ``out`` with
-    its model card and the VAE as it is now beside it. Interrupting loses nothing: the same call
-    goes on.
+    ``vae_weights`` replaces the profile's; ``start`` is a restorer to begin with, instead of a
+    fresh one. Returns the finished weights, a file in ``out`` with its model card and the VAE as it
+    is now beside it. Interrupting loses nothing: the same call goes on.
     """
     shared = photos.shared_folder()
     folders = [shared / "data" / "photos" / name for name in recipe.folders]
@@ -298,10 +305,15 @@ def train(recipe: Recipe, out: Path, progress: Progress, vae_weights: Path | Non
         paths, out / "scenes", lambda n: progress(n, len(paths), "describing photographs")
     )
     pictures = photos.load_all(paths, lambda n: progress(n, len(paths), "reading photographs"))
-    texts = [text for d in said for text in (d.overall, *(o.detail for o in d.objects))]
-    merges: Merges = learn_merges(texts, recipe.merges)
     torch.manual_seed(recipe.seed)
-    restorer = Restorer(fresh_restorer(vae.config.latent_channels, merges), vae).train()
+    if start:
+        networks = pack.load(start, ("unet", "controlnet", "text_encoder"))
+        merges: Merges = [(a, b) for a, b in networks["merges"]]
+    else:
+        texts = [text for d in said for text in (d.overall, *(o.detail for o in d.objects))]
+        merges = learn_merges(texts, recipe.merges)
+        networks = fresh_restorer(vae.config.latent_channels, merges)
+    restorer = Restorer(networks, vae).train()
     restorer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = Run(out, restorer, Schedule(recipe.steps, recipe.learning_rate, decay=recipe.decay))
     run.resume()
@@ -312,7 +324,7 @@ def train(recipe: Recipe, out: Path, progress: Progress, vae_weights: Path | Non
         recipe,
         restorer,
         reference,
-        Perception(shared),
+        Perception(shared, recipe.steps),
         tokenizer_of(merges),
         DescribedCrops(pictures, said, recipe.crop, recipe.seed),
         whole_pictures(photos.find(held_out, held_out=True), 8),

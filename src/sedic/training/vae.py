@@ -110,7 +110,7 @@ def train(recipe: Recipe, out: Path, progress: Progress) -> Path:
     pictures = photos.load_all(paths, lambda n: progress(n, len(paths), "reading photographs"))
     crops = photos.Crops(pictures, recipe.crop, recipe.batch, recipe.seed)
     pictures_held_out = whole_pictures(photos.find(held_out, held_out=True), 8)
-    task = Task(recipe, vae, Perception(shared), crops, pictures_held_out)
+    task = Task(recipe, vae, Perception(shared, recipe.steps), crops, pictures_held_out)
     run.finish(task, progress)
     vae.load_state_dict(run.average)
     vae.normalise(*latent_statistics(vae, crops))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sedic.analysis import Description, shorten
-from sedic.coding.container import Container, pack
+from sedic.coding.container import Container
 from sedic.evaluation.experiments import Cell, Done, Outcome
 from sedic.evaluation.experiments.subject import (
     DETAIL_WORDS,
@@ -32,7 +32,6 @@ from sedic.semantics import (
     SedicError,
     SemanticImage,
 )
-from sedic.synthesis.settings import Settings
 
 if TYPE_CHECKING:
     from sedic.picture import Picture
@@ -176,22 +175,11 @@ class Ablation:
 
     def _file(self, whole: bytes, image: SemanticImage, variant: Variant) -> bytes:
         """The file of another meaning with the same reference image, or with none to speak of."""
-        container = Container.parse(whole)
-        fingerprint = container.fingerprint
-        profile = self.subject.profile
+        subject, fingerprint = self.subject, None
         if not variant.reference:
             image = replace(image, reference=ReferenceImage("external", _grey()))
-            fingerprint = profile.mark(External().fingerprint)
-        defaults = profile.settings(image.method)
-        settings = Settings.from_bytes(container.settings, defaults)
-        return pack(
-            image,
-            profile.name,
-            fingerprint,
-            container.text_coder,
-            variant.mask_coder or container.mask_coder,
-            replace(settings, **dict(variant.settings)).to_bytes(defaults),
-        ).to_bytes()
+            fingerprint = subject.profile.mark(External().fingerprint)
+        return subject.file(whole, image, variant.mask_coder, dict(variant.settings), fingerprint)
 
 
 def _grey() -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -76,8 +78,14 @@ class Curves:
                         found.append(outcome.values["bytes"])
                     yield outcome
             largest[point] = int(max(found, default=0))
-        for rival in self.rivals:
-            yield from self._rival(rival, picture, largest, done)
+
+        def outcomes_of(rival: Rival) -> list[Outcome]:
+            return list(self._rival(rival, picture, largest, done))
+
+        # A rival's search runs one encoder after another, each on about one core.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for outcomes in pool.map(outcomes_of, self.rivals):
+                yield from outcomes
 
     def _rival(
         self, rival: Rival, picture: Picture, largest: dict[str, int], done: Done

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from sedic import profiles
 from sedic.codec import Codec, rate_for
-from sedic.coding.container import Container
+from sedic.coding.container import Container, pack
 from sedic.evaluation.experiments import Cell, Outcome
-from sedic.semantics import MAX_OBJECTS, Rate, SedicError
+from sedic.semantics import MAX_OBJECTS, Rate, SedicError, SemanticImage
+from sedic.synthesis.settings import Settings
 
 if TYPE_CHECKING:
     from sedic.analysis import Description
@@ -104,6 +106,27 @@ class Subject:
         container = Container.parse(data)
         values = {**(known or {}), **measures(container), "decode s": seconds}
         return Outcome(cell, picture, values, said(container))
+
+    def file(
+        self,
+        whole: bytes,
+        image: SemanticImage,
+        mask_coder: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+        fingerprint: bytes | None = None,
+    ) -> bytes:
+        """A file as ``whole``, but for what is named here."""
+        container = Container.parse(whole)
+        defaults = self.profile.settings(image.method)
+        decoder = Settings.from_bytes(container.settings, defaults)
+        return pack(
+            image,
+            self.profile.name,
+            fingerprint or container.fingerprint,
+            container.text_coder,
+            mask_coder or container.mask_coder,
+            replace(decoder, **(settings or {})).to_bytes(defaults),
+        ).to_bytes()
 
     @property
     def weights(self) -> dict[str, str]:

@@ -23,7 +23,12 @@ TITLES = {
     "rd": "Rate, distortion and perception",
     "ablation": "What each part is worth",
     "steps": "How many denoising steps it takes",
+    "swaps": "Whether an object's words and mask matter",
 }
+_REGION = (
+    "Only the object's region is judged: the original with that region cut out of the decoded"
+    " picture. 1 and 2: which object was changed."
+)
 _FOR_BARS = ("LPIPS-alex", "LPIPS-squeeze (Caffe)", "HaarPSI", "PSNR")  # the first that is there
 
 
@@ -111,8 +116,11 @@ def _sections(
         yield _bd_table(summary)
         yield page.section("Numbers", *(_point_table(summary, point) for point in summary.points))
     else:
-        yield page.section("Curves" if name == "steps" else "Figures", page.plots(figures.values()))
-        yield page.section("Numbers", _cell_table(summary))
+        if figures:
+            heading = "Curves" if name == "steps" else "Figures"
+            yield page.section(heading, page.plots(figures.values()))
+        note = page.note(_REGION) if name == "swaps" else ""
+        yield page.section("Numbers", note, _cell_table(summary))
     yield page.section("Pictures", *shown)
     reasons = page.bullets(
         f"{p.picture}{f', {p.codec} at {p.point}' if p.codec else ''}: {p.reason}"
@@ -315,6 +323,7 @@ def _panels(summary: Summary, kept_at: Path, name: str) -> Iterator[pictures.Pan
     settings = summary.facts["settings"]
     sizes = summary.sizes
     metric = next((m for m in _FOR_BARS if m in summary.metrics), "")
+    several = len({point for _, point in settings["shown"]}) > 1
     for codec, point in map(tuple, settings["shown"]):
         family = next((f for f, names in sizes.items() if codec in names), codec)
         best = [b.codec for b in summary.curves.get(metric, {}).get(family, []) if b.point == point]
@@ -324,7 +333,7 @@ def _panels(summary: Summary, kept_at: Path, name: str) -> Iterator[pictures.Pan
         row = summary.row(name, codec, point)
         if row is None or not isinstance(row["bytes"], float):
             continue
-        title = f"{codec}: {point}" if settings["experiment"] == "steps" else codec
+        title = f"{codec}: {point}" if several else codec
         score = row.get(metric)
         scored = f", {metric} {number(score)}" if isinstance(score, float) else ""
         yield pictures.Panel(title, f"{row['bytes']:.0f} bytes, {row['bpp']:.4f} bpp{scored}", path)
