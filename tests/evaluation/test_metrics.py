@@ -65,6 +65,14 @@ def test_lpips_caffe_says_which_weights_it_used(shared: Path) -> None:
     assert metric.measure(CAT, CAT, "") == 0 < metric.measure(255 - CAT, CAT, "")
 
 
+def test_a_moved_metric_is_that_of_pictures_without_their_first_row_and_column(
+    shared: Path,
+) -> None:
+    plain, moved = load("LPIPS-squeeze (Caffe)"), load("LPIPS-squeeze (Caffe) moved")
+    assert isinstance(plain, Metric) and isinstance(moved, Metric)
+    assert moved.measure(255 - CAT, CAT, "") == plain.measure(255 - CAT[1:, 1:], CAT[1:, 1:], "")
+
+
 def test_other_sizes_and_names_are_refused() -> None:
     with pytest.raises(SedicError, match="200x100 and the original 200x200"):
         score([], CAT[:100], CAT)

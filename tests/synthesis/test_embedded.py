@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from sedic import profiles
 from sedic.codec import Codec
 from sedic.evaluation.lpips import LPIPS, weights_path
 from sedic.models import networks_of
 from sedic.picture import Picture
 from sedic.semantics import Rate, SemanticImage
-from sedic.synthesis.settings import Settings
 from sedic.synthesis.stages import restore
 from sedic.training import photos
 
@@ -63,10 +63,9 @@ def test_words_of_another_picture_do_worse(pictures: list[Picture], distance: LP
     codec, networks = Codec(), networks_of("mini")
     made = [codec.compress(picture, Rate(2_000, 1, 20, 30)) for picture in pictures]
 
+    settings = profiles.load("mini").settings("sedic")
+
     def shown(preview: Picture, image: SemanticImage) -> Picture:
-        settings = Settings(
-            object_steps=2, last_steps=4, object_cfg=1, last_cfg=1, iterations=0, sampler="ddim"
-        )
         *_, last = restore(preview, image, networks, settings)
         return last.picture
 

@@ -166,6 +166,20 @@ def test_each_stage_sees_the_picture_that_the_one_before_made(networks: Networks
     assert not np.array_equal(last[2].picture, stages[2].picture)
 
 
+def test_added_results_keep_what_the_vae_loses_of_the_reference(networks: Networks) -> None:
+    reference, image = photo(64, 64), scene(64, 64)
+    latent = replace(FAST, handover="latent")
+    kept = []
+    for name in ("decoded", "added"):
+        stages = restore(reference, image, networks, replace(latent, result=name))
+        kept.append(np.stack([stage.picture for stage in stages]).astype(int))
+    decoded, added = kept
+    inside = ((added > 0) & (added < 255)).all(0)  # where no stage was clipped
+    lost = (added - decoded)[:, inside]
+    assert inside.mean() > 0.1 and lost.any()
+    np.testing.assert_array_equal(lost[0], lost[1])  # whatever the stages change
+
+
 def test_without_objects_there_is_one_stage(networks: Networks) -> None:
     spy = Spy(networks)
     stages = list(restore(photo(48, 32), scene(48, 32, objects=0), spy.networks, FAST))
@@ -208,6 +222,7 @@ def test_pictures_are_the_same_again_and_differ_by_seed_text_and_mask(networks: 
         {"last_condition": "reference"},
         {"start": "low-frequency"},
         {"colour": "wavelet"},
+        {"result": "added"},
         {"object_steps": 4},
         {"last_steps": 3},
     ],

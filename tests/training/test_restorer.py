@@ -3,6 +3,7 @@ words are worth."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -82,6 +83,7 @@ def test_a_restorer_goes_on_from_another(small_data: Path, vae: Path) -> None:
     second = train(still, small_data / "second", silent, vae, first)
     a, b = load_file(first), load_file(second)
     assert a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a)
+    assert hashlib.sha256(first.read_bytes()).hexdigest() in second.with_suffix(".md").read_text()
 
 
 def test_words_and_masks_belong_to_their_crop(small_data: Path) -> None:

@@ -55,8 +55,12 @@ class LPIPS(nn.Module):
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         with torch.no_grad():
             target = self.maps(b)
-        total = torch.zeros(a.shape[0], device=a.device)
-        for i, (x, y) in enumerate(zip(self.maps(a), target, strict=True)):
+        return self.distance(self.maps(a), target)
+
+    def distance(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
+        """The same of pictures whose ``maps`` are known."""
+        total = torch.zeros(a[0].shape[0], device=a[0].device)
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
             weighted = (x - y).square() * self.get_buffer(f"head{i}").to(x.dtype).view(1, -1, 1, 1)
             total = total + weighted.sum(1).float().mean((1, 2))
         return total

@@ -23,10 +23,11 @@ from sedic.models.registry import require
 from sedic.semantics import SedicError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from sedic.evaluation.clip import Clip
     from sedic.evaluation.inception import Inception
+    from sedic.evaluation.lpips import LPIPS
     from sedic.picture import Picture
 
 Measure = Callable[["Picture", "Picture", str], float]  # decoded, original, text
@@ -138,23 +139,52 @@ def _lpips(backbone: str) -> tuple[Measure, str]:
         "squeeze": "squeezenet1_1-b8a52dc0.pth",
     }
     paths = folder / features[backbone], folder / f"{backbone}.pth"
-    return _distance(LPIPS(*paths, backbone=backbone)), _described(*paths)
+    return _lpips_measure(LPIPS(*paths, backbone=backbone)), _described(*paths)
 
 
-def _lpips_caffe() -> tuple[Measure, str]:
+def _lpips_caffe(moved: bool = False) -> tuple[Measure, str]:
+    """``moved``: without the first row and column of both pictures. Decoders that work on a grid
+    learn where a network samples; one pixel further it sees what they do elsewhere."""
     from sedic.evaluation.lpips import LPIPS, weights_path
     from sedic.training.photos import shared_folder
 
     path = weights_path(shared_folder())
-    return _distance(LPIPS(path)), _described(path)
+    return _lpips_measure(LPIPS(path), int(moved)), _described(path)
+
+
+def _lpips_measure(network: LPIPS, moved: int = 0) -> Measure:
+    """The maps of an original are kept until the next one comes."""
+    tensor = _tensors(network)
+    kept: tuple[Picture, list[Tensor]] | None = None
+
+    def measure(decoded: Picture, original: Picture, _: str) -> float:
+        import torch
+
+        nonlocal kept
+        known = kept
+        with torch.inference_mode():
+            if known is None or known[0] is not original:
+                known = kept = original, network.maps(tensor(original[moved:, moved:]))
+            return float(network.distance(network.maps(tensor(decoded[moved:, moved:])), known[1]))
+
+    return measure
 
 
 def _dists() -> tuple[Measure, str]:
+    import torch
+
     from sedic.evaluation.dists import DISTS
 
     folder = require("dists")
     paths = folder / "vgg16-397923af.pth", folder / "dists.pt"
-    return _distance(DISTS(*paths)), _described(*paths)
+    network = DISTS(*paths)
+    tensor = _tensors(network)
+
+    def measure(decoded: Picture, original: Picture, _: str) -> float:
+        with torch.inference_mode():
+            return float(network(tensor(decoded), tensor(original)))
+
+    return measure, _described(*paths)
 
 
 @cache  # image and text similarity share one model
@@ -175,25 +205,23 @@ def _clip_text() -> tuple[Measure, str]:
     return (lambda decoded, _, text: model.text_similarity(decoded, text)), weights
 
 
-def _distance(network: nn.Module) -> Measure:
-    """A network on pairs of (1, 3, h, w) in [0, 1], in float32, where the machine is fastest."""
+def _tensors(network: nn.Module) -> Callable[[Picture], Tensor]:
+    """Pictures for a network, (1, 3, h, w) in [0, 1]; it is put where the machine is fastest."""
     import numpy as np
     import torch
 
     from sedic.compute import fastest
 
     device, _ = fastest()
-    network = network.to(device)
+    network.to(device)
 
-    @torch.inference_mode()
-    def measure(decoded: Picture, original: Picture, _: str) -> float:
-        if min(decoded.shape[:2]) < 35:
+    def tensor(picture: Picture) -> Tensor:
+        if min(picture.shape[:2]) < 35:
             raise SedicError("pictures of at least 35 pixels a side are needed")
-        pair = torch.from_numpy(np.stack([decoded, original])).to(device)
-        pair = pair.permute(0, 3, 1, 2).float() / 255
-        return float(network(pair[:1], pair[1:]))
+        pixels = torch.from_numpy(np.ascontiguousarray(picture)).to(device)
+        return pixels.permute(2, 0, 1)[None].float() / 255
 
-    return measure
+    return tensor
 
 
 def _described(*paths: Path) -> str:
@@ -211,6 +239,7 @@ _KINDS: dict[str, tuple[str, Callable[[], tuple[Measure, str]]]] = {
     "GMSD": ("lower", lambda: _formula(fidelity.gmsd)),
     "HaarPSI": ("higher", lambda: _formula(fidelity.haarpsi)),
     "LPIPS-squeeze (Caffe)": ("lower", _lpips_caffe),
+    "LPIPS-squeeze (Caffe) moved": ("lower", lambda: _lpips_caffe(moved=True)),
     "LPIPS-alex": ("lower", lambda: _lpips("alex")),
     "LPIPS-vgg": ("lower", lambda: _lpips("vgg")),
     "LPIPS-squeeze": ("lower", lambda: _lpips("squeeze")),

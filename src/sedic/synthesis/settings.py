@@ -40,6 +40,7 @@ _LIMITS: dict[str, _Limits] = {
     "sampler": SAMPLERS,
     "handover": ("picture", "latent"),
     "blending": ("steps", "none"),
+    "result": ("decoded", "added"),
 }
 
 
@@ -69,6 +70,9 @@ class Settings:
     blending: str = (
         "steps"  # eq. 4 after every step; "none": objects may change what is around them
     )
+    # The picture of a latent is what the VAE decodes it to; or that, less what the reference's own
+    # latent decodes to, "added" to the reference: what is not changed keeps every detail.
+    result: str = "decoded"
 
     def __post_init__(self) -> None:
         for name, limits in _LIMITS.items():

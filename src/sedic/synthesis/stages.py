@@ -5,9 +5,10 @@ Where the paper is silent, ``Settings`` names the decision.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -71,6 +72,7 @@ def _algorithm_1(
     count = len(layers) + 1
     picture = reference
     seen = first = canvas.condition(reference)
+    shown = _added(canvas, reference) if settings.result == "added" else canvas.decode
     trajectory: list[Tensor] = []  # the earlier stage's latent after each step
 
     for j, layer in enumerate(layers):
@@ -98,7 +100,7 @@ def _algorithm_1(
             if settings.blending == "steps":
                 z = blend(z, trajectory[i], mask)  # eq. 4
             trajectory[i] = z
-        picture = canvas.decode(z)
+        picture = shown(z)
         seen = z if settings.handover == "latent" else canvas.condition(picture)
         yield Stage(j + 1, count, layer.name, picture)
     trajectory.clear()
@@ -119,7 +121,13 @@ def _algorithm_1(
         z = sampler.noised(canvas.encode(smooth_picture(picture)), z, sampler.timesteps[0])
     for i in range(settings.last_steps):
         z = last.step(i, z)
-    picture = canvas.decode(z)
+    picture = shown(z)
     if settings.colour == "wavelet":
         picture = recolour_picture(picture, reference)
     yield Stage(count, count, "the whole picture", picture)
+
+
+def _added(canvas: Canvas, reference: Picture) -> Callable[[Tensor], Picture]:
+    """``Canvas.decode``, but what the VAE loses of the reference is added again."""
+    lost = reference.astype(np.int16) - canvas.decode(canvas.encode(reference))
+    return lambda z: (canvas.decode(z) + lost).clip(0, 255).astype(np.uint8)

@@ -32,6 +32,11 @@ def machine() -> str:
     return f"{os.cpu_count()} cores of {name}"
 
 
+def digest(weights: Path) -> str:
+    """The sha256 of a weight file, in hexadecimal."""
+    return hashlib.sha256(weights.read_bytes()).hexdigest()
+
+
 def write(
     weights: Path, run: Run, folders: Iterable[Path], what: str, command: str, held_out: str
 ) -> None:
@@ -43,12 +48,13 @@ def write(
     data = "\n".join(f"- `{name}`: {licence}" for name, licence in sources.items())
     recipe: dict[str, Any] = run.state["recipe"]
     settings = "\n".join(f"| {name} | {value} |" for name, value in recipe.items())
+    start = run.state.get("start")
+    began = f" It began with weights of sha256\n`{start}`." if start else ""
     parameters = sum(p.numel() for p in run.network.parameters())
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     text = f"""# {weights.name}
 
 The weights of {what}: {parameters / 1e6:.1f} M parameters, {weights.stat().st_size} bytes, sha256
-`{digest}`.
+`{digest(weights)}`.
 
 Licence: Apache-2.0, like the project. Never trained, selected or stopped on Kodak.
 
@@ -61,7 +67,7 @@ One photograph in forty, chosen by its name, is held out.
 ## Making
 
 {run.step} steps in {run.elapsed / 60:.0f} minutes on {machine()}. The moving average of the weights
-is what is kept. `{command}` with these settings:
+is what is kept.{began} `{command}` with these settings:
 
 | setting | value |
 |---|---|

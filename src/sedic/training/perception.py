@@ -11,6 +11,7 @@ from torch import Tensor
 from sedic.evaluation.lpips import LPIPS, weights_path
 
 _WORTH_COMPILING = 1_000  # steps: it takes a minute
+_PERIOD = 16  # pixels: the network's stride, and that of the blocks of those that learn from it
 
 
 class Perception:
@@ -24,5 +25,35 @@ class Perception:
             self._lpips.maps = torch.compile(self._lpips.maps)  # type: ignore[method-assign]
 
     def __call__(self, a: Tensor, b: Tensor) -> Tensor:
-        half = torch.bfloat16
-        return self._lpips((a + 0.5).to(half), (b + 0.5).to(half)).float()  # type: ignore[no-any-return]
+        a, b = ((x + 0.5).to(torch.bfloat16, memory_format=torch.channels_last) for x in (a, b))
+        return self._lpips(a, b).float()  # type: ignore[no-any-return]
+
+    def anywhere(self, a: Tensor, b: Tensor) -> Tensor:
+        """The same after cutting both at a random place, 16 pixels less wide and high: the loss.
+
+        A decoder that works on a grid learns where this network samples, and pleases it with a
+        mesh that eyes do not like: such pictures are 0.03 further away when moved by one pixel.
+        """
+        top, left = torch.randint(_PERIOD, (2,)).tolist()
+        height, width = a.shape[-2] - _PERIOD, a.shape[-1] - _PERIOD
+        place = (..., slice(top, top + height), slice(left, left + width))
+        return self(a[place], b[place])
+
+
+def mesh(a: Tensor, b: Tensor) -> Tensor:
+    """How much of a - b repeats from one 16x16 block to the next: mean squares, (b,) float32.
+    ``a`` and ``b``: (b, 3, h, w), sides multiples of 16.
+
+    LPIPS takes a fine regular mesh for texture; an eye does not. The mean of every second block
+    times the mean of the others, so that what does not repeat costs nothing, however strong. Never
+    negative: two halves that contradict each other are no merit.
+    """
+    number, channels, height, width = a.shape
+    rows, columns = height // _PERIOD, width // _PERIOD
+    blocks = (a - b).float().reshape(number, channels, rows, _PERIOD, columns, _PERIOD)
+    odd = (torch.arange(rows)[:, None] + torch.arange(columns)) % 2 == 1
+    found = [
+        torch.einsum("bcihjw,ij->bchw", blocks, half.float() / half.sum()) for half in (odd, ~odd)
+    ]
+    one, other = (block - block.mean((2, 3), keepdim=True) for block in found)
+    return (one * other).mean((1, 2, 3)).clamp(min=0)

@@ -63,7 +63,7 @@ class Task:
             noise = amount * deviation * torch.randn(z.shape)
             decoded = self.vae.decode(z + noise.to(z.dtype)).sample.float() / 2
         mse = (decoded - x).square().mean()
-        lpips = self.perceived(decoded, x).mean()
+        lpips = self.perceived.anywhere(decoded, x).mean()
         loss = self.recipe.mse * mse + self.recipe.lpips * lpips
         return loss, {"loss": loss.item(), "mse": mse.item(), "lpips": lpips.item()}
 

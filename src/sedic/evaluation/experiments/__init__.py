@@ -6,12 +6,14 @@ what is known, so that a run that is stopped goes on where it was.
 
 from __future__ import annotations
 
+import os
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
 from sedic.evaluation.metrics import Metric, Scores, score
@@ -122,12 +124,14 @@ def run(
 def _measure(
     metrics: list[Metric], original: Picture, name: str, see: See | None
 ) -> Callable[[Picture, Outcome], Scores]:
+    one_by_one = Lock()
     if see is not None:
         see(original, name, (ORIGINAL, ""))
 
     def measure(found: Picture, outcome: Outcome) -> Scores:
         if see is not None:
-            see(found, name, outcome.cell)
+            with one_by_one:
+                see(found, name, outcome.cell)
         return score(metrics, found, original, outcome.text)
 
     return measure
@@ -136,15 +140,16 @@ def _measure(
 def _measured(
     outcomes: Iterator[Outcome], measure: Callable[[Picture, Outcome], Scores]
 ) -> Iterator[tuple[Outcome, Scores | None]]:
-    """Outcomes in their order with their scores, measured while the next one is being made."""
+    """Outcomes in their order with their scores, measured while the next ones are being made."""
     waiting: list[tuple[Outcome, Future[Scores] | None]] = []
-    with ThreadPoolExecutor(1) as measuring:
+    workers = os.cpu_count() or 1
+    with ThreadPoolExecutor(workers) as measuring:
         for outcome in outcomes:
             future = None
             if outcome.picture is not None:
                 future = measuring.submit(measure, outcome.picture, outcome)
             waiting.append((outcome, future))
-            if len(waiting) > 1:
+            if len(waiting) > workers:
                 yield _settled(*waiting.pop(0))
         for pair in waiting:
             yield _settled(*pair)
