@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import platform
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from safetensors import safe_open
 
 from sedic.training.loop import Run
 
@@ -50,7 +53,9 @@ def write(
     settings = "\n".join(f"| {name} | {value} |" for name, value in recipe.items())
     start = run.state.get("start")
     began = f" It began with weights of sha256\n`{start}`." if start else ""
-    parameters = sum(p.numel() for p in run.network.parameters())
+    with safe_open(weights, "pt") as file:  # a run may train more than this file holds
+        names = file.keys()
+        parameters = sum(math.prod(file.get_slice(name).get_shape()) for name in names)
     text = f"""# {weights.name}
 
 The weights of {what}: {parameters / 1e6:.1f} M parameters, {weights.stat().st_size} bytes, sha256

@@ -200,7 +200,7 @@ class Task:
             for x in self.held_out:
                 decoded, bpp = self._coded(x, anchor)
                 lpips = self.perceived(decoded, x)
-                moved = self.perceived(decoded[..., 1:, 1:], x[..., 1:, 1:])
+                moved = self.perceived.moved(decoded, x)
                 mse = float((decoded - x).square().mean())
                 sums += (bpp, float(lpips), float(moved), -10 * math.log10(mse))
             for name, value in zip(result, sums / len(self.held_out), strict=True):

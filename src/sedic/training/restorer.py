@@ -55,7 +55,7 @@ class Recipe:
     decay: float = 0.5
     mse: float = 15.0  # of pictures in [0, 1]
     lpips: float = 1.0
-    mesh: float = 300.0
+    mesh: float = 300.0  # of what repeats from block to block
     latent: float = 0.05
     silent: float = 0.15  # share of crops without words
     objects: float = 0.5  # share of crops that restore an object rather than the whole
@@ -268,8 +268,8 @@ class Task:
                 ):
                     found[name] = reference + self._change(seen, noise, text, mask)
             for name, picture in found.items():
-                moved = picture.clamp(-0.5, 0.5)[..., 1:, 1:]
-                values.setdefault(name, []).append(float(self.perceived(moved, x[..., 1:, 1:])))
+                moved = float(self.perceived.moved(picture.clamp(-0.5, 0.5), x))
+                values.setdefault(name, []).append(moved)
         self.restorer.train()
         return {name: round(float(np.mean(found)), 5) for name, found in values.items()}
 

@@ -27,7 +27,6 @@ from sedic.reference.external import External
 from sedic.semantics import (
     Mask,
     ObjectLayer,
-    Rate,
     ReferenceImage,
     SedicError,
     SemanticImage,
@@ -132,11 +131,9 @@ class Ablation:
 
     def outcomes(self, index: int, picture: Picture, done: Done) -> Iterator[Outcome]:
         subject = self.subject
-        rate = Rate(subject.rate(picture, self.limit).max_bytes, OBJECTS)
-        settings = subject.settings
         try:
             own = subject.description(index)
-            whole = subject.codec.compress(picture, rate, own, subject.seed, settings=settings)
+            whole = subject.whole(index, picture, self.limit, OBJECTS)
         except SedicError as error:
             yield from (Outcome(cell, problem=str(error)) for cell in self.cells)
             return

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from sedic import profiles
-from sedic.codec import Codec, rate_for
+from sedic.codec import Codec, Compressed, rate_for
 from sedic.coding.container import Container, pack
 from sedic.evaluation.experiments import Cell, Outcome
 from sedic.semantics import MAX_OBJECTS, Rate, SedicError, SemanticImage
@@ -94,6 +94,13 @@ class Subject:
             container = Container.parse(done.data)
             yield Outcome(reference, done.preview, measures(container), said(container))
         yield self.decoded(done.data, cell, {"encode s": seconds})
+
+    def whole(self, index: int, picture: Picture, limit: float, objects: int) -> Compressed:
+        """The file of picture ``index`` that variants are made from: at most ``limit`` bits per
+        pixel, with all words. ``SedicError`` where there is none so small."""
+        rate = Rate(self.rate(picture, limit).max_bytes, objects)
+        description = self.description(index)
+        return self.codec.compress(picture, rate, description, self.seed, settings=self.settings)
 
     def decoded(self, data: bytes, cell: Cell, known: Mapping[str, float] | None = None) -> Outcome:
         """What a file decodes to; ``known``: values that are there already."""

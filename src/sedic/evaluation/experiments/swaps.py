@@ -15,7 +15,7 @@ import numpy as np
 from sedic.coding.container import Container
 from sedic.evaluation.experiments import Cell, Done, Outcome
 from sedic.evaluation.experiments.subject import VALUES, Subject, measures
-from sedic.semantics import GRID, Mask, ObjectLayer, Rate, SedicError
+from sedic.semantics import GRID, Mask, ObjectLayer, SedicError
 
 if TYPE_CHECKING:
     from sedic.picture import Picture
@@ -51,12 +51,9 @@ class Swaps:
 
     def outcomes(self, index: int, picture: Picture, done: Done) -> Iterator[Outcome]:
         subject = self.subject
-        rate = Rate(subject.rate(picture, self.limit).max_bytes, OBJECTS)
         open_cells = [cell for cell in self.cells if cell not in done]
         try:
-            whole = subject.codec.compress(
-                picture, rate, subject.description(index), subject.seed, settings=subject.settings
-            )
+            whole = subject.whole(index, picture, self.limit, OBJECTS)
             layers = whole.image.objects
             if len(layers) < OBJECTS:
                 raise SedicError(f"{len(layers)} of {OBJECTS} objects: nothing to exchange")
