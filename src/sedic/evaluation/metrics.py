@@ -213,12 +213,12 @@ def _tensors(network: nn.Module) -> Callable[[Picture], Tensor]:
     from sedic.compute import fastest
 
     device, _ = fastest()
-    network.to(device)
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def tensor(picture: Picture) -> Tensor:
         if min(picture.shape[:2]) < 35:
             raise SedicError("pictures of at least 35 pixels a side are needed")
-        pixels = torch.from_numpy(np.ascontiguousarray(picture)).to(device)
+        pixels = torch.from_numpy(np.require(picture, requirements=("C", "W"))).to(device)
         return pixels.permute(2, 0, 1)[None].float() / 255
 
     return tensor
