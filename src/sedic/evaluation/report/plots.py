@@ -9,7 +9,7 @@ from html import escape
 
 COLOURS = (
     "#d1242f", "#0969da", "#1a7f37", "#9a6700", "#8250df", "#bf3989", "#0a7ea4", "#57606a",
-    "#bc4c00", "#4d2d00",
+    "#bc4c00", "#4d2d00", "#f0883e", "#3fb950", "#6cb6ff", "#d2a8ff",
 )  # fmt: skip
 _FONT = 'font-family="system-ui,sans-serif" font-size="12"'
 WIDTH = 460
