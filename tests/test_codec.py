@@ -20,7 +20,7 @@ from sedic.codec import Codec, rate_for, settings_of
 from sedic.rate import SEMANTIC_SHARE, Layers, choose, ladder
 from sedic.reference.external import External
 from sedic.reference.pixel import Pixel
-from sedic.semantics import Mask, ObjectLayer, Rate, SedicError
+from sedic.semantics import GRID, Mask, ObjectLayer, Rate, SedicError
 
 if TYPE_CHECKING:
     from sedic.models.networks import Networks
@@ -62,9 +62,13 @@ def test_other_reference_codecs(picture: np.ndarray, codec) -> None:
 
 
 def test_a_caller_s_own_words(picture: np.ndarray) -> None:
-    own = Description("Ein Kater schaut in die Kamera. 🐈")
-    data = sedic.compress(picture, bpp=0.05, description=own)
-    assert sedic.inspect(data).unpack().overall == own.overall
+    cells = np.zeros([-(-side // GRID) for side in picture.shape[:2]], np.bool_)
+    cells[20:30, 25:40] = True
+    nose = ObjectLayer("Nase", "Nase, rosa und feucht", Mask.of(cells))
+    own = Description("Ein Kater schaut in die Kamera. 🐈", (nose,))
+    image = sedic.inspect(sedic.compress(picture, bpp=0.05, description=own)).unpack()
+    # Unlike measured ones, they are sent whether or not they pay for their bytes.
+    assert (image.overall, image.objects) == (own.overall, own.objects)
 
 
 def test_pictures_without_anything_to_say() -> None:

@@ -202,12 +202,15 @@ def compress(
 ) -> bytes:
     """A file's bytes for a (height, width, 3) uint8 picture, at ``bpp`` or in ``max_bytes``.
 
-    Without either, the paper's lower operating point: 0.03 bits per pixel.
+    Without either, the paper's lower operating point: 0.03 bits per pixel. A ``description`` is
+    sent whole, as far as it fits; a measured one, as far as it pays.
     """
     height, width = picture.shape[:2]
     if bpp is not None and max_bytes is not None:
         raise SedicError("give bpp or max_bytes, not both")
     rate = rate_for(width, height, bpp=bpp, max_bytes=max_bytes, method=method, profile=profile)
+    if description is not None:
+        rate = rate.for_own_words()
     return Codec(profile).compress(picture, rate, description, method=method).data
 
 

@@ -217,3 +217,7 @@ class Rate:
         if bpp <= 0.035:
             return cls(max_bytes, max_objects=1, detail_words=20, overall_words=30)
         return cls(max_bytes)
+
+    def for_own_words(self) -> Rate:
+        """The same limit for a caller's own words: not cut to a budget, only to what fits."""
+        return Rate(self.max_bytes, MAX_OBJECTS, MAX_TEXT_BYTES, MAX_TEXT_BYTES)

@@ -42,6 +42,9 @@ def assert_one_clear_line(result: Done, *words: str) -> None:
         assert word in message
 
 
+COMPRESS = ("--bpp", "0.05", "--objects", "2")
+
+
 @pytest.fixture(scope="module")
 def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("photo") / "chelsea.png"
@@ -52,7 +55,7 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def coded(photo: Path) -> Path:
     path = photo.with_suffix(".sedic")
-    result = sedic("compress", photo, path, "--bpp", "0.05", "-v")
+    result = sedic("compress", photo, path, *COMPRESS, "-v")
     assert result.returncode == 0, result.stderr.decode()
     assert b"reference level" in result.stderr
     return path
@@ -90,7 +93,7 @@ def test_inspect_needs_no_torch(coded: Path) -> None:
 
 
 def test_pipes(photo: Path, coded: Path) -> None:
-    made = sedic("compress", "-", "-", "--bpp", "0.05", stdin=photo.read_bytes())
+    made = sedic("compress", "-", "-", *COMPRESS, stdin=photo.read_bytes())
     assert made.stdout == coded.read_bytes()
     seen = sedic("decompress", "-", "-", stdin=made.stdout)
     assert Image.open(io.BytesIO(seen.stdout)).size == Image.open(photo).size
@@ -100,10 +103,9 @@ def test_pipes(photo: Path, coded: Path) -> None:
 def test_semantics_are_saved_and_used_again(photo: Path, coded: Path, tmp_path: Path) -> None:
     scene = tmp_path / "scene.json"
     first = tmp_path / "first.sedic"
-    assert (
-        sedic("compress", photo, first, "--bpp", "0.05", "--save-semantics", scene).returncode == 0
-    )
+    assert sedic("compress", photo, first, *COMPRESS, "--save-semantics", scene).returncode == 0
     saved = json.loads(scene.read_text())
+    assert len(saved["objects"]) == 2
     saved["overall"] = "A tabby cat looks at the camera."
     scene.write_text(json.dumps(saved))
     second = tmp_path / "second.sedic"
@@ -111,6 +113,7 @@ def test_semantics_are_saved_and_used_again(photo: Path, coded: Path, tmp_path: 
     assert result.returncode == 0, result.stderr.decode()
     facts = json.loads(sedic("inspect", second, "--json").stdout)
     assert facts["overall"] == saved["overall"]
+    # Own words are sent, whether or not objects pay for their bytes.
     assert [o["detail"] for o in facts["objects"]] == [o["detail"] for o in saved["objects"]]
 
 

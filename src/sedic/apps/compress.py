@@ -20,7 +20,7 @@ from sedic.apps.streams import (
     write_output,
 )
 from sedic.files import printable, refuse_overwrite
-from sedic.semantics import MAX_OBJECTS, MAX_REFERENCE_BYTES, MAX_TEXT_BYTES, Rate
+from sedic.semantics import MAX_OBJECTS, MAX_REFERENCE_BYTES, Rate
 
 
 class Preset(str, Enum):
@@ -154,8 +154,7 @@ def compress(
     description = None
     if semantics is not None:
         description = sidecar.load(semantics, width, height)
-        # The caller's own words are not cut to the papers' budgets, only to what fits.
-        limit = Rate(limit.max_bytes, MAX_OBJECTS, MAX_TEXT_BYTES, MAX_TEXT_BYTES)
+        limit = limit.for_own_words()
     if objects is not None:
         limit = Rate(limit.max_bytes, objects, limit.detail_words, limit.overall_words)
     with busy("loading the codec") as say:
