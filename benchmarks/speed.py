@@ -47,7 +47,8 @@ def sample(width: int, height: int) -> Any:
 def whole_files(codec: str, width: int, height: int) -> dict[str, float]:
     """``compress`` (description, rate control, check by decoding), ``decompress``, ``preview``."""
     start = time.perf_counter()
-    from sedic.codec import Codec, rate_for
+    from sedic.codec import Codec
+    from sedic.rate import rate_for
     from sedic.reference import load
     from sedic.semantics import Rate
 

@@ -16,8 +16,8 @@ from skimage import data as samples
 import sedic
 from sedic import methods, profiles
 from sedic.analysis import Description
-from sedic.codec import Codec, rate_for, settings_of
-from sedic.rate import SEMANTIC_SHARE, Layers, choose, ladder
+from sedic.codec import Codec, settings_of
+from sedic.rate import SEMANTIC_SHARE, Layers, choose, ladder, rate_for
 from sedic.reference.external import External
 from sedic.reference.pixel import Pixel
 from sedic.semantics import GRID, Mask, ObjectLayer, Rate, SedicError

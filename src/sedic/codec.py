@@ -15,7 +15,7 @@ from sedic import methods, profiles
 from sedic.analysis import Description, shorten
 from sedic.coding.container import Container, pack
 from sedic.coding.token_text import TokenModel
-from sedic.rate import Choice, Layers, choose
+from sedic.rate import Choice, Layers, choose, rate_for
 from sedic.reference import ReferenceCodec
 from sedic.reference import load as load_reference
 from sedic.semantics import (
@@ -212,32 +212,6 @@ def compress(
     if description is not None:
         rate = rate.for_own_words()
     return Codec(profile).compress(picture, rate, description, method=method).data
-
-
-def rate_for(
-    width: int,
-    height: int,
-    *,
-    bpp: float | None = None,
-    max_bytes: int | None = None,
-    method: str = "sedic",
-    profile: str = "mini",
-) -> Rate:
-    """The rate of a size limit or of bits per pixel (0.03 if neither is given).
-
-    Objects and words are the method's; where it leaves objects open, no more of them than pay for
-    their bytes with this profile's restorer.
-    """
-    if max_bytes is None:
-        bpp = 0.03 if bpp is None else bpp
-        rate = Rate.of_bpp(bpp, width, height)
-    else:
-        bpp = min(64.0, max(1e-9, 8 * max_bytes / (width * height)))
-        rate = replace(Rate.of_bpp(bpp, width, height), max_bytes=max_bytes)
-    system = methods.load(method)
-    if system.objects is None:
-        rate = replace(rate, max_objects=profiles.load(profile).paying(bpp, rate.max_objects))
-    return system.budget(rate)
 
 
 def decompress(data: bytes) -> Picture:

@@ -1,14 +1,16 @@
 """Rate control: how many objects, how many words, and which reference rate fit a size limit.
 
-One function, ``choose``, decides, and says why. Words and masks come first, as long as they leave
-the reference image its share; whatever is left goes to the reference.
+``rate_for`` turns a limit into what a file may cost; ``choose`` decides, and says why. Words and
+masks come first, as long as they leave the reference image its share; whatever is left goes to the
+reference.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from sedic import methods, profiles
 from sedic.coding.container import Container
 from sedic.semantics import Rate, SedicError
 
@@ -32,6 +34,32 @@ class Choice:
     level: int
     reference: bytes
     reasons: tuple[str, ...]
+
+
+def rate_for(
+    width: int,
+    height: int,
+    *,
+    bpp: float | None = None,
+    max_bytes: int | None = None,
+    method: str = "sedic",
+    profile: str = "mini",
+) -> Rate:
+    """The rate of a size limit or of bits per pixel (0.03 if neither is given).
+
+    Objects and words are the method's; where it leaves objects open, no more of them than pay for
+    their bytes with this profile's restorer.
+    """
+    if max_bytes is None:
+        bpp = 0.03 if bpp is None else bpp
+        rate = Rate.of_bpp(bpp, width, height)
+    else:
+        bpp = min(64.0, max(1e-9, 8 * max_bytes / (width * height)))
+        rate = replace(Rate.of_bpp(bpp, width, height), max_bytes=max_bytes)
+    system = methods.load(method)
+    if system.objects is None:
+        rate = replace(rate, max_objects=profiles.load(profile).paying(bpp, rate.max_objects))
+    return system.budget(rate)
 
 
 def ladder(rate: Rate) -> Iterator[Layers]:
@@ -90,7 +118,13 @@ def explain(container: Container) -> list[str]:
     """What a file shows of ``choose``: its operating point and where its bytes went."""
     parts = container.parts()
     total = sum(parts.values())
-    point = Rate.of_bpp(8 * total / (container.width * container.height), 1, 1)
+    point = rate_for(
+        container.width,
+        container.height,
+        max_bytes=total,
+        method=container.method,
+        profile=container.profile,
+    )
     spoken = total - parts["reference"]
     lines = [
         f"operating point at {total} bytes: J up to {point.max_objects}, "

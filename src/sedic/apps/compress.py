@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -79,7 +80,12 @@ def compress(
     ] = None,
     objects: Annotated[
         int | None,
-        typer.Option(min=0, max=MAX_OBJECTS, help="Describe at most so many objects."),
+        typer.Option(
+            min=0,
+            max=MAX_OBJECTS,
+            help="Describe at most so many objects (default: as many as pay for their bytes;"
+            " with mini none below 0.1 bpp).",
+        ),
     ] = None,
     method: Annotated[
         Method, typer.Option(help="The system: which words and masks are sent.")
@@ -156,7 +162,7 @@ def compress(
         description = sidecar.load(semantics, width, height)
         limit = limit.for_own_words()
     if objects is not None:
-        limit = Rate(limit.max_bytes, objects, limit.detail_words, limit.overall_words)
+        limit = replace(limit, max_objects=objects)
     with busy("loading the codec") as say:
         from sedic.codec import Codec
         from sedic.reference import load
@@ -207,7 +213,7 @@ def size_limit(
     profile: str,
 ) -> Rate:
     """The one limit that was given, the low preset if none was."""
-    from sedic.codec import rate_for
+    from sedic.rate import rate_for
 
     if sum(value is not None for value in (bpp, max_bytes, rate)) > 1:
         raise typer.BadParameter("give one of --bpp, --max-bytes and --rate")

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sedic.apps.sheet import row, tinted
-from sedic.codec import Codec, Compressed, rate_for
+from sedic.codec import Codec, Compressed
 from sedic.coding.container import Container
 from sedic.files import make_folder, write_atomically
 from sedic.picture import load_picture, save_picture
+from sedic.rate import rate_for
 
 if TYPE_CHECKING:
     from sedic.picture import Picture

@@ -9,9 +9,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from sedic import profiles
-from sedic.codec import Codec, Compressed, rate_for
+from sedic.codec import Codec, Compressed
 from sedic.coding.container import Container, pack
 from sedic.evaluation.experiments import Cell, Outcome
+from sedic.rate import rate_for
 from sedic.semantics import MAX_OBJECTS, Rate, SedicError, SemanticImage
 from sedic.synthesis.settings import Settings
 
@@ -61,7 +62,7 @@ class Subject:
         rate = rate_for(width, height, bpp=limit, method=self.method, profile=self.profile.name)
         if objects is None:
             return rate
-        return Rate(rate.max_bytes, objects, rate.detail_words, rate.overall_words)
+        return replace(rate, max_objects=objects)
 
     def coded(
         self,
