@@ -117,7 +117,14 @@ def test_bad_input_is_one_clear_line(pictures: Path, tmp_path: Path) -> None:
 
     refused("no pictures in this folder", "rd", "--dataset", f"folder:{empty}")
     refused("unknown dataset", "rd", "--dataset", "koduck")
-    refused("unknown codec 'JPEG 3000'", "rd", "--rivals", "JPEG 3000")
+    refused(
+        "unknown codec 'JPEG 3000'",
+        "rd",
+        "--dataset",
+        f"folder:{pictures}",
+        "--rivals",
+        "JPEG 3000",
+    )
     for name in ("cup.png", "<b>a&b.png"):
         (pictures / name).unlink()
     only_bad = ("--dataset", f"folder:{pictures}", "--rivals", "none")
