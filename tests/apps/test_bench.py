@@ -117,22 +117,16 @@ def test_bad_input_is_one_clear_line(pictures: Path, tmp_path: Path) -> None:
 
     refused("no pictures in this folder", "rd", "--dataset", f"folder:{empty}")
     refused("unknown dataset", "rd", "--dataset", "koduck")
-    refused(
-        "unknown codec 'JPEG 3000'",
-        "rd",
-        "--dataset",
-        f"folder:{pictures}",
-        "--rivals",
-        "JPEG 3000",
-    )
+    folder = ("--dataset", f"folder:{pictures}")
+    refused("unknown codec 'JPEG 3000'", "rd", *folder, "--rivals", "JPEG 3000")
     for name in ("cup.png", "<b>a&b.png"):
         (pictures / name).unlink()
-    only_bad = ("--dataset", f"folder:{pictures}", "--rivals", "none")
-    refused("no picture is done yet.*is not a picture", "rd", *only_bad)
+    refused("no picture is done yet.*is not a picture", "rd", *folder, "--rivals", "none")
     Image.fromarray(samples.coffee()[:80, :80]).save(pictures / "grey.jpg")
-    refused("two pictures are named grey", "steps", "--dataset", f"folder:{pictures}")
-    assert bench("rd", "--bpp", "0", *out).exit_code == 2
-    assert bench("rd", "--describer", "sidecar", *out).exit_code == 2
+    refused("two pictures are named grey", "steps", *folder)
+    (pictures / "grey.jpg").unlink()
+    assert bench("rd", *folder, "--bpp", "0", *out).exit_code == 2
+    assert bench("rd", *folder, "--describer", "sidecar", *out).exit_code == 2
 
 
 def test_speed_names_every_part(pictures: Path, tmp_path: Path) -> None:
