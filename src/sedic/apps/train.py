@@ -121,6 +121,10 @@ def train_reference(
             " (default: measured descriptions)."
         ),
     ] = None,
+    decoder_only: Annotated[
+        bool,
+        typer.Option(help="With --start: compact's files keep their bytes, and decode better."),
+    ] = False,
     steps: Steps = None,
     batch: Batch = None,
     crop: Annotated[int | None, typer.Option(min=64, help="Side of a crop, pixels, 64s.")] = None,
@@ -140,7 +144,13 @@ def train_reference(
     if loss is not None:
         recipe = recipe.with_loss(loss.value)
     recipe = _changed(
-        recipe, steps=steps, batch=batch, crop=crop, learning_rate=learning_rate, seed=seed
+        recipe,
+        steps=steps,
+        batch=batch,
+        crop=crop,
+        learning_rate=learning_rate,
+        seed=seed,
+        decoder_only=decoder_only,
     )
     _finish(lambda progress: train(recipe, out, progress, start, clip, captions))
 

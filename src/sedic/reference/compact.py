@@ -15,7 +15,7 @@ from dataclasses import asdict
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -45,6 +45,7 @@ from sedic.reference.compact_network import (
     anchors,
     interpolate,
     scale_of,
+    spread_of,
 )
 from sedic.reference.fixed_point import FRACTION, ONE, fixed, shift_right, to_fixed
 from sedic.semantics import SedicError
@@ -72,6 +73,13 @@ def _index(head: Tensor) -> Tensor:
     return raw.clamp(0, SCALES - 1).to(torch.uint8)
 
 
+class Latent(NamedTuple):
+    """A decoded latent and what its symbols were coded with, (1, channels, height, width) each."""
+
+    values: Tensor  # in steps, float32
+    tables: Tensor  # indices, uint8
+
+
 class LatentCoder:
     """Latents to bytes and back, through the fixed-point twins of the entropy networks.
 
@@ -91,7 +99,7 @@ class LatentCoder:
         self._config = network.config
         self._tables = tables
 
-    def encode(self, y: Tensor, level: int) -> tuple[bytes, Tensor]:
+    def encode(self, y: Tensor, level: int) -> tuple[bytes, Latent]:
         """The bytes of a latent y (1, channels, h, w), float32, at ``level``, and what ``decode``
         gives of them."""
         y = y * self._gain(torch.tensor([level]))
@@ -111,10 +119,10 @@ class LatentCoder:
             return q
 
         latent = self._passes(z, level, y.shape[-2:], symbols_of)
-        return encoder.finish(), latent / ONE
+        return encoder.finish(), latent
 
-    def decode(self, data: bytes, level: int, height: int, width: int) -> Tensor:
-        """The decoded latent in steps, (1, channels, height, width) float32."""
+    def decode(self, data: bytes, level: int, height: int, width: int) -> Latent:
+        """The latent of ``encode``'s bytes."""
         decoder = RangeDecoder(data)
         shape = 1, self._config.hyper, -(-height // HYPER), -(-width // HYPER)
         hyper_index = self._hyper_indices(level, torch.zeros(shape))
@@ -125,7 +133,7 @@ class LatentCoder:
             found = self._tables.decode(decoder, index.numpy().ravel())
             return torch.from_numpy(found.astype(np.float32)).view(mean.shape)
 
-        return self._passes(z, level, (height, width), symbols_of) / ONE
+        return self._passes(z, level, (height, width), symbols_of)
 
     def _hyper_indices(self, level: int, z: Tensor) -> Tensor:
         return _index(_at_level(self._hyper_index, level)).expand(z.shape).contiguous()
@@ -136,9 +144,9 @@ class LatentCoder:
         level: int,
         size: tuple[int, int] | torch.Size,
         symbols_of: Callable[[Tensor, Tensor, Tensor], Tensor],
-    ) -> Tensor:
+    ) -> Latent:
         """Both checkerboard passes: asks ``symbols_of(mean, index, where)`` for each one's
-        symbols (1, channels, positions) and returns the latent in fixed point."""
+        symbols (1, channels, positions)."""
         height, width = size
         bias = _at_level(self._level_bias, level)
 
@@ -161,6 +169,7 @@ class LatentCoder:
             return mean[..., where], index[..., where].to(torch.uint8)
 
         y_hat = torch.zeros(1, self._config.latent, height, width)
+        tables = torch.zeros(y_hat.shape, dtype=torch.uint8)
         for mode, where in enumerate((first, ~first)):
             if mode:
                 features = torch.cat([features, y_hat], 1)
@@ -170,7 +179,8 @@ class LatentCoder:
             q = symbols_of(mean, index, where)
             # Exact in float32, too: below 2**24 every sum is, and what is above is clamped.
             y_hat[..., where] = _held(q * ONE + mean)
-        return y_hat
+            tables[..., where] = index
+        return Latent(y_hat / ONE, tables)
 
 
 def _held(values: Tensor) -> Tensor:
@@ -229,16 +239,18 @@ class Compact:
             raise SedicError("damaged reference image: no such rate level")
         level = data[0]
         rows, columns = -(-height // STRIDE), -(-width // STRIDE)
-        y_hat = self._coder.decode(data[1:], level, rows, columns)
+        latent = self._coder.decode(data[1:], level, rows, columns)
         levels = torch.tensor([level])
         ungain = torch.exp(interpolate(self._network.log_ungain, levels))
         bias = interpolate(self._network.level_bias, levels).to(self._dtype)
 
         def synthesise(part: Tensor) -> Tensor:
-            seen = self._network.synthesis((part * ungain).to(self._dtype), bias).float()
+            values, tables = part.chunk(2, 1)
+            known = values * ungain, spread_of(tables)
+            seen = self._network.synthesis(*(x.to(self._dtype) for x in known), bias).float()
             return torch.round((seen + 0.5) * 255).clamp(0, 255).to(torch.uint8)
 
-        whole = in_tiles(synthesise, y_hat, _PICTURE_TILE // STRIDE, Synthesis.HALO)
+        whole = in_tiles(synthesise, torch.cat(latent, 1), _PICTURE_TILE // STRIDE, Synthesis.HALO)
         return whole[0, :, :height, :width].permute(1, 2, 0).contiguous().numpy()
 
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sedic.models.blocks import block_basis, blocks
@@ -54,7 +55,7 @@ class CompactConfig:
     narrow: int = 64  # at 1/4
     entropy: int = 96
     encoder_blocks: tuple[int, int] = (2, 3)  # at 1/8, 1/16
-    decoder_blocks: tuple[int, int, int] = (4, 3, 2)  # at 1/16, 1/8, 1/4
+    decoder_blocks: tuple[int, int, int] = (4, 5, 4)  # at 1/16, 1/8, 1/4
 
 
 def scale_of(index: Tensor) -> Tensor:
@@ -70,6 +71,11 @@ def scale_of(index: Tensor) -> Tensor:
 def table_index(head: Tensor) -> Tensor:
     """The (real-valued) table index that a network's output stands for."""
     return head * INDEX_UNIT + INDEX_ORIGIN
+
+
+def spread_of(index: Tensor) -> Tensor:
+    """What ``Synthesis`` is told of table indices (real-valued or not): 0 to 3."""
+    return (torch.floor(index) - CERTAIN).clamp(0, SCALES - 1 - CERTAIN) / 16
 
 
 def anchors(height: int, width: int, device: torch.device | None = None) -> Tensor:
@@ -112,13 +118,18 @@ class Analysis(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """Latent (b, latent, h, w) and its level's bias (b, wide, 1, 1) to (b, 3, 16h, 16w)."""
+    """Latent (b, latent, h, w), its ``spread``, and its level's bias (b, wide, 1, 1) to
+    (b, 3, 16h, 16w).
 
-    HALO = 14  # latent positions: everything one pixel can see
+    Most of a latent is zero after rounding. How wide a table each zero was coded with tells a
+    meadow from a wall, and the decoder knows it anyway.
+    """
+
+    HALO = 17  # latent positions: everything one pixel can see
 
     def __init__(self, c: CompactConfig) -> None:
         super().__init__()
-        self.enter = nn.Conv2d(c.latent, c.wide, 3, padding=1)
+        self.enter = nn.Conv2d(2 * c.latent, c.wide, 3, padding=1)
         self.layers = nn.Sequential(
             *blocks(c.wide, c.decoder_blocks[0]),
             nn.Conv2d(c.wide, 4 * c.middle, 1),
@@ -137,8 +148,8 @@ class Synthesis(nn.Module):
             self.linear.bias.zero_()  # type: ignore[union-attr]
             last.weight.mul_(0.3)
 
-    def forward(self, y: Tensor, level_bias: Tensor) -> Tensor:
-        deep = self.layers(self.enter(y) + level_bias)
+    def forward(self, y: Tensor, spread: Tensor, level_bias: Tensor) -> Tensor:
+        deep = self.layers(self.enter(torch.cat([y, spread], 1)) + level_bias)
         return self.blocks(self.linear(y)) + deep  # type: ignore[no-any-return]
 
 
@@ -194,6 +205,16 @@ class Coded(NamedTuple):
     bits: Tensor  # (b,)
 
 
+class Expected(NamedTuple):
+    """Latents under their entropy model. What is coded is rounded: ``z`` and ``residual``."""
+
+    z: Tensor  # (b, hyper, h/4, w/4), not rounded
+    z_table: Tensor  # (b, hyper, 1, 1): where in the table of scales, real-valued
+    residual: Tensor  # (b, latent, h, w): y without its mean, in steps, not rounded
+    table: Tensor  # the same of the residual, (b, latent, h, w)
+    y_hat: Tensor  # what is decoded; rounding passes gradients straight through
+
+
 class CompactNetwork(nn.Module):
     """Everything that is trained."""
 
@@ -213,38 +234,49 @@ class CompactNetwork(nn.Module):
     def gain(self, levels: Tensor) -> Tensor:
         return torch.exp(interpolate(self.log_gain, levels))
 
-    def restore(self, y_hat: Tensor, levels: Tensor) -> Tensor:
-        """Decoded latent (in steps) to a picture in about [-0.5, 0.5]."""
+    def restore(self, y_hat: Tensor, table: Tensor, levels: Tensor) -> Tensor:
+        """Decoded latent (in steps) and its tables to a picture in about [-0.5, 0.5]."""
         scaled = y_hat * torch.exp(interpolate(self.log_ungain, levels))
-        return self.synthesis(scaled, interpolate(self.level_bias, levels))  # type: ignore[no-any-return]
+        bias = interpolate(self.level_bias, levels)
+        return self.synthesis(scaled, spread_of(table), bias)  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor, levels: Tensor) -> Coded:
         """The differentiable codec, for training.
 
-        ``x``: (b, 3, h, w) in [-0.5, 0.5], sides multiples of 64; ``levels``: (b,) integers.
+        ``x``: (b, 3, h, w) in [-0.5, 0.5], sides multiples of 16; ``levels``: (b,) integers.
         """
-        y_hat, noisy_bits, bits = self.quantised(x, levels)
-        return Coded(self.restore(y_hat, levels), noisy_bits, bits)
+        expected, noisy_bits, bits = self.quantised(x, levels)
+        decoded = self.restore(expected.y_hat, expected.table.detach(), levels)
+        return Coded(decoded, noisy_bits, bits)
 
-    def quantised(self, x: Tensor, levels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The decoded latent of pictures, in steps, and its bits under noise and rounded."""
-        y = (self.analysis(x).float() * self.gain(levels)).contiguous()
+    def quantised(self, x: Tensor, levels: Tensor) -> tuple[Expected, Tensor, Tensor]:
+        """The latents of pictures, and their bits under noise and rounded."""
+        expected = self.expected(self.analysis(x).float() * self.gain(levels), levels)
+        noisy, bits = _bits(expected.z, expected.z_table)
+        more_noisy, more_bits = _bits(expected.residual, expected.table)
+        return expected, noisy + more_noisy, bits + more_bits
+
+    def expected(self, y: Tensor, levels: Tensor) -> Expected:
+        """What the entropy model makes of latents y, in steps (b, latent, h, w), float32."""
+        y = y.contiguous()
+        height, width = y.shape[-2:]
         with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
-            z = self.entropy.hyper_analysis(y)
-            hyper_index = table_index(interpolate(self.entropy.hyper_index, levels))
-            noisy, bits = _bits(z, hyper_index)
-            features = self.entropy.hyper_synthesis(round_through(z))
+            z = self.entropy.hyper_analysis(F.pad(y, (0, -width % HYPER, 0, -height % HYPER)))
+            features = self.entropy.hyper_synthesis(round_through(z))[..., :height, :width]
             features = features + interpolate(self.entropy.level_bias, levels)
-            first = anchors(y.shape[-2], y.shape[-1], y.device)
+            first = anchors(height, width, y.device)
             mean, index = self.entropy.head[0](features).chunk(2, 1)
             y_first = (round_through(y - mean) + mean) * first
             both = torch.cat([features, self.entropy.context(y_first)], 1)
             mean2, index2 = self.entropy.head[1](both).chunk(2, 1)
             mean = torch.where(first, mean, mean2)
-            index = table_index(torch.where(first, index, index2))
-            more_noisy, more_bits = _bits(y - mean, index)
-            y_hat = round_through(y - mean) + mean
-        return y_hat, noisy + more_noisy, bits + more_bits
+            return Expected(
+                z,
+                table_index(interpolate(self.entropy.hyper_index, levels)),
+                y - mean,
+                table_index(torch.where(first, index, index2)),
+                round_through(y - mean) + mean,
+            )
 
 
 def _bits(residual: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:

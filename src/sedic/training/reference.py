@@ -58,6 +58,7 @@ class Recipe:
     lpips: float = 1.0
     mesh: float = 300.0  # of what repeats from block to block
     clip: float = 0.0  # of 1 - the similarity of picture and caption
+    decoder_only: bool = False  # files keep their bytes
     rate_share: float = 1.0  # of the distortion, at most, for the rate term of a crop
     lowest_bpp: float = 0.0065  # held-out mean at compact's first anchor
     highest_bpp: float = 0.080  # and at its last
@@ -173,7 +174,8 @@ class Task:
 
     def after(self, run: Run) -> None:
         """Steer the rates now and then."""
-        if self.network.rates > 1 and run.step % self.recipe.steer_every == 0:
+        steered = self.network.rates > 1 and not self.recipe.decoder_only
+        if steered and run.step % self.recipe.steer_every == 0:
             measured = self.steer()
             run.state["weights"] = self.weights
             run.log(steered_bpp=measured, weights=self.weights)
@@ -299,6 +301,11 @@ def train(
     torch.manual_seed(recipe.seed)
     network = network_of(recipe, start).train().requires_grad_(True)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if recipe.decoder_only:
+        if not isinstance(network, CompactNetwork):
+            raise SedicError("only compact's decoder can be trained alone")
+        for part in (network.analysis, network.entropy, network.log_gain):
+            part.requires_grad_(False)
     schedule = Schedule(recipe.steps, recipe.learning_rate, decay=recipe.decay)
     run = Run(out, network, schedule, table_rate=5.0)
     run.resume()
