@@ -178,6 +178,16 @@ def test_added_results_keep_what_the_vae_loses_of_the_reference(networks: Networ
     lost = (added - decoded)[:, inside]
     assert inside.mean() > 0.1 and lost.any()
     np.testing.assert_array_equal(lost[0], lost[1])  # whatever the stages change
+    half, nothing = (
+        [
+            s.picture
+            for s in restore(reference, image, networks, replace(latent, result=name, amount=n))
+        ]
+        for n in (0.5, 0)
+    )
+    assert all(np.array_equal(picture, reference) for picture in nothing)
+    middle = (added + reference)[:, inside] / 2
+    assert np.abs(np.stack(half)[:, inside] - middle).max() <= 0.5
 
 
 def test_without_objects_there_is_one_stage(networks: Networks) -> None:

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
+from skimage import data as samples
 
-from sedic.training.perception import Perception, mesh
+from sedic.training.perception import Perception, edges, mesh
 
 
 def test_a_mesh_is_what_repeats_from_block_to_block() -> None:
@@ -19,6 +21,21 @@ def test_a_mesh_is_what_repeats_from_block_to_block() -> None:
     grain = repeated.sqrt() * torch.randn_like(picture)
     assert mesh(picture + grain, picture).abs().max() < 0.02 * repeated
     assert mesh(picture + 0.1, picture).abs().max() < 1e-9
+
+
+def test_edges_miss_what_is_blurred_and_what_was_never_there() -> None:
+    grass = torch.from_numpy(samples.grass()[:256, :256]).expand(1, 3, -1, -1) / 255 - 0.5
+    flat = torch.zeros_like(grass)
+    soft, blurred = (F.avg_pool2d(grass, n, 1, n // 2, count_include_pad=False) for n in (5, 17))
+    versions = grass, soft, grass.flip(-1), blurred, flat  # other grass is better than none
+    found = [float(edges(version, grass)) for version in versions]
+    assert found[0] == 0
+    assert found == sorted(found)
+    assert edges(grass, flat) == pytest.approx(found[-1])
+    assert edges(flat, flat) == 0
+    learning = flat.clone().requires_grad_(True)
+    edges(learning, grass).sum().backward()
+    assert learning.grad is not None and learning.grad.isfinite().all()
 
 
 def test_the_loss_looks_from_anywhere(shared: Path) -> None:

@@ -41,6 +41,7 @@ _LIMITS: dict[str, _Limits] = {
     "handover": ("picture", "latent"),
     "blending": ("steps", "none"),
     "result": ("decoded", "added"),
+    "amount": _Range(0, 1, per=100),
 }
 
 
@@ -73,6 +74,7 @@ class Settings:
     # The picture of a latent is what the VAE decodes it to; or that, less what the reference's own
     # latent decodes to, "added" to the reference: what is not changed keeps every detail.
     result: str = "decoded"
+    amount: float = 1.0  # of what is changed that an "added" result shows, 0 to 1
 
     def __post_init__(self) -> None:
         for name, limits in _LIMITS.items():

@@ -72,7 +72,9 @@ def _algorithm_1(
     count = len(layers) + 1
     picture = reference
     seen = first = canvas.condition(reference)
-    shown = _added(canvas, reference) if settings.result == "added" else canvas.decode
+    shown = canvas.decode
+    if settings.result == "added":
+        shown = _added(canvas, reference, settings.amount)
     trajectory: list[Tensor] = []  # the earlier stage's latent after each step
 
     for j, layer in enumerate(layers):
@@ -127,7 +129,12 @@ def _algorithm_1(
     yield Stage(count, count, "the whole picture", picture)
 
 
-def _added(canvas: Canvas, reference: Picture) -> Callable[[Tensor], Picture]:
-    """``Canvas.decode``, but what the VAE loses of the reference is added again."""
-    lost = reference.astype(np.int16) - canvas.decode(canvas.encode(reference))
-    return lambda z: (canvas.decode(z) + lost).clip(0, 255).astype(np.uint8)
+def _added(canvas: Canvas, reference: Picture, amount: float) -> Callable[[Tensor], Picture]:
+    """Instead of ``Canvas.decode``: the reference, and ``amount`` of what was changed since."""
+    before = canvas.decode(canvas.encode(reference)).astype(np.float32)
+
+    def shown(z: Tensor) -> Picture:
+        changed = reference + np.float32(amount) * (canvas.decode(z) - before)
+        return np.rint(changed).clip(0, 255).astype(np.uint8)
+
+    return shown

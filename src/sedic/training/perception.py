@@ -1,4 +1,4 @@
-"""LPIPS as a loss: frozen, in half precision, on the pictures of training."""
+"""What losses see: LPIPS, frozen and in half precision; a mesh; the strengths of edges."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import shutil
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sedic.evaluation.lpips import LPIPS, weights_path
 
 _WORTH_COMPILING = 1_000  # steps: it takes a minute
+_LUMA = 0.299, 0.587, 0.114  # of red, green and blue, BT.601
+_EQUAL = 170 / 255**2  # GMSD's constant: below it, strengths of edges count as equal
+_SIZES = 3  # full, half and quarter
 _PERIOD = 16  # pixels: the network's stride, and that of the blocks of those that learn from it
 
 
@@ -61,3 +65,26 @@ def mesh(a: Tensor, b: Tensor) -> Tensor:
     ]
     one, other = (block - block.mean((2, 3), keepdim=True) for block in found)
     return (one * other).mean((1, 2, 3)).clamp(min=0)
+
+
+def edges(a: Tensor, b: Tensor) -> Tensor:
+    """How much the strengths of a's edges differ from b's, 0 to 1, (b,) float32. ``a`` and ``b``:
+    (b, 3, h, w) in [-0.5, 0.5].
+
+    One minus the gradient-magnitude similarity of luma (Xue et al. 2014, eq. 4), its mean instead
+    of GMSD's deviation, at full, half and quarter size. What is blurred costs, and so does texture
+    where there is none; other grass costs less than none.
+    """
+    luma = torch.tensor(_LUMA, device=a.device).view(1, 3, 1, 1)
+    prewitt = torch.tensor([[1.0, 0.0, -1.0]] * 3, device=a.device) / 3
+    kernels = torch.stack([prewitt, prewitt.T])[:, None]
+    a, b = ((x.float() * luma).sum(1, keepdim=True) for x in (a, b))
+    found = []
+    for size in range(_SIZES):
+        if size:
+            a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
+        # The root of zero has no gradient.
+        one, other = ((F.conv2d(x, kernels).square().sum(1) + 1e-8).sqrt() for x in (a, b))
+        same = (2 * one * other + _EQUAL) / (one.square() + other.square() + _EQUAL)
+        found.append(1 - same.mean((1, 2)))
+    return torch.stack(found).mean(0)

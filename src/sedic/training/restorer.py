@@ -10,8 +10,9 @@ it. Three kinds of batches:
 - later: at some timestep, from the network's own x0, noised;
 - staged: the condition is a picture whose object the network itself restored before.
 
-The loss is ``mse * MSE + lpips * LPIPS`` of the crop that is shown, plus ``mesh`` times what
-repeats in it from block to block, plus ``latent`` times the squared error of the latents. What is
+The loss is ``mse * MSE + lpips * LPIPS`` of the crop that is shown, plus ``edges`` times what the
+strengths of its edges lack, plus ``mesh`` times what repeats in it from block to block, plus
+``latent`` times the squared error of the latents. What is
 shown is the reference plus what the change of its latent decodes to (``result = "added"``), so the
 VAE takes nothing from a good reference. The VAE's decoder learns along, for it makes the finest
 textures; so that it stays a VAE's, it also decodes the photographs' own latents, ``faithful`` of
@@ -40,7 +41,7 @@ from sedic.reference.compact_network import LEVELS, CompactNetwork
 from sedic.semantics import GRID, Rate
 from sedic.training import card, photos, scenes
 from sedic.training.loop import Progress, Run, Schedule
-from sedic.training.perception import Perception, mesh
+from sedic.training.perception import Perception, edges, mesh
 from sedic.training.reference import to_tensor, whole_pictures
 
 
@@ -52,15 +53,16 @@ class Recipe:
     batch: int = 8
     crop: int = 192
     learning_rate: float = 4e-4
-    decay: float = 0.5
-    mse: float = 15.0  # of pictures in [0, 1]
+    decay: float = 0.7
+    mse: float = 5.0  # of pictures in [0, 1]
     lpips: float = 1.0
+    edges: float = 0.5  # of their strengths
     mesh: float = 300.0  # of what repeats from block to block
-    latent: float = 0.05
+    latent: float = 0.02
     silent: float = 0.15  # share of crops without words
-    objects: float = 0.5  # share of crops that restore an object rather than the whole
+    objects: float = 0.3  # share of crops that restore an object rather than the whole
     later: float = 0.3  # share of batches at a timestep within a run
-    staged: float = 0.2  # share of batches after an object's stage
+    staged: float = 0.1  # share of batches after an object's stage
     faithful: float = 0.125  # crops that the decoder also decodes from their own latents, per crop
     lowest_level: int = 4  # of the reference's rate
     merges: int = 1_000
@@ -210,9 +212,12 @@ class Task:
         lpips = self.perceived.anywhere(shown, wanted).mean()
         latent = ((predicted - clean).square() * mask).mean()
         repeated = mesh(shown, wanted).mean()
-        loss = recipe.mse * mse + recipe.lpips * lpips
+        top, left = torch.randint(4, (2,)).tolist()  # it, too, looks at quarters
+        strength = edges(shown[..., top:, left:], wanted[..., top:, left:]).mean()
+        loss = recipe.mse * mse + recipe.lpips * lpips + recipe.edges * strength
         loss = loss + recipe.mesh * repeated + recipe.latent * latent
-        parts = {"loss": loss, "mse": mse, "lpips": lpips, "mesh": 1e4 * repeated, "latent": latent}
+        parts = {"loss": loss, "mse": mse, "lpips": lpips, "edges": strength}
+        parts |= {"mesh": 1e4 * repeated, "latent": latent}
         return loss, {name: round(value.item(), 5) for name, value in parts.items()}
 
     def reference_of(self, x: Tensor, levels: Tensor) -> Tensor:
@@ -237,16 +242,17 @@ class Task:
         """Nothing to steer."""
 
     @torch.no_grad()
-    def measure(self) -> dict[str, float]:
-        """LPIPS of held-out pictures at a middle rate, moved by a pixel: the reference; after one
-        whole pass; and with an object restored under its own words, no words, another picture's."""
+    def measure(self) -> dict[str, tuple[float, float]]:
+        """LPIPS (moved by a pixel) and ``edges`` of held-out pictures at a middle rate: of the
+        reference; after one whole pass, with and without words; and with an object restored under
+        its own words, no words, another picture's."""
         if not self.descriptions:
             most = Rate(1)
             budget = most.max_objects, most.detail_words, most.overall_words
             for x in self.held_out:
                 pixels = ((x[0] + 0.5) * 255).round().byte().permute(1, 2, 0).numpy()
                 self.descriptions.append(describe(pixels, *budget))
-        values: dict[str, list[float]] = {}
+        values: dict[str, list[tuple[float, float]]] = {}
         self.restorer.eval()
         others = self.descriptions[1:] + self.descriptions[:1]
         for x, said, other in zip(self.held_out, self.descriptions, others, strict=True):
@@ -268,10 +274,12 @@ class Task:
                 ):
                     found[name] = reference + self._change(seen, noise, text, mask)
             for name, picture in found.items():
-                moved = float(self.perceived.moved(picture.clamp(-0.5, 0.5), x))
-                values.setdefault(name, []).append(moved)
+                picture = picture.clamp(-0.5, 0.5)
+                seen_as = float(self.perceived.moved(picture, x)), float(edges(picture, x))
+                values.setdefault(name, []).append(seen_as)
         self.restorer.train()
-        return {name: round(float(np.mean(found)), 5) for name, found in values.items()}
+        means = {name: np.mean(found, 0).round(5).tolist() for name, found in values.items()}
+        return {name: (lpips, strength) for name, (lpips, strength) in means.items()}
 
     def _change(self, seen: Tensor, noise: Tensor, text: str, mask: Tensor) -> Tensor:
         """What one pass inside ``mask`` adds to the picture of the latent ``seen``."""
@@ -350,8 +358,8 @@ def train(
     pack.save(out / "vae.safetensors", {"vae": networks.pop("vae")})
     pack.save(weights, networks, merges=merges, schedule=SCHEDULE)
     figures = card.table(
-        ("at a middle rate", "LPIPS-squeeze (Caffe), moved by a pixel"),
-        ((name, f"{value:.4f}") for name, value in task.measure().items()),
+        ("at a middle rate", "LPIPS-squeeze (Caffe), moved by a pixel", "edges"),
+        ((name, *(f"{x:.4f}" for x in found)) for name, found in task.measure().items()),
     )
     card.write(weights, run, folders, "sedic's embedded restorer", "sedic train restorer", figures)
     return weights
