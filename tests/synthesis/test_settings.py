@@ -57,7 +57,7 @@ def test_what_differs_costs_two_bytes_each() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        bytes([15, 1]),  # a setting of the future
+        bytes([16, 1]),  # a setting of the future
         bytes([0]),  # no value
         bytes([0, 0x80]),  # half a value
         bytes([0, 0x84, 0]),  # more bytes than needed

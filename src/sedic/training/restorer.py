@@ -57,7 +57,7 @@ class Recipe:
     mse: float = 5.0  # of pictures in [0, 1]
     lpips: float = 1.0
     edges: float = 0.5  # of their strengths
-    mesh: float = 300.0  # of what repeats from block to block
+    mesh: float = 1000.0  # of what repeats from block to block
     latent: float = 0.02
     silent: float = 0.15  # share of crops without words
     objects: float = 0.3  # share of crops that restore an object rather than the whole
