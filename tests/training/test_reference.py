@@ -60,6 +60,21 @@ def test_a_run_leaves_weights_a_card_and_a_log(small_data: Path) -> None:
     assert any("steered_bpp" in line for line in log) and any("held_out" in line for line in log)
 
 
+def test_a_decoder_that_learns_alone_leaves_files_as_they_were(small_data: Path) -> None:
+    start = train(RECIPE, small_data / "start", silent)
+    alone = replace(RECIPE, decoder_only=True)
+    weights = train(alone, small_data / "alone", silent, start)
+    old, new = load_file(start), load_file(weights)
+    changed = {name for name in old if not np.array_equal(old[name], new[name])}
+    of_decoder = ("synthesis.", "log_ungain", "level_bias")
+    assert changed and all(name.startswith(of_decoder) for name in changed)
+    picture = samples.chelsea()[:64, :64]
+    before, after = (Compact(path).prepare(picture)(28) for path in (start, weights))
+    assert before == after
+    with pytest.raises(SedicError, match="--start"):
+        train(alone, small_data / "other", silent)
+
+
 @pytest.mark.slow
 def test_training_lowers_the_loss(small_data: Path) -> None:
     recipe = replace(RECIPE, steps=100, batch=4, steer_every=1_000, measure_every=50)

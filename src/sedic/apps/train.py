@@ -123,7 +123,7 @@ def train_reference(
     ] = None,
     decoder_only: Annotated[
         bool,
-        typer.Option(help="With --start: compact's files keep their bytes, and decode better."),
+        typer.Option(help="With --start, of compact: files keep their sizes, and decode better."),
     ] = False,
     steps: Steps = None,
     batch: Batch = None,

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 Plane = npt.NDArray[np.float64]
 
-_LUMA = (0.299, 0.587, 0.114)  # BT.601
-_YIQ = np.array([_LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)])
+LUMA = (0.299, 0.587, 0.114)  # BT.601
+EQUAL_EDGES = 170  # GMSD's c: gradients that are smaller than its root count as equal
+_YIQ = np.array([LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)])
 MS_SSIM_SIDE = 161  # five scales of an 11 x 11 window
 VIF_SIDE = 41  # four scales, the last with a 3 x 3 window
 
@@ -79,7 +80,7 @@ def vif(a: Picture, b: Picture) -> float:
         from torchmetrics.functional.image import visual_information_fidelity as measure
     except ImportError as error:
         raise _needs_torchmetrics() from error
-    x, y = (_planes((picture @ np.array(_LUMA))[None]) for picture in (a, b))
+    x, y = (_planes((picture @ np.array(LUMA))[None]) for picture in (a, b))
     return float(measure(x, y))
 
 
@@ -89,8 +90,7 @@ def gmsd(a: Picture, b: Picture) -> float:
     Luma (BT.601, 0 to 255), 2x2 means at half size, Prewitt gradients, c = 170.
     """
     x, y = (_gradient(picture) for picture in (a, b))
-    similarity = (2 * x * y + 170) / (x**2 + y**2 + 170)
-    return float(similarity.std())
+    return float(_similar(x, y, EQUAL_EDGES).std())
 
 
 def haarpsi(a: Picture, b: Picture) -> float:
@@ -154,7 +154,7 @@ def _halved_yiq(picture: Picture) -> list[Plane]:
 
 
 def _gradient(picture: Picture) -> Plane:
-    luma = _halved(picture @ np.array(_LUMA))
+    luma = _halved(picture @ np.array(LUMA))
     across, down = (ndimage.prewitt(luma, axis, mode="constant") / 3 for axis in (1, 0))
     return np.asarray(np.hypot(across, down), np.float64)
 

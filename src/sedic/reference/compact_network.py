@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sedic.models.blocks import block_basis, blocks
@@ -205,16 +204,6 @@ class Coded(NamedTuple):
     bits: Tensor  # (b,)
 
 
-class Expected(NamedTuple):
-    """Latents under their entropy model. What is coded is rounded: ``z`` and ``residual``."""
-
-    z: Tensor  # (b, hyper, h/4, w/4), not rounded
-    z_table: Tensor  # (b, hyper, 1, 1): where in the table of scales, real-valued
-    residual: Tensor  # (b, latent, h, w): y without its mean, in steps, not rounded
-    table: Tensor  # the same of the residual, (b, latent, h, w)
-    y_hat: Tensor  # what is decoded; rounding passes gradients straight through
-
-
 class CompactNetwork(nn.Module):
     """Everything that is trained."""
 
@@ -243,40 +232,31 @@ class CompactNetwork(nn.Module):
     def forward(self, x: Tensor, levels: Tensor) -> Coded:
         """The differentiable codec, for training.
 
-        ``x``: (b, 3, h, w) in [-0.5, 0.5], sides multiples of 16; ``levels``: (b,) integers.
+        ``x``: (b, 3, h, w) in [-0.5, 0.5], sides multiples of 64; ``levels``: (b,) integers.
         """
-        expected, noisy_bits, bits = self.quantised(x, levels)
-        decoded = self.restore(expected.y_hat, expected.table.detach(), levels)
-        return Coded(decoded, noisy_bits, bits)
+        y_hat, table, noisy_bits, bits = self.quantised(x, levels)
+        return Coded(self.restore(y_hat, table.detach(), levels), noisy_bits, bits)
 
-    def quantised(self, x: Tensor, levels: Tensor) -> tuple[Expected, Tensor, Tensor]:
-        """The latents of pictures, and their bits under noise and rounded."""
-        expected = self.expected(self.analysis(x).float() * self.gain(levels), levels)
-        noisy, bits = _bits(expected.z, expected.z_table)
-        more_noisy, more_bits = _bits(expected.residual, expected.table)
-        return expected, noisy + more_noisy, bits + more_bits
-
-    def expected(self, y: Tensor, levels: Tensor) -> Expected:
-        """What the entropy model makes of latents y, in steps (b, latent, h, w), float32."""
-        y = y.contiguous()
-        height, width = y.shape[-2:]
+    def quantised(self, x: Tensor, levels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The decoded latent of pictures, in steps, the tables of its symbols (real-valued
+        indices), and its bits under noise and rounded."""
+        y = (self.analysis(x).float() * self.gain(levels)).contiguous()
         with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
-            z = self.entropy.hyper_analysis(F.pad(y, (0, -width % HYPER, 0, -height % HYPER)))
-            features = self.entropy.hyper_synthesis(round_through(z))[..., :height, :width]
+            z = self.entropy.hyper_analysis(y)
+            hyper_index = table_index(interpolate(self.entropy.hyper_index, levels))
+            noisy, bits = _bits(z, hyper_index)
+            features = self.entropy.hyper_synthesis(round_through(z))
             features = features + interpolate(self.entropy.level_bias, levels)
-            first = anchors(height, width, y.device)
+            first = anchors(y.shape[-2], y.shape[-1], y.device)
             mean, index = self.entropy.head[0](features).chunk(2, 1)
             y_first = (round_through(y - mean) + mean) * first
             both = torch.cat([features, self.entropy.context(y_first)], 1)
             mean2, index2 = self.entropy.head[1](both).chunk(2, 1)
             mean = torch.where(first, mean, mean2)
-            return Expected(
-                z,
-                table_index(interpolate(self.entropy.hyper_index, levels)),
-                y - mean,
-                table_index(torch.where(first, index, index2)),
-                round_through(y - mean) + mean,
-            )
+            index = table_index(torch.where(first, index, index2))
+            more_noisy, more_bits = _bits(y - mean, index)
+            y_hat = round_through(y - mean) + mean
+        return y_hat, index, noisy + more_noisy, bits + more_bits
 
 
 def _bits(residual: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:

@@ -72,9 +72,9 @@ def _algorithm_1(
     count = len(layers) + 1
     picture = reference
     seen = first = canvas.condition(reference)
-    shown = canvas.decode
-    if settings.result == "added":
-        shown = _added(canvas, reference, settings.amount)
+    shown = (
+        _added(canvas, reference, settings.amount) if settings.result == "added" else canvas.decode
+    )
     trajectory: list[Tensor] = []  # the earlier stage's latent after each step
 
     for j, layer in enumerate(layers):

@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sedic.evaluation.fidelity import EQUAL_EDGES, LUMA
 from sedic.evaluation.lpips import LPIPS, weights_path
 
 _WORTH_COMPILING = 1_000  # steps: it takes a minute
-_LUMA = 0.299, 0.587, 0.114  # of red, green and blue, BT.601
-_EQUAL = 170 / 255**2  # GMSD's constant: below it, strengths of edges count as equal
+_EQUAL = EQUAL_EDGES / 255**2  # of pictures whose range is 1
 _SIZES = 3  # full, half and quarter
 _PERIOD = 16  # pixels: the network's stride, and that of the blocks of those that learn from it
 
@@ -75,7 +75,7 @@ def edges(a: Tensor, b: Tensor) -> Tensor:
     of GMSD's deviation, at full, half and quarter size. What is blurred costs, and so does texture
     where there is none; other grass costs less than none.
     """
-    luma = torch.tensor(_LUMA, device=a.device).view(1, 3, 1, 1)
+    luma = torch.tensor(LUMA, device=a.device).view(1, 3, 1, 1)
     prewitt = torch.tensor([[1.0, 0.0, -1.0]] * 3, device=a.device) / 3
     kernels = torch.stack([prewitt, prewitt.T])[:, None]
     a, b = ((x.float() * luma).sum(1, keepdim=True) for x in (a, b))

@@ -58,7 +58,7 @@ class Recipe:
     lpips: float = 1.0
     mesh: float = 300.0  # of what repeats from block to block
     clip: float = 0.0  # of 1 - the similarity of picture and caption
-    decoder_only: bool = False  # files keep their bytes
+    decoder_only: bool = False  # files keep their sizes
     rate_share: float = 1.0  # of the distortion, at most, for the rate term of a crop
     lowest_bpp: float = 0.0065  # held-out mean at compact's first anchor
     highest_bpp: float = 0.080  # and at its last
@@ -214,7 +214,7 @@ class Task:
         """Of ``compact`` alone, which has rates to steer: without decoding the picture."""
         assert isinstance(self.network.network, CompactNetwork)
         with torch.autocast("cpu", torch.bfloat16):
-            _, _, bits = self.network.network.quantised(x, torch.tensor([anchor * STEPS]))
+            *_, bits = self.network.network.quantised(x, torch.tensor([anchor * STEPS]))
         return float(bits) / (x.shape[-1] * x.shape[-2])
 
     @torch.no_grad()
@@ -302,8 +302,8 @@ def train(
     network = network_of(recipe, start).train().requires_grad_(True)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if recipe.decoder_only:
-        if not isinstance(network, CompactNetwork):
-            raise SedicError("only compact's decoder can be trained alone")
+        if start is None or not isinstance(network, CompactNetwork):
+            raise SedicError("the decoder alone: name compact's weights with --start")
         for part in (network.analysis, network.entropy, network.log_gain):
             part.requires_grad_(False)
     schedule = Schedule(recipe.steps, recipe.learning_rate, decay=recipe.decay)

@@ -12,11 +12,10 @@ it. Three kinds of batches:
 
 The loss is ``mse * MSE + lpips * LPIPS`` of the crop that is shown, plus ``edges`` times what the
 strengths of its edges lack, plus ``mesh`` times what repeats in it from block to block, plus
-``latent`` times the squared error of the latents. What is
-shown is the reference plus what the change of its latent decodes to (``result = "added"``), so the
-VAE takes nothing from a good reference. The VAE's decoder learns along, for it makes the finest
-textures; so that it stays a VAE's, it also decodes the photographs' own latents, ``faithful`` of
-the batch.
+``latent`` times the squared error of the latents. What is shown is the reference plus what the
+change of its latent decodes to (``result = "added"``), so the VAE takes nothing from a good
+reference. The VAE's decoder learns along, for it makes the finest textures; so that it stays a
+VAE's, it also decodes the photographs' own latents, ``faithful`` of the batch.
 """
 
 from __future__ import annotations
@@ -242,10 +241,10 @@ class Task:
         """Nothing to steer."""
 
     @torch.no_grad()
-    def measure(self) -> dict[str, tuple[float, float]]:
-        """LPIPS (moved by a pixel) and ``edges`` of held-out pictures at a middle rate: of the
-        reference; after one whole pass, with and without words; and with an object restored under
-        its own words, no words, another picture's."""
+    def measure(self) -> dict[str, list[float]]:
+        """LPIPS (moved by a pixel) and ``edges``, in this order, of held-out pictures at a middle
+        rate: of the reference; after one whole pass, with and without words; and with an object
+        restored under its own words, no words, another picture's."""
         if not self.descriptions:
             most = Rate(1)
             budget = most.max_objects, most.detail_words, most.overall_words
@@ -278,8 +277,7 @@ class Task:
                 seen_as = float(self.perceived.moved(picture, x)), float(edges(picture, x))
                 values.setdefault(name, []).append(seen_as)
         self.restorer.train()
-        means = {name: np.mean(found, 0).round(5).tolist() for name, found in values.items()}
-        return {name: (lpips, strength) for name, (lpips, strength) in means.items()}
+        return {name: np.mean(found, 0).round(5).tolist() for name, found in values.items()}
 
     def _change(self, seen: Tensor, noise: Tensor, text: str, mask: Tensor) -> Tensor:
         """What one pass inside ``mask`` adds to the picture of the latent ``seen``."""

@@ -76,7 +76,8 @@ def sheet(panels: Sequence[Panel], columns: int = 3) -> Image.Image | None:
     font = ImageFont.load_default(15)
     for i, (panel, image) in enumerate(found):
         x, y = i % columns * _PANEL, i // columns * (height + _CAPTION)
-        draw.text((x + 6, y + 4), panel.title, "black", font)
+        title = panel.title.replace("≤", "<=")  # which Pillow's font has not
+        draw.text((x + 6, y + 4), title, "black", font)
         draw.text((x + 6, y + 23), panel.note, "#57606a", font)
         out.paste(image.resize((_PANEL, height), Image.Resampling.LANCZOS), (x, y + _CAPTION))
     return out
