@@ -26,9 +26,9 @@ import torch
 from torch import Tensor
 
 from sedic.coding import huffman, primed, rank_text, token_text
+from sedic.lab.train.photos import shared_folder
+from sedic.lab.train.text_table import Corpus, count
 from sedic.models.language import LanguageModel
-from sedic.training.photos import shared_folder
-from sedic.training.text import Corpus, count
 
 BLOCK = 20  # lines: neighbours often describe the same picture
 HELD_OUT = 20  # one block in so many

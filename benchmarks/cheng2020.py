@@ -29,7 +29,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import numpy as np
 import torch
 
-from sedic.compute import picture_dtype
+from sedic.models.precision import picture_dtype
 from sedic.picture import load_picture
 from sedic.reference.cheng2020 import Cheng2020
 from sedic.reference.cheng2020_network import Cheng2020Attention

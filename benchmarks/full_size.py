@@ -25,10 +25,10 @@ from speed import cpu_name, sample
 
 from sedic.codec import Codec
 from sedic.models import networks as network_module
+from sedic.models.clip_tokenizer import tokenizer_of
 from sedic.models.convert import SCHEDULE
 from sedic.models.networks import Networks
 from sedic.models.originals import network_class
-from sedic.models.vocabulary import tokenizer_of
 from sedic.semantics import Rate
 
 HERE = Path(__file__).parent

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sedic.apps.sheet import row
-from sedic.evaluation.datasets import open_dataset
-from sedic.evaluation.experiments.curves import OURS, REFERENCE
-from sedic.evaluation.experiments.subject import Subject, measured
-from sedic.evaluation.lpips import NAME
-from sedic.evaluation.results import read_results
-from sedic.evaluation.rivals import Missing, find, sizes
+from sedic.cli.sheet import row
+from sedic.lab.bench.datasets import open_dataset
+from sedic.lab.bench.experiments.curves import OURS, REFERENCE
+from sedic.lab.bench.experiments.subject import Subject, measured
+from sedic.lab.bench.lpips import NAME
+from sedic.lab.bench.results import read_results
+from sedic.lab.bench.rivals import Missing, find, sizes
 from sedic.picture import Picture
 
 ROWS = 6  # of a sheet

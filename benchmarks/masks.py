@@ -17,11 +17,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numpy as np
 
-from sedic.analysis.measure import describe
-from sedic.coding.mask import MASK_CODERS, decode_masks, encode_masks
+from sedic.coding.masks import MASK_CODERS, decode_masks, encode_masks
+from sedic.describe.measured import describe
+from sedic.lab.train.photos import shared_folder
 from sedic.picture import load_picture
 from sedic.semantics import Mask
-from sedic.training.photos import shared_folder
 
 LARGE = 1024  # cells each way: the grid of the largest picture
 

@@ -24,13 +24,16 @@ import torch
 from PIL import Image, ImageDraw
 
 from sedic.codec import Codec
-from sedic.evaluation.fidelity import gmsd, psnr
-from sedic.evaluation.lpips import LPIPS, NAME, weights_path
-from sedic.evaluation.rivals import Missing, find, sizes
+from sedic.errors import SedicError
+from sedic.lab.bench.fidelity import gmsd, psnr
+from sedic.lab.bench.lpips import LPIPS, NAME, weights_path
+from sedic.lab.bench.rivals import Missing, find, sizes
+from sedic.lab.train.photos import shared_folder
 from sedic.picture import load_picture
 from sedic.reference.compact import Compact
-from sedic.semantics import Rate, SedicError
-from sedic.training.photos import shared_folder
+from sedic.semantics import (
+    Rate,
+)
 
 BEFORE = "compact, before"
 MOVED = "moved by a pixel"  # both pictures without their first row and column

@@ -91,9 +91,9 @@ def whole_files(codec: str, width: int, height: int) -> dict[str, float]:
 
 def coders() -> dict[str, float]:
     """Text and mask coders on what the measured description finds in a sample, 768x512."""
-    from sedic.analysis.measure import describe
-    from sedic.coding.mask import decode_masks, encode_masks
+    from sedic.coding.masks import decode_masks, encode_masks
     from sedic.coding.text import decode_text, encode_text
+    from sedic.describe.measured import describe
 
     picture = sample(768, 512)
     said = describe(picture)
@@ -152,7 +152,7 @@ def main() -> None:
             "import sedic": started(*program, "import sedic"),
             "sedic --help": started(
                 *program,
-                "import sys; sys.argv[1:] = ['--help']\nfrom sedic.apps.cli import main; main()",
+                "import sys; sys.argv[1:] = ['--help']\nfrom sedic.cli.main import main; main()",
             ),
         },
         "coders": child(["coders"]),

@@ -12,10 +12,10 @@ import json
 from pathlib import Path
 from statistics import mean
 
-from sedic.analysis.measure import describe
 from sedic.coding.text import encode_text
+from sedic.describe.measured import describe
+from sedic.lab.train.photos import shared_folder
 from sedic.picture import load_picture
-from sedic.training.photos import shared_folder
 
 
 def main() -> None:

@@ -44,8 +44,8 @@ def _tiny_networks(
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel
 
+    from sedic.models.clip_tokenizer import tokenizer_of
     from sedic.models.networks import Networks, ir_controlnet
-    from sedic.models.vocabulary import tokenizer_of
 
     latent = 4
     with torch.random.fork_rng():

@@ -15,12 +15,18 @@ from skimage import data as samples
 
 import sedic
 from sedic import methods, profiles
-from sedic.analysis import Description
 from sedic.codec import Codec, settings_of
+from sedic.describe.description import Description
+from sedic.errors import SedicError
 from sedic.rate import SEMANTIC_SHARE, Layers, choose, ladder, rate_for
 from sedic.reference.external import External
 from sedic.reference.pixel import Pixel
-from sedic.semantics import GRID, Mask, ObjectLayer, Rate, SedicError
+from sedic.semantics import (
+    GRID,
+    Mask,
+    ObjectLayer,
+    Rate,
+)
 
 if TYPE_CHECKING:
     from sedic.models.networks import Networks

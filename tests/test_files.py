@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from sedic.errors import SedicError
 from sedic.files import printable, write_atomically
-from sedic.semantics import SedicError
 
 
 def test_writes_and_replaces_only_when_told(tmp_path: Path) -> None:

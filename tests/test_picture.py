@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
+from sedic.errors import SedicError
 from sedic.picture import load_picture, pad_to_multiple, save_picture
-from sedic.semantics import SedicError
 
 
 def stored(image: Image.Image, format_name: str = "PNG", **settings: object) -> bytes:

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from sedic import profiles
+from sedic.errors import SedicError
 from sedic.profiles import Weights
-from sedic.semantics import METHODS, SedicError
+from sedic.semantics import (
+    METHODS,
+)
 
 
 def test_the_embedded_weights_are_the_pinned_ones_with_their_cards() -> None:

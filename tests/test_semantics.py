@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sedic.errors import SedicError
 from sedic.semantics import (
     MAX_TEXT_BYTES,
     Mask,
     ObjectLayer,
     Rate,
     ReferenceImage,
-    SedicError,
     SemanticImage,
     grid_size,
 )

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from sedic.codec import inspect as inspect
     from sedic.codec import preview as preview
     from sedic.codec import stages as stages
+    from sedic.errors import SedicError as SedicError
     from sedic.picture import load_picture as load_picture
     from sedic.picture import save_picture as save_picture
     from sedic.semantics import ObjectLayer as ObjectLayer
     from sedic.semantics import Rate as Rate
-    from sedic.semantics import SedicError as SedicError
     from sedic.semantics import SemanticImage as SemanticImage
 
 __version__ = "0.1.0"
@@ -45,7 +45,7 @@ _HOME = {
     "save_picture": "sedic.picture",
     "ObjectLayer": "sedic.semantics",
     "Rate": "sedic.semantics",
-    "SedicError": "sedic.semantics",
+    "SedicError": "sedic.errors",
     "SemanticImage": "sedic.semantics",
 }
 __all__ = sorted(_HOME)

@@ -12,16 +12,16 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sedic import methods, profiles
-from sedic.analysis import Description, shorten
 from sedic.coding.container import Container, pack
 from sedic.coding.token_text import TokenModel
+from sedic.describe.description import Description, shorten
+from sedic.errors import SedicError
 from sedic.rate import Choice, Layers, choose, rate_for
 from sedic.reference import ReferenceCodec
 from sedic.reference import load as load_reference
 from sedic.semantics import (
     Rate,
     ReferenceImage,
-    SedicError,
     SemanticImage,
     check_size,
 )
@@ -90,7 +90,7 @@ class Codec:
         check_size(width, height)
         system = methods.load(method)
         if description is None:
-            from sedic.analysis.measure import describe
+            from sedic.describe.measured import describe
 
             description = describe(picture, rate.max_objects, rate.detail_words, rate.overall_words)
         description = system.compose(description)

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from sedic.semantics import SedicError
+from sedic.errors import SedicError
 
 
 def printable(name: object) -> str:

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sedic.analysis import Description
-from sedic.semantics import METHODS, Rate, SedicError
+from sedic.describe.description import Description
+from sedic.errors import SedicError
+from sedic.semantics import (
+    METHODS,
+    Rate,
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Method:
         """What of a description this system sends."""
         objects = description.objects if self.objects != 0 else ()
         if self.blocks:
-            from sedic.analysis.clip_map import coarse
+            from sedic.describe.clip_maps import coarse
 
             objects = tuple(replace(found, mask=coarse(found.mask)) for found in objects)
         return Description(description.overall, objects)

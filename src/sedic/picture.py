@@ -23,8 +23,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from sedic.errors import SedicError
 from sedic.files import new_file, printable
-from sedic.semantics import SedicError, check_size
+from sedic.semantics import (
+    check_size,
+)
 
 Picture = npt.NDArray[np.uint8]  # (height, width, 3), sRGB
 

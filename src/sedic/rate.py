@@ -12,7 +12,10 @@ from dataclasses import dataclass, replace
 
 from sedic import methods, profiles
 from sedic.coding.container import Container
-from sedic.semantics import Rate, SedicError
+from sedic.errors import SedicError
+from sedic.semantics import (
+    Rate,
+)
 
 SEMANTIC_SHARE = 1 / 3  # of the limit, at most, for header, text and masks
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sedic.errors import SedicError
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -26,10 +28,6 @@ MAX_NAME_WORDS = 3
 MAX_TEXT_BYTES = 2_048  # one description, UTF-8
 MAX_REFERENCE_BYTES = 1 << 24
 GRID = 8  # picture pixels per mask cell, each way: the latent grid of the diffusion models
-
-
-class SedicError(Exception):
-    """Anything that sedic refuses or cannot do, in one line a user can act on."""
 
 
 def grid_size(width: int, height: int) -> tuple[int, int]:

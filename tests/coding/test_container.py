@@ -13,11 +13,11 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from sedic.coding.container import MAGIC, Container, checksum, pack
+from sedic.errors import SedicError
 from sedic.semantics import (
     Mask,
     ObjectLayer,
     ReferenceImage,
-    SedicError,
     SemanticImage,
     grid_size,
 )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sedic.coding.gaussian import SYMBOL_LIMIT, GaussianTables
 from sedic.coding.range_coder import RangeDecoder, RangeEncoder
-from sedic.semantics import SedicError
+from sedic.errors import SedicError
 
 DEVIATIONS = [0.0, 0.11, 0.5, 1.3, 7.0, 200.0]
 TABLES = GaussianTables.of_deviations(DEVIATIONS)

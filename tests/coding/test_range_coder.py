@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sedic.coding.range_coder import RangeDecoder, RangeEncoder, table
-from sedic.semantics import SedicError
+from sedic.errors import SedicError
 
 WEIGHTS = st.lists(st.integers(1, 60_000), min_size=2, max_size=200)
 

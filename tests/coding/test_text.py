@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from sedic.coding import huffman, primed
 from sedic.coding.range_coder import TOTAL_LIMIT
 from sedic.coding.text import decode_text, encode_text
-from sedic.semantics import SedicError
+from sedic.errors import SedicError
 
 DESCRIPTION = (
     "A wide view of a red brick house with a white door, under a clear blue sky.\n"

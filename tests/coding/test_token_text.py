@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sedic.coding import rank_text
 from sedic.coding.text import decode_text, encode_text
 from sedic.coding.token_text import Chances, decode, encode
-from sedic.semantics import SedicError
+from sedic.errors import SedicError
 
 END = 0
 

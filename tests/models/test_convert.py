@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from sedic.errors import SedicError
 from sedic.models import convert as conversion
 from sedic.models import networks, originals, registry
 from sedic.models.convert import convert, parts, read_checkpoint
-from sedic.semantics import SedicError
 
 HEAD = 16  # channels a head in the small networks of the golden numbers
 UNET, VAE, TEXT = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.model."

@@ -14,8 +14,8 @@ import torch
 
 from sedic.coding import rank_text
 from sedic.coding.token_text import decode, encode
+from sedic.errors import SedicError
 from sedic.models.language import LanguageModel
-from sedic.semantics import SedicError
 
 TEXT = "A white door.\nA cat, <|end|> in brackets, and a \U0001f600 of Łódź.  Two blanks."
 

@@ -10,10 +10,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from sedic.errors import SedicError
 from sedic.models import mini, pack
+from sedic.models.clip_tokenizer import learn_merges, tokenizer_of
 from sedic.models.patch_autoencoder import PatchAutoencoder
-from sedic.models.vocabulary import learn_merges, tokenizer_of
-from sedic.semantics import SedicError
 
 TEXTS = ["dark green object with strong fine texture", "pale blue area, smooth shading"] * 3
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from sedic.errors import SedicError
 from sedic.models.networks import Networks, NoConditioning, ir_controlnet, load
-from sedic.semantics import SedicError
 
 
 @pytest.fixture

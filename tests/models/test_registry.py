@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 
+from sedic.errors import SedicError
 from sedic.models import download, registry
 from sedic.models.registry import File, Model, fetch, require, verify
-from sedic.semantics import SedicError
 
 BODY = bytes(range(256)) * 40
 SHA = hashlib.sha256(BODY).hexdigest()

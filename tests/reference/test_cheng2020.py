@@ -14,12 +14,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from sedic.errors import SedicError
+from sedic.models.tiled_run import in_tiles
 from sedic.reference.cheng2020 import Cheng2020, load
 from sedic.reference.cheng2020_network import Cheng2020Attention
 from sedic.reference.fixed_point import ONE
 from sedic.reference.wavefront import Wavefront
-from sedic.semantics import SedicError
-from sedic.tiles import in_tiles
 
 SIZES = ["64x64", "128x192"]
 # Run by itself, with settings in the environment: prints a hash of the symbols of a stored stream.

@@ -14,6 +14,8 @@ import torch
 from skimage import data as samples
 
 from sedic import profiles
+from sedic.errors import SedicError
+from sedic.models.tiled_run import in_tiles
 from sedic.reference import compact
 from sedic.reference.compact import Compact, LatentCoder
 from sedic.reference.compact_network import (
@@ -24,8 +26,6 @@ from sedic.reference.compact_network import (
     CompactNetwork,
     Synthesis,
 )
-from sedic.semantics import SedicError
-from sedic.tiles import in_tiles
 
 # Prints a hash of the latent in the stream sys.argv[2] of the network in the file sys.argv[1].
 LATENT = """

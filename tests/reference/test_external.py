@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
 
+from sedic.errors import SedicError
 from sedic.reference.external import External
-from sedic.semantics import SedicError
 
 CODEC = External()
 

@@ -12,15 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
-from sedic.reference.pixel import (
-    LEVELS,
-    Pixel,
-    block_means,
-    cell_side,
-    enlarge,
-    grid_shape,
-)
-from sedic.semantics import SedicError
+from sedic.errors import SedicError
+from sedic.reference.pixel import LEVELS, Pixel, block_means, cell_side, enlarge, grid_shape
 
 CODEC = Pixel()
 

@@ -11,12 +11,12 @@ import torch
 
 from sedic import profiles
 from sedic.codec import Codec
-from sedic.evaluation.lpips import LPIPS, weights_path
+from sedic.lab.bench.lpips import LPIPS, weights_path
+from sedic.lab.train import photos
 from sedic.models import networks_of
 from sedic.picture import Picture
 from sedic.semantics import Rate, SemanticImage
 from sedic.synthesis.stages import restore
-from sedic.training import photos
 
 SIDE = 320
 BYTES = 384  # 0.03 bpp

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from sedic.errors import SedicError
 from sedic.models.networks import Networks, ir_controlnet
-from sedic.semantics import SedicError
 from sedic.synthesis.samplers import Sampler
 
 SCHEDULE: dict[str, Any] = {

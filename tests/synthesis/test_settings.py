@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sedic.semantics import SedicError
+from sedic.errors import SedicError
 from sedic.synthesis.settings import Settings
 
 settings = st.builds(

@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from sedic.errors import SedicError
 from sedic.models.networks import Networks
 from sedic.picture import Picture
 from sedic.semantics import (
     Mask,
     ObjectLayer,
     ReferenceImage,
-    SedicError,
     SemanticImage,
     grid_size,
 )

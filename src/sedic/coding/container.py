@@ -10,9 +10,10 @@ from __future__ import annotations
 import binascii
 from dataclasses import dataclass, field
 
-from sedic.coding.mask import MASK_CODERS, decode_masks, encode_masks
+from sedic.coding.masks import MASK_CODERS, decode_masks, encode_masks
 from sedic.coding.text import TEXT_CODERS, decode_text, encode_text
 from sedic.coding.token_text import TokenModel
+from sedic.errors import SedicError
 from sedic.semantics import (
     MAX_OBJECTS,
     MAX_REFERENCE_BYTES,
@@ -21,7 +22,6 @@ from sedic.semantics import (
     REFERENCE_CODECS,
     ObjectLayer,
     ReferenceImage,
-    SedicError,
     SemanticImage,
     check_size,
     grid_size,

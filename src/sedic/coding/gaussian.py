@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sedic.coding.range_coder import TOTAL_LIMIT, RangeDecoder, RangeEncoder, table
-from sedic.semantics import SedicError
+from sedic.errors import SedicError
 
 Integers = npt.NDArray[np.integer[Any]]
 Symbols = npt.NDArray[np.int32]

@@ -22,7 +22,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 
-from sedic.semantics import SedicError
+from sedic.errors import SedicError
 
 
 def encode(text: str) -> bytes:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from sedic.coding.bilevel import Cells, decode_plane, encode_plane, fresh_weights
 from sedic.coding.range_coder import RangeDecoder, RangeEncoder
-from sedic.semantics import SedicError
+from sedic.errors import SedicError
 
 TEMPLATE = (
     *((-2, column) for column in (-1, 0, 1)),

@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sedic.coding.range_coder import RangeDecoder, RangeEncoder
-from sedic.semantics import SedicError
+from sedic.errors import SedicError
 
 END = 0xFF
 LINE_FEED = 0x0A

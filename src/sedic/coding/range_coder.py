@@ -16,7 +16,7 @@ import constriction
 import numpy as np
 import numpy.typing as npt
 
-from sedic.semantics import SedicError
+from sedic.errors import SedicError
 
 TOTAL_LIMIT = 1 << 24
 

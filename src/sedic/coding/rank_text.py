@@ -16,7 +16,7 @@ import zlib
 import numpy as np
 
 from sedic.coding.token_text import Chances, TokenModel
-from sedic.semantics import SedicError
+from sedic.errors import SedicError
 
 BLOCK = 8
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sedic.coding.bilevel import Cells
-from sedic.semantics import SedicError
+from sedic.errors import SedicError
 
 _PARAMETER_BITS = 5
 MAX_BYTES = 1 << 18  # of all masks: about a second of decoding

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from sedic.coding import huffman, primed, token_text
 from sedic.coding.token_text import TokenModel
-from sedic.semantics import SedicError
+from sedic.errors import SedicError
 
 
 class _Coder(Protocol):

@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sedic.coding.range_coder import RangeDecoder, RangeEncoder
-from sedic.semantics import SedicError
+from sedic.errors import SedicError
 
 IDENTITY_BYTES = 4
 STEPS = 4  # in a unit of log odds (nats)

@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sedic import profiles
-from sedic.semantics import SedicError
+from sedic.errors import SedicError
 
 if TYPE_CHECKING:
     from sedic.models.networks import Networks
@@ -18,8 +18,8 @@ def networks_of(profile: str) -> Networks:
 
     ``SedicError`` with the command that gets them where they are missing.
     """
-    from sedic.compute import fastest
     from sedic.models import mini, networks, registry
+    from sedic.models.precision import fastest
 
     known = profiles.load(profile)
     if not known.restores:

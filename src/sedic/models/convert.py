@@ -24,9 +24,9 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
+from sedic.errors import SedicError
 from sedic.files import make_folder, new_file, printable
 from sedic.models.originals import HEAD, Config, Part, Tensors, controlnet, text_encoder, unet, vae
-from sedic.semantics import SedicError
 
 # The noise schedule of Stable Diffusion 2.1-base, with which DiffBIR v2 was trained.
 SCHEDULE: Config = {

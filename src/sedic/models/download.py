@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
+from sedic.errors import SedicError
 from sedic.files import printable
-from sedic.semantics import SedicError
 
 Progress = Callable[[str, int, int], None]  # the file's name, bytes done, bytes in all or 0
 

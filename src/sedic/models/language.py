@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from sedic.coding.token_text import IDENTITY_BYTES, Chances
+from sedic.errors import SedicError
 from sedic.models.pretrained import load
-from sedic.semantics import SedicError
 
 _TOKENIZER_FILES = {"tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "vocab.txt"}
 _DOUBLE = 1 << 28  # parameters: a model with no more computes in float64

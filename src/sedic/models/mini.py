@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
+from sedic.errors import SedicError
 from sedic.models import pack
+from sedic.models.clip_tokenizer import LENGTH, Merges, tokenizer_of
 from sedic.models.networks import Networks, ir_controlnet
-from sedic.models.vocabulary import LENGTH, Merges, tokenizer_of
-from sedic.semantics import SedicError
 
 SCHEDULE = {
     "num_train_timesteps": 1000,

@@ -18,8 +18,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from sedic.errors import SedicError
 from sedic.files import printable
-from sedic.semantics import SedicError, leading_words
+from sedic.semantics import (
+    leading_words,
+)
 
 
 class NoConditioning(nn.Module):

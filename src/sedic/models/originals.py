@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from sedic.errors import SedicError
 from sedic.files import printable
-from sedic.semantics import SedicError
 
 if TYPE_CHECKING:
     from torch import nn

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from sedic.semantics import SedicError
+from sedic.errors import SedicError
 
 _KEY = "sedic"
 

@@ -15,7 +15,7 @@ from diffusers.models.autoencoders.vae import DecoderOutput
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
-from sedic.models.blocks import block_basis, blocks
+from sedic.models.layers import block_basis, blocks
 
 STRIDE = 8
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from sedic.errors import SedicError
 from sedic.files import printable
-from sedic.semantics import SedicError
 
 
 def load(kind: Any, source: str | Path, *, download: bool = False) -> Any:

@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from sedic import profiles
-from sedic.evaluation import data_file
+from sedic.errors import SedicError
 from sedic.files import make_folder, printable, read_bounded, write_atomically
+from sedic.lab.bench import data_file
 from sedic.models.download import Progress, download, sha256_of
-from sedic.semantics import SedicError
 
 LOCK = "models.lock.json"
 _MAX_LOCK = 1 << 22

@@ -19,7 +19,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from sedic.semantics import METHODS, REFERENCE_CODECS, SedicError
+from sedic.errors import SedicError
+from sedic.semantics import (
+    METHODS,
+    REFERENCE_CODECS,
+)
 from sedic.synthesis.settings import Settings
 
 if sys.version_info >= (3, 11):

@@ -10,7 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from sedic.semantics import REFERENCE_CODECS, SedicError
+from sedic.errors import SedicError
+from sedic.semantics import (
+    REFERENCE_CODECS,
+)
 
 if TYPE_CHECKING:
     from sedic.picture import Picture

@@ -19,13 +19,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sedic.compute import picture_dtype
+from sedic.errors import SedicError
+from sedic.models.precision import picture_dtype
+from sedic.models.tiled_run import in_tiles
 from sedic.picture import pad_to_multiple
 from sedic.reference.cheng2020_network import Cheng2020Attention
 from sedic.reference.fixed_point import ONE
 from sedic.reference.wavefront import Wavefront
-from sedic.semantics import SedicError, check_size
-from sedic.tiles import in_tiles
+from sedic.semantics import (
+    check_size,
+)
 
 if TYPE_CHECKING:
     from sedic.picture import Picture

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sedic.errors import SedicError
 from sedic.reference.entropy_models import EntropyBottleneck, GaussianConditional, LowerBound
-from sedic.semantics import SedicError
 
 _MAX_CHANNELS = 512
 _REPARAM_OFFSET = 2.0**-18

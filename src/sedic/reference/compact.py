@@ -26,7 +26,9 @@ from torch import Tensor
 
 from sedic.coding.gaussian import SYMBOL_LIMIT, GaussianTables
 from sedic.coding.range_coder import RangeDecoder, RangeEncoder
-from sedic.compute import picture_dtype
+from sedic.errors import SedicError
+from sedic.models.precision import picture_dtype
+from sedic.models.tiled_run import in_tiles
 from sedic.picture import pad_to_multiple
 from sedic.reference.compact_network import (
     ANCHORS,
@@ -48,8 +50,6 @@ from sedic.reference.compact_network import (
     spread_of,
 )
 from sedic.reference.fixed_point import FRACTION, ONE, fixed, shift_right, to_fixed
-from sedic.semantics import SedicError
-from sedic.tiles import in_tiles
 
 if TYPE_CHECKING:
     from sedic.picture import Picture

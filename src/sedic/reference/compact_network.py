@@ -24,7 +24,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sedic.models.blocks import block_basis, blocks
+from sedic.models.layers import block_basis, blocks
 from sedic.reference.entropy_models import max_with_gradient
 
 STRIDE = 16  # picture pixels per latent position

@@ -18,7 +18,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from sedic.semantics import SedicError, check_size
+from sedic.errors import SedicError
+from sedic.semantics import (
+    check_size,
+)
 
 if TYPE_CHECKING:
     from sedic.picture import Picture

@@ -22,7 +22,10 @@ import numpy.typing as npt
 from PIL import Image
 
 from sedic.coding.range_coder import RangeDecoder, RangeEncoder
-from sedic.semantics import SedicError, check_size
+from sedic.errors import SedicError
+from sedic.semantics import (
+    check_size,
+)
 
 if TYPE_CHECKING:
     from sedic.picture import Picture

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from sedic.coding.gaussian import Symbols
 from sedic.coding.range_coder import RangeDecoder, RangeEncoder
+from sedic.models.tiled_run import in_tiles
 from sedic.reference.fixed_point import (
     FRACTION,
     ONE,
@@ -32,7 +33,6 @@ from sedic.reference.fixed_point import (
     shift_right,
     to_fixed,
 )
-from sedic.tiles import in_tiles
 
 if TYPE_CHECKING:
     from sedic.reference.cheng2020_network import Cheng2020Attention

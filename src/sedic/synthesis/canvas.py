@@ -12,7 +12,7 @@ from torch import Tensor
 from sedic.models.networks import Networks
 from sedic.picture import Picture, pad_to_multiple
 from sedic.semantics import GRID, Mask
-from sedic.synthesis.tiles import Tiling
+from sedic.synthesis.windows import Tiling
 
 
 @dataclass(frozen=True)

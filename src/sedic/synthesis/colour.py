@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sedic.models.tiled_run import in_tiles
 from sedic.picture import Picture
-from sedic.tiles import in_tiles
 
 _LEVELS = 5
 _REACH = 2**_LEVELS - 1  # pixels that the five blurs see, each way

@@ -12,7 +12,7 @@ from sedic.synthesis.guidance import attention_maps, descend, energy, gradient_o
 from sedic.synthesis.noise import normal
 from sedic.synthesis.samplers import Sampler
 from sedic.synthesis.settings import Settings
-from sedic.synthesis.tiles import Window
+from sedic.synthesis.windows import Window
 
 
 class Denoising:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from sedic.semantics import SedicError
+from sedic.errors import SedicError
 
 _SCHEDULE_KEYS = (
     "num_train_timesteps",

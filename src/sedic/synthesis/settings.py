@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sedic.semantics import SedicError
+from sedic.errors import SedicError
 
 SAMPLERS = ("ddpm", "ddim", "dpm", "unipc")
 

@@ -12,9 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sedic.errors import SedicError
 from sedic.models.networks import Networks
 from sedic.picture import Picture
-from sedic.semantics import SedicError, SemanticImage
+from sedic.semantics import (
+    SemanticImage,
+)
 from sedic.synthesis.blend import blend
 from sedic.synthesis.canvas import Canvas
 from sedic.synthesis.colour import recolour_picture, smooth_picture

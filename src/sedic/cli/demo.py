@@ -1,0 +1,89 @@
+"""``sedic demo``: sample photographs through the codec, side by side."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sedic.cli.sheet import row, tinted
+from sedic.codec import Codec, Compressed
+from sedic.coding.container import Container
+from sedic.files import make_folder, write_atomically
+from sedic.picture import load_picture, save_picture
+from sedic.rate import rate_for
+
+if TYPE_CHECKING:
+    from sedic.picture import Picture
+
+SAMPLES = ("astronaut", "chelsea", "coffee")  # carried by scikit-image's wheel
+OBJECTS = 2  # whether or not they pay for their bytes: a demo shows what a file can say
+
+
+def samples(photos: list[Path]) -> list[tuple[str, Picture]]:
+    """The given photographs, or the three that scikit-image carries."""
+    if photos:
+        return [(path.stem, load_picture(path)) for path in photos]
+    from skimage import data
+
+    return [(name, getattr(data, name)()) for name in SAMPLES]
+
+
+def run(out: Path, photos: list[Path], bpp: float) -> None:
+    """Write ``NAME.sedic``, ``NAME.png`` and ``sheet.png`` into ``out``; print a table."""
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    pictures = samples(photos)
+    make_folder(out)
+    headings = ("picture", "size", "bytes", "bpp", "reference", "text", "masks", "enc s", "dec s")
+    table = Table(*headings, box=SIMPLE, padding=(0, 1, 0, 0))
+    for column in table.columns[2:]:
+        column.justify = "right"
+    codec = Codec()
+    rows = []
+    for name, picture in pictures:
+        height, width = picture.shape[:2]
+        start = time.perf_counter()
+        rate = replace(rate_for(width, height, bpp=bpp), max_objects=OBJECTS)
+        done = codec.compress(picture, rate)
+        middle = time.perf_counter()
+        decoded = codec.decompress(done.data)
+        end = time.perf_counter()
+        write_atomically(out / f"{name}.sedic", done.data, force=True)
+        save_picture(decoded, out / f"{name}.png", force=True)
+        parts = Container.parse(done.data).parts()
+        table.add_row(
+            name,
+            f"{width}x{height}",
+            str(len(done.data)),
+            f"{8 * len(done.data) / (width * height):.4f}",
+            *(str(parts[part]) for part in ("reference", "text", "masks")),
+            f"{middle - start:.2f}",
+            f"{end - middle:.2f}",
+        )
+        rows.append(_row(name, picture, decoded, done))
+    sheet = np.concatenate(rows)
+    save_picture(sheet, out / "sheet.png", force=True)
+    console = Console()
+    console.print(table)
+    console.print(f"side by side: {out / 'sheet.png'}", highlight=False)
+
+
+def _row(name: str, picture: Picture, decoded: Picture, done: Compressed) -> Picture:
+    """Original, reference image, decoded picture and masks, with captions."""
+    height, width = picture.shape[:2]
+    said = "; ".join(layer.detail for layer in done.image.objects) or done.image.overall
+    bpp = 8 * len(done.data) / (width * height)
+    return row(
+        [
+            (picture, f"{name}: original, {width}x{height}"),
+            (done.preview, "its reference image"),
+            (decoded, f"decoded from {len(done.data)} bytes, {bpp:.4f} bpp"),
+            (tinted(picture, done.image.objects), said),
+        ]
+    )

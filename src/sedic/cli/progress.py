@@ -1,0 +1,49 @@
+"""A picture as it gets restored, for the command line: progress, stages as files, early stop."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sedic.errors import SedicError
+from sedic.files import make_folder
+from sedic.picture import save_picture
+
+if TYPE_CHECKING:
+    from sedic.picture import Picture
+    from sedic.synthesis.stages import Stage
+
+
+def last_picture(
+    stages: Iterator[Stage], until: int | None, folder: Path | None, *, force: bool
+) -> Picture:
+    """Run ``stages`` up to number ``until`` or to their end, under a progress bar.
+
+    With a ``folder``, the picture after each is written there as ``NUMBER-TITLE.png``. Raises
+    ``SedicError`` where there is no such stage, before any is computed.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    if folder is not None:
+        make_folder(folder)
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
+        bar = bars.add_task("loading", total=None)
+        for stage in stages:
+            if until is not None and until > stage.count:
+                raise SedicError(f"there is no stage {until}: this file has 0 to {stage.count}")
+            bars.update(bar, completed=stage.number, total=stage.count, description=stage.title)
+            if folder is not None:
+                name = f"{stage.number:02}-{slug(stage.title)}.png"
+                save_picture(stage.picture, folder / name, force=force)
+            if stage.number == until:
+                break
+    return stage.picture
+
+
+def slug(title: str) -> str:
+    """A part of a file name: small ASCII letters and digits with dashes between, never empty."""
+    return re.sub(r"[^a-z0-9]+", "-", title.casefold())[:40].strip("-") or "object"

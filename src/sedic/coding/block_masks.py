@@ -1,0 +1,54 @@
+"""Masks of 8 x 8 blocks, as MISC has them: 64 bits a mask before coding, about half after.
+
+A block is on or off. The grid's rows and columns are divided as evenly as whole cells allow, what
+is left over going to the first blocks; a grid of fewer than eight rows has blocks without any.
+Blocks are coded like cells, under the block above, the one to the left, and the union of the
+masks before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from sedic.coding.bilevel import Cells, Template, decode_plane, encode_plane, fresh_weights
+from sedic.coding.range_coder import RangeDecoder, RangeEncoder
+from sedic.errors import SedicError
+from sedic.semantics import (
+    even_parts,
+)
+
+BLOCKS = 8  # each way
+TEMPLATE: Template = ((-1, 0), (0, -1))
+
+
+def encode(planes: Sequence[Cells]) -> bytes:
+    """The bytes of (rows, columns) masks of one size; ``SedicError`` if one is not of blocks."""
+    encoder, weights = RangeEncoder(), fresh_weights(TEMPLATE)
+    taken: Cells | None = None
+    for plane in planes:
+        blocks = np.zeros((BLOCKS, BLOCKS), np.bool_)
+        rows, columns = (np.array(even_parts(length, BLOCKS)) for length in plane.shape)
+        shown = np.ix_(rows > 0, columns > 0)
+        first = np.ix_((rows.cumsum() - rows)[rows > 0], (columns.cumsum() - columns)[columns > 0])
+        blocks[shown] = plane[first]
+        if not np.array_equal(_spread(blocks, *plane.shape), plane):
+            raise SedicError("the blocks coder codes masks of 8 x 8 blocks only (method misc)")
+        encode_plane(encoder, blocks, TEMPLATE, weights, taken)
+        taken = blocks if taken is None else taken | blocks
+    return encoder.finish()
+
+
+def decode(data: bytes, width: int, height: int, count: int) -> Iterator[Cells]:
+    """``count`` masks of ``height`` x ``width`` cells; any bytes are some masks."""
+    decoder, weights = RangeDecoder(data), fresh_weights(TEMPLATE)
+    taken: Cells | None = None
+    for _ in range(count):
+        blocks = decode_plane(decoder, BLOCKS, BLOCKS, TEMPLATE, weights, taken)
+        taken = blocks if taken is None else taken | blocks
+        yield _spread(blocks, height, width)
+
+
+def _spread(blocks: Cells, rows: int, columns: int) -> Cells:
+    return blocks.repeat(even_parts(rows, BLOCKS), 0).repeat(even_parts(columns, BLOCKS), 1)

@@ -1,0 +1,198 @@
+"""Words for a picture from a transformers image-text-to-text model on this machine.
+
+transformers' own processors of SmolVLM and Qwen-VL want torchvision (and num2words) for videos,
+which are of no use here. Their parts for pictures are put together without, always, so that the
+words do not depend on what else is installed. Other models go through ``AutoProcessor``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError
+
+from sedic.describe.answers import Usage, Words, parse
+from sedic.describe.description import one_line
+from sedic.describe.prompts import prompt, shown
+from sedic.errors import SedicError
+from sedic.files import printable
+
+if TYPE_CHECKING:
+    import torch
+
+    from sedic.picture import Picture
+
+DEFAULT_MODEL = "HuggingFaceTB/SmolVLM2-2.2B-Instruct"  # Apache-2.0, 4.5 GB
+SIDE = 1024  # pixels, of the longer side that a model is shown at most
+TOKENS_PER_WORD = 3  # that a model may write: a word has about 1.3, the rest is JSON and excess
+
+# What transformers may raise about a folder that is not there, is damaged or holds something else.
+_UNUSABLE = (
+    *(OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError),
+    SafetensorError,
+)
+
+
+@dataclass
+class LocalDescriber:
+    """A ``Describer`` that runs a model here: the same words each time on one machine.
+
+    ``model`` is a folder, or an id on the Hugging Face hub: one that has been fetched before unless
+    ``fetch`` is set. It must have safetensors weights; code that comes with it is not run. The
+    model is loaded for the first picture and kept. Runs on a GPU where there is one.
+    """
+
+    model: str = DEFAULT_MODEL
+    method: str = "sedic"
+    fetch: bool = False
+
+    def describe(
+        self, picture: Picture, objects: int, detail_words: int, overall_words: int
+    ) -> Words:
+        """The words of one (height, width, 3) uint8 picture, decoded greedily.
+
+        Raises ``SedicError`` if the model cannot be had, has no room in memory, or says nothing
+        that is of use: it is not asked again, for it would say the same.
+        """
+        question = prompt(self.method, objects, detail_words, overall_words)
+        budget = 64 + TOKENS_PER_WORD * (objects * (detail_words + 8) + overall_words)
+        processor, model = self._loaded
+        try:
+            answer, usage = _generate(processor, model, shown(picture, SIDE), question, budget)
+        except (MemoryError, *_UNUSABLE) as error:
+            raise _failed(self.model, error) from error
+        words = parse(answer, objects, detail_words, overall_words)
+        cut_off = ("the model's answer was cut off",) if usage.received >= budget else ()
+        return replace(words, warnings=words.warnings + cut_off, usage=usage)
+
+    @cached_property
+    def _loaded(self) -> tuple[Any, Any]:
+        """The model's processor and the model."""
+        from transformers import AutoConfig, AutoModelForImageTextToText
+
+        device, dtype = _device()
+        here = {"local_files_only": not self.fetch, "trust_remote_code": False}
+        try:
+            config = AutoConfig.from_pretrained(self.model, **here)
+            compose = _COMPOSE.get(config.model_type, _any_processor)
+            processor = compose(self.model, config, here)
+            model: Any = AutoModelForImageTextToText.from_pretrained(
+                self.model, config=config, dtype=dtype, use_safetensors=True, **here
+            )
+            return processor, model.to(device).eval()
+        except (MemoryError, *_UNUSABLE) as error:
+            if isinstance(error, OSError) and not (self.fetch or Path(self.model).is_dir()):
+                raise SedicError(
+                    f"{printable(self.model)[:200]}: no such model on this machine;"
+                    " name a folder, or allow fetching it"
+                ) from error
+            raise _failed(self.model, error) from error
+
+
+def _generate(
+    processor: Any, model: Any, image: Any, question: str, budget: int
+) -> tuple[str, Usage]:
+    """What the model answers, in ``budget`` tokens at most."""
+    import torch
+
+    content = [{"type": "image"}, {"type": "text", "text": question}]
+    text = processor.apply_chat_template(
+        [{"role": "user", "content": content}], add_generation_prompt=True
+    )
+    inputs = processor(text=[text], images=[image], return_tensors="pt")
+    inputs = inputs.to(model.device, model.dtype)
+    greedy = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+    with torch.inference_mode():
+        tokens = model.generate(**inputs, **greedy, max_new_tokens=budget)
+    sent = int(inputs["input_ids"].shape[1])
+    written = tokens[0, sent:]
+    answer = processor.tokenizer.decode(written, skip_special_tokens=True)
+    return str(answer), Usage(sent, len(written))
+
+
+def _device() -> tuple[torch.device, torch.dtype]:
+    """Where to run, and in which format: 16 bits wherever that is native."""
+    import torch
+
+    from sedic.models.precision import picture_dtype
+
+    if torch.cuda.is_available():
+        native = torch.cuda.is_bf16_supported()
+        return torch.device("cuda"), torch.bfloat16 if native else torch.float16
+    if torch.backends.mps.is_available():
+        return torch.device("mps"), torch.float16
+    return torch.device("cpu"), picture_dtype()
+
+
+def _failed(model: str, error: Exception) -> SedicError:
+    name = printable(model)[:200]
+    if isinstance(error, MemoryError) or "memory" in str(error):  # torch's are RuntimeErrors
+        return SedicError(f"{name}: not enough memory; use a smaller model or an API")
+    reason = one_line(str(error))[:200] or type(error).__name__
+    return SedicError(f"{name} cannot describe this picture: {reason}")
+
+
+def _any_processor(source: str, config: Any, here: dict[str, Any]) -> Any:
+    from transformers import AutoProcessor
+
+    return AutoProcessor.from_pretrained(source, **here)  # type: ignore[no-untyped-call]
+
+
+def _idefics(source: str, config: Any, here: dict[str, Any]) -> Any:
+    """Idefics3's processor, which SmolVLM's is for pictures: the same layout of the prompt."""
+    from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
+    from transformers.models.idefics3.processing_idefics3 import Idefics3Processor
+    from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
+
+    pictures = {"idefics3": Idefics3ImageProcessorPil, "smolvlm": SmolVLMImageProcessorPil}
+    vision = config.vision_config
+    patches = (vision.image_size // vision.patch_size) ** 2
+    return Idefics3Processor(
+        pictures[config.model_type].from_pretrained(source, **here),
+        _tokenizer(source, here),
+        image_seq_len=patches // config.scale_factor**2,
+        chat_template=_chat_template(Idefics3Processor, source, here),
+    )
+
+
+def _qwen_vl(source: str, config: Any, here: dict[str, Any]) -> Any:
+    from transformers.models.qwen2_5_vl.processing_qwen2_5_vl import Qwen2_5_VLProcessor
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+    class PictureProcessor(Qwen2_5_VLProcessor):
+        """Qwen's processor without videos: it has the parts that ``__init__`` names."""
+
+        def __init__(self, image_processor: Any, tokenizer: Any, chat_template: str) -> None:
+            super().__init__(  # type: ignore[no-untyped-call]
+                image_processor, tokenizer, chat_template=chat_template
+            )
+
+    return PictureProcessor(
+        Qwen2VLImageProcessorPil.from_pretrained(source, **here),
+        _tokenizer(source, here),
+        _chat_template(Qwen2_5_VLProcessor, source, here),
+    )
+
+
+_COMPOSE: dict[str, Callable[[str, Any, dict[str, Any]], Any]] = {
+    "idefics3": _idefics,
+    "smolvlm": _idefics,
+    "qwen2_vl": _qwen_vl,
+    "qwen2_5_vl": _qwen_vl,
+}
+
+
+def _tokenizer(source: str, here: dict[str, Any]) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(source, **here)
+
+
+def _chat_template(processor: Any, source: str, here: dict[str, Any]) -> str:
+    """How the model wants to be spoken to: from its processor's files, else its tokenizer's."""
+    template: str | None = processor.get_processor_dict(source, **here)[0].get("chat_template")
+    return template or str(_tokenizer(source, here).chat_template)

@@ -1,0 +1,229 @@
+"""Boxes to masks, by SAM; and from a model's words to a description, the one way it goes.
+
+SAM is Kirillov et al., "Segment anything", 2023; SAM 2 is Ravi et al., 2024; both in transformers'
+classes. Which masks are of use, and whose a cell is that two objects claim, is decided here, once:
+the decoder gets disjoint masks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from sedic.describe.description import Description
+from sedic.describe.grounding import Box, Found
+from sedic.errors import SedicError
+from sedic.files import printable
+from sedic.semantics import (
+    Mask,
+    ObjectLayer,
+    grid_size,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from sedic.describe.answers import Words
+    from sedic.picture import Picture
+
+SMALLEST = 4  # cells of the 1/8 grid: 16 x 16 pixels
+LARGEST = 0.9  # of the grid
+SAME_MASK = 0.8  # intersection over union, above which two objects are one
+MEAN = (0.485, 0.456, 0.406)  # of the pictures that both models were trained on, as are these:
+DEVIATION = (0.229, 0.224, 0.225)
+
+KEPT = "kept"
+HALLUCINATION = "hallucination"  # the detector does not find the name
+DUPLICATE = "duplicate"  # an object said before has the same name or the same mask
+TINY = "tiny"  # fewer than SMALLEST cells, or none
+WHOLE = "whole picture"  # more than LARGEST of it: the overall description's business
+COVERED = "covered"  # smaller objects left fewer than SMALLEST cells of it
+Region = npt.NDArray[np.bool_]  # (rows, columns) over the whole picture, at any resolution
+
+
+class NameFinder(Protocol):
+    """Who finds names in a picture, such as ``ground.Grounder``."""
+
+    def find(self, picture: Picture, names: Sequence[str]) -> list[Found]: ...
+
+
+class BoxSegmenter(Protocol):
+    """Who knows the outline of what is in a box, such as ``Segmenter``."""
+
+    def masks(self, picture: Picture, boxes: Sequence[Box]) -> list[Region]: ...
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one name: its ``fate`` is ``KEPT`` or the rule that dropped it."""
+
+    found: Found
+    fate: str
+
+    @property
+    def name(self) -> str:
+        return self.found.name
+
+
+@dataclass(frozen=True)
+class Report:
+    """The verdict on every name that was said, in the order of the words."""
+
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The names that the description has."""
+        return tuple(verdict.name for verdict in self.verdicts if verdict.fate == KEPT)
+
+    @property
+    def hallucinated(self) -> tuple[str, ...]:
+        """The names that the detector did not find."""
+        return tuple(verdict.name for verdict in self.verdicts if verdict.fate == HALLUCINATION)
+
+
+def look(
+    picture: Picture, words: Words, grounder: NameFinder, segmenter: BoxSegmenter
+) -> tuple[Description, Report]:
+    """A description of what is said of a (height, width, 3) uint8 picture and is in it.
+
+    ``words`` keep their order; those of a dropped object are left out, and the report says why.
+    No object may be left: the overall description is kept in any case.
+    """
+    names = [said.name for said in words.objects]
+    found = grounder.find(picture, names) if names else []
+    masks, fates = settle(found, masks_of(picture, found, segmenter))
+    layers = tuple(
+        ObjectLayer(said.name, said.detail, Mask.of(mask))
+        for said, mask, fate in zip(words.objects, masks, fates, strict=True)
+        if fate == KEPT
+    )
+    verdicts = tuple(Verdict(name, fate) for name, fate in zip(found, fates, strict=True))
+    return Description(words.overall, layers), Report(verdicts)
+
+
+def masks_of(picture: Picture, found: Sequence[Found], segmenter: BoxSegmenter) -> list[Region]:
+    """One mask on the 1/8 grid for each name: what is in its boxes, united; empty without boxes.
+
+    A cell is set when at least half of it is, by area; of less than that, the fullest cells.
+    """
+    from sedic.describe.salience import on_grid
+
+    height, width = picture.shape[:2]
+    columns, rows = grid_size(width, height)
+    boxes = [box for name in found for box in name.boxes]
+    regions = iter(segmenter.masks(picture, boxes) if boxes else ())
+    masks = []
+    for name in found:
+        mask = np.zeros((rows, columns), np.bool_)
+        for region in islice(regions, len(name.boxes)):
+            mask |= on_grid(region, width, height)
+        masks.append(mask)
+    return masks
+
+
+def settle(found: Sequence[Found], masks: Sequence[Region]) -> tuple[list[Region], list[str]]:
+    """Disjoint masks, and the fate of each name: ``KEPT`` or the first rule that drops it.
+
+    Where masks overlap, a cell belongs to the smallest of them (to the one said first, of equals):
+    so large objects are painted first and what stands before them later. A dropped object claims
+    no cell. ``masks`` are (rows, columns), all of one size, in the order of ``found``.
+    """
+    fates: list[str] = []
+    kept: list[int] = []
+    for number, (name, mask) in enumerate(zip(found, masks, strict=True)):
+        fate = _fate(name, mask, [(found[other].name, masks[other]) for other in kept])
+        fates.append(fate)
+        if fate == KEPT:
+            kept.append(number)
+    settled = list(masks)
+    taken = np.zeros(masks[0].shape if masks else (0, 0), np.bool_)
+    for number in sorted(kept, key=lambda number: int(masks[number].sum())):
+        settled[number] = masks[number] & ~taken
+        if settled[number].sum() < SMALLEST:
+            fates[number] = COVERED
+        else:
+            taken |= settled[number]
+    return settled, fates
+
+
+def _fate(found: Found, mask: Region, kept: Sequence[tuple[str, Region]]) -> str:
+    if not found.boxes:
+        return HALLUCINATION
+    for name, other in kept:
+        common, either = int((mask & other).sum()), int((mask | other).sum())
+        if name.casefold() == found.name.casefold() or common > SAME_MASK * either:
+            return DUPLICATE
+    if mask.sum() < SMALLEST:
+        return TINY
+    return WHOLE if mask.mean() > LARGEST else KEPT
+
+
+class Segmenter:
+    """SAM or SAM 2, as its configuration says, from a folder or a model id.
+
+    Loads nothing from the network unless ``download``. Raises ``SedicError`` where the model is
+    missing or is another. Pictures are prepared here, with Pillow: transformers' own way for SAM 2
+    needs torchvision.
+    """
+
+    def __init__(self, source: str | Path, *, device: str = "cpu", download: bool = False) -> None:
+        from transformers import AutoConfig
+        from transformers.models.sam.modeling_sam import SamModel
+        from transformers.models.sam2.modeling_sam2 import Sam2Model
+
+        from sedic.models.pretrained import load
+
+        family = load(AutoConfig, source, download=download).model_type
+        if family not in ("sam", "sam2", "sam2_video"):
+            raise SedicError(f"{printable(source)} is a {family} model; masks need sam or sam2")
+        self._keeps_proportions = family == "sam"
+        kind = SamModel if family == "sam" else Sam2Model
+        self._model = load(kind, source, download=download).eval().to(device)
+        self._side: int = self._model.config.prompt_encoder_config.image_size
+
+    def masks(self, picture: Picture, boxes: Sequence[Box]) -> list[Region]:
+        """What is in each of ``boxes``, at the resolution at which the model sees the picture."""
+        import torch
+        from torch.nn.functional import interpolate
+
+        height, width = picture.shape[:2]
+        rows, columns = self._seen(height, width)
+        scale = torch.tensor([columns / width, rows / height] * 2)
+        regions: list[Region] = []
+        with torch.inference_mode():
+            pixels = self._pixels(picture, rows, columns).to(self._model.device)
+            embedding = self._model.get_image_embeddings(pixels)
+            for box in boxes:  # one at a time: memory
+                corners = (torch.tensor(box) * scale)[None, None].to(self._model.device)
+                out = self._model(
+                    image_embeddings=embedding, input_boxes=corners, multimask_output=False
+                )
+                mask = out.pred_masks[:, 0].float()
+                mask = interpolate(mask, (self._side,) * 2, mode="bilinear", align_corners=False)
+                regions.append((mask[0, 0, :rows, :columns] > 0).cpu().numpy())
+        return regions
+
+    def _seen(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of the model's square that a picture takes up, from the top left."""
+        if not self._keeps_proportions:
+            return self._side, self._side
+        scale = self._side / max(height, width)
+        return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
+
+    def _pixels(self, picture: Picture, rows: int, columns: int) -> Tensor:
+        """The picture as the model sees it: (1, 3, side, side), normalised, zeros beyond it."""
+        import torch
+        from PIL import Image
+
+        resized = Image.fromarray(picture).resize((columns, rows), Image.Resampling.BILINEAR)
+        square = np.zeros((self._side, self._side, 3), np.float32)
+        square[:rows, :columns] = (np.asarray(resized) / 255 - MEAN) / DEVIATION
+        return torch.from_numpy(square).permute(2, 0, 1)[None]

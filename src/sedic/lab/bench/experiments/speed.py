@@ -1,0 +1,188 @@
+"""Where the time goes (SEDIC, Table 2): every part of encoder and decoder, apart and in total.
+
+Seconds of wall time on whatever this machine is; the first round warms up and does not count.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from statistics import median, quantiles
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from sedic.codec import Codec, Compressed
+from sedic.coding.container import Container, pack
+from sedic.errors import SedicError
+from sedic.lab.bench.experiments.subject import Subject
+from sedic.reference import load as load_reference
+
+if TYPE_CHECKING:
+    from sedic.models.networks import Networks
+    from sedic.picture import Picture
+    from sedic.profiles import Profile
+
+ENCODING, DECODING = "encoding, in total", "decoding, in total"
+
+
+@dataclass
+class Timing:
+    """Seconds of one part, a round each."""
+
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def median(self) -> float:
+        return median(self.seconds)
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """The lower and the upper one; the extremes of fewer than four rounds."""
+        if len(self.seconds) < 4:
+            return min(self.seconds), max(self.seconds)
+        low, _, high = quantiles(self.seconds, n=4)
+        return low, high
+
+
+class Stopwatch:
+    """Times parts by name, in the order in which they first came."""
+
+    def __init__(self, device: str) -> None:
+        self.parts: dict[str, Timing] = {}
+        self._device = device
+
+    def lap(self, name: str, started: float) -> float:
+        """The part ``name`` began at ``started`` and ends now; returns now."""
+        if self._device == "cuda":  # which returns before it is done
+            import torch
+
+            torch.cuda.synchronize()
+        now = perf_counter()
+        self.parts.setdefault(name, Timing()).seconds.append(now - started)
+        return now
+
+
+@dataclass(frozen=True)
+class Speed:
+    """The times of one picture on one device, and the most memory that the process had by then."""
+
+    device: str
+    width: int
+    height: int
+    size: int
+    parts: dict[str, Timing]
+    memory: float | None  # GiB, of the process since it began
+    device_memory: float | None  # GiB, of a CUDA device
+
+
+def measure(
+    subject: Subject, index: int, limit: float, rounds: int, device: str
+) -> Iterator[Speed]:
+    """``Speed`` after every round but the first, which warms up; the last one is of all ``rounds``.
+
+    ``device``: cpu or cuda. ``SedicError`` where it is not here, or the picture cannot be coded.
+    """
+    sample = subject.dataset.samples[index]
+    picture = sample.load()
+    codec = Codec(subject.profile.name, networks=_networks(subject.profile, device))
+    watch = Stopwatch(device)
+    for number in range(rounds + 1):
+        if number == 1:
+            watch.parts.clear()
+        size = _round(subject, codec, picture, sample.name, limit, watch)
+        if number:
+            height, width = picture.shape[:2]
+            yield Speed(device, width, height, size, watch.parts, _memory(), _on_device(device))
+
+
+def _round(
+    subject: Subject, codec: Codec, picture: Picture, name: str, limit: float, watch: Stopwatch
+) -> int:
+    """Encode and decode once; the bytes of the file."""
+    begun = started = perf_counter()
+    part = "describing"
+
+    def say(what: str) -> None:
+        nonlocal started, part
+        if what != part:
+            started, part = watch.lap(part, started), what
+
+    description = subject.describe(picture, name, say)
+    started = watch.lap(part, started)
+    done = codec.compress(
+        picture,
+        subject.rate(picture, limit),
+        description,
+        subject.seed,
+        subject.method,
+        subject.settings,
+    )
+    watch.lap("reference image, rate control, coders and a decoder's check", started)
+    watch.lap(ENCODING, begun)
+    begun = started = perf_counter()
+    for stage in codec.stages(done.data):
+        part = f"stage {stage.number} of {stage.count}: {stage.title}"
+        if stage.number == 0:
+            part = "reference image and words, decoded"
+        elif stage.number < stage.count:  # which object it is differs from picture to picture
+            part = f"stage {stage.number}: an object"
+        started = watch.lap(part, started)
+    watch.lap(DECODING, begun)
+    _apart(subject.profile, done, picture, watch)
+    return len(done.data)
+
+
+def _apart(profile: Profile, done: Compressed, picture: Picture, watch: Stopwatch) -> None:
+    """Parts of what was timed in total, on their own."""
+    weights = profile.weights.get(profile.reference)
+    reference = load_reference(profile.reference, weights.path() if weights else None)
+    started = perf_counter()
+    encode = reference.prepare(picture)
+    started = watch.lap("apart: reference codec, its networks", started)
+    encode(done.choice.level)
+    started = watch.lap("apart: reference codec, coding at one level", started)
+    container = Container.parse(done.data)
+    image = container.unpack()
+    started = watch.lap("apart: words and masks, decoding", started)
+    pack(
+        image,
+        container.profile,
+        container.fingerprint,
+        container.text_coder,
+        container.mask_coder,
+        container.settings,
+    ).to_bytes()
+    watch.lap("apart: words and masks, coding", started)
+
+
+def _networks(profile: Profile, device: str) -> Networks | None:
+    import torch
+
+    from sedic.models import networks_of
+    from sedic.models.precision import picture_dtype
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise SedicError("there is no CUDA device here")
+    if not profile.restores:
+        return None
+    dtype = picture_dtype() if device == "cpu" else torch.bfloat16
+    return networks_of(profile.name).to(device, dtype)
+
+
+def _memory() -> float | None:
+    """The most that this process ever had, in GiB, or None where the system does not say."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+
+
+def _on_device(device: str) -> float | None:
+    if device != "cuda":
+        return None
+    import torch
+
+    return torch.cuda.max_memory_allocated() / 2**30

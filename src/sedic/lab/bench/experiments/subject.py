@@ -1,0 +1,172 @@
+"""Our codec as a subject of measurement: files of pictures, and pictures of files, timed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from sedic import profiles
+from sedic.codec import Codec, Compressed
+from sedic.coding.container import Container, pack
+from sedic.errors import SedicError
+from sedic.lab.bench.experiments import Cell, Outcome
+from sedic.rate import rate_for
+from sedic.semantics import (
+    MAX_OBJECTS,
+    Rate,
+    SemanticImage,
+)
+from sedic.synthesis.settings import Settings
+
+if TYPE_CHECKING:
+    from sedic.describe.description import Description
+    from sedic.lab.bench.datasets import Dataset
+    from sedic.picture import Picture
+
+PARTS = ("header", "settings", "text", "masks", "reference")
+VALUES = ("bytes", "bpp", "objects", "encode s", "decode s", *(f"{part} bytes" for part in PARTS))
+DETAIL_WORDS, OVERALL_WORDS = 30, 50  # the most that the papers send (SEDIC section 4.1)
+
+Say = Callable[[str], None]  # is told what is being done
+Describe = Callable[["Picture", str, Say], "Description"]  # of a picture and its name
+
+
+class Subject:
+    """A profile and a method on a dataset.
+
+    Descriptions are made once for a picture and every file cuts them to its own budget, so
+    ``encode s`` is without describing.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        describe: Describe,
+        profile: str = "mini",
+        method: str = "sedic",
+        settings: Mapping[str, Any] | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.dataset, self.profile, self.method = dataset, profiles.load(profile), method
+        self.settings, self.seed, self.describe = dict(settings or {}), seed, describe
+        self.codec = Codec(profile)
+
+        @lru_cache(2)  # a picture's own, and another's words (ablation)
+        def description(index: int) -> Description:
+            sample = dataset.samples[index]
+            return describe(sample.load(), sample.name, lambda _: None)
+
+        self.description = description
+
+    def rate(self, picture: Picture, limit: float, objects: int | None = None) -> Rate:
+        """At most ``limit`` bits per pixel, words and, if not given, objects as in ``compress``."""
+        height, width = picture.shape[:2]
+        rate = rate_for(width, height, bpp=limit, method=self.method, profile=self.profile.name)
+        if objects is None:
+            return rate
+        return replace(rate, max_objects=objects)
+
+    def coded(
+        self,
+        index: int,
+        picture: Picture,
+        rate: Rate,
+        cell: Cell,
+        reference: Cell | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Iterator[Outcome]:
+        """A file of picture ``index`` and what it decodes to; in the cell ``reference`` the file's
+        reference image, which is there anyway. ``settings`` come on top of the subject's own."""
+        try:
+            description = self.description(index)
+            started = perf_counter()
+            done = self.codec.compress(
+                picture,
+                rate,
+                description,
+                self.seed,
+                self.method,
+                {**self.settings, **(settings or {})},
+            )
+            seconds = perf_counter() - started
+        except SedicError as error:
+            for missed in filter(None, (cell, reference)):
+                yield Outcome(missed, problem=str(error))
+            return
+        if reference is not None:
+            container = Container.parse(done.data)
+            yield Outcome(reference, done.preview, measures(container), said(container))
+        yield self.decoded(done.data, cell, {"encode s": seconds})
+
+    def whole(self, index: int, picture: Picture, limit: float, objects: int) -> Compressed:
+        """The file of picture ``index`` that variants are made from: at most ``limit`` bits per
+        pixel, with all words. ``SedicError`` where there is none so small."""
+        rate = Rate(self.rate(picture, limit).max_bytes, objects)
+        description = self.description(index)
+        return self.codec.compress(picture, rate, description, self.seed, settings=self.settings)
+
+    def decoded(self, data: bytes, cell: Cell, known: Mapping[str, float] | None = None) -> Outcome:
+        """What a file decodes to; ``known``: values that are there already."""
+        try:
+            started = perf_counter()
+            picture = self.codec.decompress(data)
+            seconds = perf_counter() - started
+        except SedicError as error:
+            return Outcome(cell, problem=str(error))
+        container = Container.parse(data)
+        values = {**(known or {}), **measures(container), "decode s": seconds}
+        return Outcome(cell, picture, values, said(container))
+
+    def file(
+        self,
+        whole: bytes,
+        image: SemanticImage,
+        mask_coder: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+        fingerprint: bytes | None = None,
+    ) -> bytes:
+        """A file as ``whole``, but for what is named here."""
+        container = Container.parse(whole)
+        defaults = self.profile.settings(image.method)
+        decoder = Settings.from_bytes(container.settings, defaults)
+        return pack(
+            image,
+            self.profile.name,
+            fingerprint or container.fingerprint,
+            container.text_coder,
+            mask_coder or container.mask_coder,
+            replace(decoder, **(settings or {})).to_bytes(defaults),
+        ).to_bytes()
+
+    @property
+    def weights(self) -> dict[str, str]:
+        """What our numbers depend on besides the code."""
+        pins = {name: f"sha256:{w.sha256[:16]}" for name, w in self.profile.weights.items()}
+        restorer = self.profile.restorer
+        pins["restorer"] = restorer.hex()[:16] if restorer else "none: the reference image is shown"
+        return {f"{self.profile.name} {name}": pin for name, pin in pins.items()}
+
+
+def measures(container: Container) -> dict[str, float]:
+    """Bytes, in all and part by part, bits per pixel and objects of a file."""
+    parts = container.parts()
+    total = sum(parts.values())
+    sizes = {f"{part} bytes": float(parts[part]) for part in PARTS}
+    rate = 8 * total / (container.width * container.height)
+    return {"bytes": total, "bpp": rate, "objects": container.object_count, **sizes}
+
+
+def said(container: Container) -> str:
+    """All words of a file, the whole first."""
+    image = container.unpack()
+    return " ".join(filter(None, [image.overall, *(layer.detail for layer in image.objects)]))
+
+
+def measured(picture: Picture, name: str, say: Say) -> Description:
+    """The embedded description, which needs no model."""
+    from sedic.describe.measured import describe
+
+    return describe(picture, MAX_OBJECTS, DETAIL_WORDS, OVERALL_WORDS)

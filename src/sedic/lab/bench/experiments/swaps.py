@@ -1,0 +1,99 @@
+"""Do an object's words and mask matter to the object? They are exchanged for another object's.
+
+Only the object's own region is judged: what is measured is the original with that region cut out
+of the decoded picture, so a number here is as many times smaller as the region is than the picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sedic.coding.container import Container
+from sedic.errors import SedicError
+from sedic.lab.bench.experiments import Cell, Done, Outcome
+from sedic.lab.bench.experiments.subject import VALUES, Subject, measures
+from sedic.semantics import (
+    GRID,
+    Mask,
+    ObjectLayer,
+)
+
+if TYPE_CHECKING:
+    from sedic.picture import Picture
+
+OBJECTS = 2
+SENT = "as sent"
+REFERENCE = "reference image alone"
+SWAPS = (
+    SENT,
+    "the other object's words",
+    "the other object's mask",
+    "no words of its own",
+    REFERENCE,
+)
+
+
+@dataclass(frozen=True)
+class Swaps:
+    """``limit``: bits per pixel of the whole file; the points are the objects, by their number."""
+
+    subject: Subject
+    limit: float
+    name: str = "swaps"
+    values: tuple[str, ...] = VALUES
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        return tuple((name, str(i + 1)) for i in range(OBJECTS) for name in SWAPS)
+
+    @property
+    def shown(self) -> tuple[Cell, ...]:
+        return self.cells
+
+    def outcomes(self, index: int, picture: Picture, done: Done) -> Iterator[Outcome]:
+        subject = self.subject
+        open_cells = [cell for cell in self.cells if cell not in done]
+        try:
+            whole = subject.whole(index, picture, self.limit, OBJECTS)
+            layers = whole.image.objects
+            if len(layers) < OBJECTS:
+                raise SedicError(f"{len(layers)} of {OBJECTS} objects: nothing to exchange")
+        except SedicError as error:
+            yield from (Outcome(cell, problem=str(error)) for cell in open_cells)
+            return
+        for cell in open_cells:
+            name, i = cell[0], int(cell[1]) - 1
+            own, other = layers[i], layers[1 - i]
+            if name == REFERENCE:
+                values = measures(Container.parse(whole.data))
+                yield Outcome(cell, within(own.mask, whole.preview, picture), values)
+                continue
+            changed = list(layers)
+            changed[i] = exchanged(name, own, other)
+            data = subject.file(whole.data, replace(whole.image, objects=tuple(changed)))
+            outcome = subject.decoded(data, cell)
+            if outcome.picture is not None:
+                outcome = replace(outcome, picture=within(own.mask, outcome.picture, picture))
+            yield outcome
+
+
+def exchanged(how: str, own: ObjectLayer, other: ObjectLayer) -> ObjectLayer:
+    """An object as one of ``SWAPS`` has it."""
+    if how == "the other object's words":
+        return replace(own, name=other.name, detail=other.detail)
+    if how == "the other object's mask":
+        return replace(own, mask=other.mask)
+    if how == "no words of its own":  # a file must name an object somehow
+        return replace(own, name="object", detail="object")
+    return own
+
+
+def within(mask: Mask, found: Picture, original: Picture) -> Picture:
+    """``found`` inside the mask, ``original`` elsewhere."""
+    height, width = original.shape[:2]
+    region = mask.array.repeat(GRID, 0).repeat(GRID, 1)[:height, :width]
+    return np.where(region[..., None], found, original)

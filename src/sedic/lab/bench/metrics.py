@@ -1,0 +1,250 @@
+"""Metrics by name, each with the weights it used, or the reason why it is not available.
+
+    metrics, missing = load_all(NAMES)
+    scores = score(metrics, decoded, original, text)
+
+A metric whose weights or library are not here is ``Unavailable`` with the reason; one that cannot
+measure a certain picture (too small, no text) leaves a note in its ``Scores``. Never is there a
+number that was not measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from sedic.errors import SedicError
+from sedic.lab.bench import fidelity
+from sedic.models.download import sha256_of
+from sedic.models.registry import require
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from sedic.lab.bench.clip import Clip
+    from sedic.lab.bench.inception import Inception
+    from sedic.lab.bench.lpips import LPIPS
+    from sedic.picture import Picture
+
+Measure = Callable[["Picture", "Picture", str], float]  # decoded, original, text
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Something to measure; ``weights``: the files and their sha256, or ``none``."""
+
+    name: str
+    better: str  # higher | lower
+    weights: str
+    measure: Measure
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """A metric that cannot be had here."""
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: not available: {self.reason}"
+
+
+class Scores(NamedTuple):
+    """What was measured, and for each metric that could not be, why."""
+
+    values: dict[str, float]
+    notes: list[str]
+
+
+def bpp(size: int, picture: Picture) -> float:
+    """Bits per pixel of a file of ``size`` bytes that stands for ``picture``."""
+    height, width = picture.shape[:2]
+    return float(8 * size / (height * width))
+
+
+def load(name: str) -> Metric | Unavailable:
+    """A metric of ``NAMES``, with its networks; ``SedicError`` for any other name."""
+    if name not in _KINDS:
+        raise SedicError(f"unknown metric {name!r}; one of {', '.join(NAMES)}")
+    better, build = _KINDS[name]
+    try:
+        measure, weights = build()
+    except SedicError as error:
+        return Unavailable(name, str(error))
+    return Metric(name, better, weights, measure)
+
+
+def load_all(names: Iterable[str]) -> tuple[list[Metric], list[Unavailable]]:
+    """Those that can be had, and the others."""
+    loaded = [load(name) for name in names]
+    return (
+        [metric for metric in loaded if isinstance(metric, Metric)],
+        [metric for metric in loaded if isinstance(metric, Unavailable)],
+    )
+
+
+def score(metrics: Iterable[Metric], decoded: Picture, original: Picture, text: str = "") -> Scores:
+    """Every metric of a decoded picture; ``text``: the words that it should still agree with.
+
+    ``SedicError`` if the pictures differ in size.
+    """
+    if decoded.shape != original.shape:
+        (a, b), (c, d) = decoded.shape[:2], original.shape[:2]
+        raise SedicError(f"the decoded picture is {b}x{a} and the original {d}x{c}")
+    scores = Scores({}, [])
+    for metric in metrics:
+        try:
+            scores.values[metric.name] = metric.measure(decoded, original, text)
+        except SedicError as error:
+            scores.notes.append(str(Unavailable(metric.name, str(error))))
+    return scores
+
+
+def load_inception() -> tuple[Inception, str] | Unavailable:
+    """The network of FID and KID and the weights it uses."""
+    from sedic.lab.bench.inception import Inception
+
+    name = "pt_inception-2015-12-05-6726825d.pth"
+    try:
+        path = require("inception-fid") / name
+        return Inception(path), _described(path)
+    except SedicError as error:
+        return Unavailable("FID and KID", str(error))
+
+
+def _formula(function: Callable[[Picture, Picture], float]) -> tuple[Measure, str]:
+    return (lambda decoded, original, _: function(decoded, original)), "none"
+
+
+def _torchmetrics(function: Callable[[Picture, Picture], float]) -> tuple[Measure, str]:
+    try:
+        library = version("torchmetrics")
+    except ImportError as error:
+        raise SedicError("needs torchmetrics: pip install 'sedic[bench]'") from error
+    return _formula(function)[0], f"none (torchmetrics {library})"
+
+
+def _lpips(backbone: str) -> tuple[Measure, str]:
+    from sedic.lab.bench.lpips import LPIPS
+
+    folder = require(f"lpips-{backbone}")
+    features = {
+        "alex": "alexnet-owt-7be5be79.pth",
+        "vgg": "vgg16-397923af.pth",
+        "squeeze": "squeezenet1_1-b8a52dc0.pth",
+    }
+    paths = folder / features[backbone], folder / f"{backbone}.pth"
+    return _lpips_measure(LPIPS(*paths, backbone=backbone)), _described(*paths)
+
+
+def _lpips_caffe(moved: bool = False) -> tuple[Measure, str]:
+    """``moved``: without the first row and column of both pictures. Decoders that work on a grid
+    learn where a network samples; one pixel further it sees what they do elsewhere."""
+    from sedic.lab.bench.lpips import LPIPS, weights_path
+    from sedic.lab.train.photos import shared_folder
+
+    path = weights_path(shared_folder())
+    return _lpips_measure(LPIPS(path), int(moved)), _described(path)
+
+
+def _lpips_measure(network: LPIPS, moved: int = 0) -> Measure:
+    """The maps of an original are kept until the next one comes."""
+    tensor = _tensors(network)
+    kept: tuple[Picture, list[Tensor]] | None = None
+
+    def measure(decoded: Picture, original: Picture, _: str) -> float:
+        import torch
+
+        nonlocal kept
+        known = kept
+        with torch.inference_mode():
+            if known is None or known[0] is not original:
+                known = kept = original, network.maps(tensor(original[moved:, moved:]))
+            return float(network.distance(network.maps(tensor(decoded[moved:, moved:])), known[1]))
+
+    return measure
+
+
+def _dists() -> tuple[Measure, str]:
+    import torch
+
+    from sedic.lab.bench.dists import DISTS
+
+    folder = require("dists")
+    paths = folder / "vgg16-397923af.pth", folder / "dists.pt"
+    network = DISTS(*paths)
+    tensor = _tensors(network)
+
+    def measure(decoded: Picture, original: Picture, _: str) -> float:
+        with torch.inference_mode():
+            return float(network(tensor(decoded), tensor(original)))
+
+    return measure, _described(*paths)
+
+
+@cache  # image and text similarity share one model
+def _clip() -> tuple[Clip, str]:
+    from sedic.lab.bench.clip import Clip
+
+    folder = require("clip-vit-base-patch16")
+    return Clip(folder), _described(folder / "model.safetensors")
+
+
+def _clip_image() -> tuple[Measure, str]:
+    model, weights = _clip()
+    return (lambda decoded, original, _: model.image_similarity(decoded, original)), weights
+
+
+def _clip_text() -> tuple[Measure, str]:
+    model, weights = _clip()
+    return (lambda decoded, _, text: model.text_similarity(decoded, text)), weights
+
+
+def _tensors(network: nn.Module) -> Callable[[Picture], Tensor]:
+    """Pictures for a network, (1, 3, h, w) in [0, 1]; it is put where the machine is fastest."""
+    import numpy as np
+    import torch
+
+    from sedic.models.precision import fastest
+
+    device, _ = fastest()
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def tensor(picture: Picture) -> Tensor:
+        if min(picture.shape[:2]) < 35:
+            raise SedicError("pictures of at least 35 pixels a side are needed")
+        pixels = torch.from_numpy(np.require(picture, requirements=("C", "W"))).to(device)
+        return pixels.permute(2, 0, 1)[None].float() / 255
+
+    return tensor
+
+
+def _described(*paths: Path) -> str:
+    return ", ".join(f"{path.name} sha256:{sha256_of(path, _silent)[:16]}" for path in paths)
+
+
+def _silent(*_: object) -> None:
+    """No progress is shown: the files are read in a second or two."""
+
+
+_KINDS: dict[str, tuple[str, Callable[[], tuple[Measure, str]]]] = {
+    "PSNR": ("higher", lambda: _formula(fidelity.psnr)),
+    "MS-SSIM": ("higher", lambda: _torchmetrics(fidelity.ms_ssim)),
+    "VIF": ("higher", lambda: _torchmetrics(fidelity.vif)),
+    "GMSD": ("lower", lambda: _formula(fidelity.gmsd)),
+    "HaarPSI": ("higher", lambda: _formula(fidelity.haarpsi)),
+    "LPIPS-squeeze (Caffe)": ("lower", _lpips_caffe),
+    "LPIPS-squeeze (Caffe) moved": ("lower", lambda: _lpips_caffe(moved=True)),
+    "LPIPS-alex": ("lower", lambda: _lpips("alex")),
+    "LPIPS-vgg": ("lower", lambda: _lpips("vgg")),
+    "LPIPS-squeeze": ("lower", lambda: _lpips("squeeze")),
+    "DISTS": ("lower", _dists),
+    "CLIP image": ("higher", _clip_image),
+    "CLIP text": ("higher", _clip_text),
+}
+NAMES = tuple(_KINDS)

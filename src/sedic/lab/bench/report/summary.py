@@ -1,0 +1,208 @@
+"""Results of a run as the numbers that a report shows: means over pictures, curves, BD-rates.
+
+Means are over the pictures that every cell was tried on, so that codecs are compared on the same
+pictures; a picture that is only half done, or cannot be read, counts nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from sedic.errors import SedicError
+from sedic.lab.bench.bd_rate import bd_rate
+from sedic.lab.bench.experiments import KEYS
+from sedic.lab.bench.experiments.feature_files import NAMES, distances
+from sedic.lab.bench.published import published
+from sedic.lab.bench.results import Row, Table
+
+AS_PUBLISHED = {"LPIPS-alex": "LPIPS", "DISTS": "DISTS", "PSNR": "PSNR"}  # ours: the sources' name
+
+
+@dataclass(frozen=True)
+class Mean:
+    """One codec at one point: how many pictures it did, and the means over them."""
+
+    codec: str
+    point: str
+    pictures: int
+    means: dict[str, float]
+    spread: dict[str, float]  # standard deviations from picture to picture
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A picture or a cell that has no numbers."""
+
+    picture: str
+    codec: str
+    point: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Best:
+    """A metric of a family of codecs at one point: its best size."""
+
+    codec: str
+    point: str
+    bpp: float
+    value: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a report is made from."""
+
+    facts: dict[str, Any]
+    pictures: list[str]
+    metrics: dict[str, str]  # name: higher | lower
+    means: list[Mean]
+    curves: dict[str, dict[str, list[Best]]]  # metric, family
+    published: dict[str, dict[str, list[tuple[float, float]]]]  # metric, codec: (bpp, value)
+    bd: dict[str, dict[str, float | str]]  # metric, family: our rate over theirs, or why not
+    problems: list[Problem]
+    rows: list[Row]  # of the pictures that count
+
+    @property
+    def families(self) -> list[str]:
+        """Codecs in the order of the run."""
+        return list(self.sizes)
+
+    @property
+    def sizes(self) -> dict[str, list[str]]:
+        """The codecs' names at every size of pictures that they were tried at."""
+        return dict(self.facts["settings"]["families"])
+
+    @property
+    def points(self) -> list[str]:
+        return list(dict.fromkeys(cell[1] for cell in self.facts["settings"]["cells"]))
+
+    def mean(self, codec: str, point: str) -> Mean | None:
+        """The means of one cell, if there are any."""
+        return next((m for m in self.means if (m.codec, m.point) == (codec, point)), None)
+
+    def row(self, picture: str, codec: str, point: str) -> Row | None:
+        """One picture in one cell."""
+        key = [picture, codec, point]
+        return next((row for row in self.rows if [row[name] for name in KEYS] == key), None)
+
+    def as_json(self) -> dict[str, Any]:
+        """All but the rows, which are the results file."""
+        return {name: found for name, found in asdict(self).items() if name != "rows"}
+
+
+def summarise(table: Table, features: Path | None = None) -> Summary:
+    """Of the results file of a picture experiment; ``features``: of FID and KID, if any."""
+    settings = table.facts["settings"]
+    cells = [tuple(cell) for cell in settings["cells"]]
+    metrics: dict[str, str] = dict(settings["metrics"])
+    rows: dict[str, dict[tuple[str, str], Row]] = {}
+    problems = []
+    for row in table.rows:
+        name, codec, point = (str(row[key]) for key in ("picture", "codec", "point"))
+        if row["error"]:
+            problems.append(Problem(name, codec, point, str(row["error"])))
+        if codec:
+            rows.setdefault(name, {})[codec, point] = row
+    tried = [name for name, known in rows.items() if all(cell in known for cell in cells)]
+    means = []
+    for codec, point in cells:
+        done = [rows[name][codec, point] for name in tried]
+        done = [row for row in done if not row["error"]]
+        if not done:
+            continue
+        mean = _mean(codec, point, done, table.values)
+        if features is not None:
+            names = [str(row["picture"]) for row in done]
+            found, reason = distances(features, names, (codec, point))
+            mean.means.update(found)
+            if reason:
+                problems.append(Problem("all pictures", codec, point, reason))
+        means.append(mean)
+    if features is not None:
+        reached = {name for mean in means for name in mean.means}
+        metrics |= {name: "lower" for name in NAMES if name in reached}
+    families: dict[str, list[str]] = dict(settings["families"])
+    curves = {
+        metric: {
+            name: _curve(means, sizes, metric, better, len(tried))
+            for name, sizes in families.items()
+        }
+        for metric, better in metrics.items()
+    }
+    return Summary(
+        table.facts,
+        tried,
+        metrics,
+        means,
+        curves,
+        _published(settings["dataset"]),
+        {metric: _bd_rates(curves[metric], settings) for metric in metrics},
+        problems,
+        [row for name in tried for row in rows[name].values()],
+    )
+
+
+def _mean(codec: str, point: str, rows: list[Row], names: tuple[str, ...]) -> Mean:
+    found = {name: [float(row[name]) for row in rows if row[name] is not None] for name in names}  # type: ignore[arg-type]
+    whole = {name: values for name, values in found.items() if len(values) == len(rows)}
+    return Mean(
+        codec,
+        point,
+        len(rows),
+        {name: fmean(values) for name, values in whole.items()},
+        {name: stdev(values) for name, values in whole.items() if len(values) > 1},
+    )
+
+
+def _curve(
+    means: list[Mean], sizes: list[str], metric: str, better: str, pictures: int
+) -> list[Best]:
+    """The best size of a codec at every point that it reaches on all pictures."""
+    curve = []
+    for point in dict.fromkeys(mean.point for mean in means):
+        found = [
+            Best(mean.codec, point, mean.means["bpp"], mean.means[metric])
+            for mean in means
+            if mean.codec in sizes
+            and mean.point == point
+            and mean.pictures == pictures
+            and metric in mean.means
+        ]
+        if found:
+            choose = max if better == "higher" else min
+            curve.append(choose(found, key=lambda best: best.value))
+    return curve
+
+
+def _bd_rates(
+    curves: Mapping[str, list[Best]], settings: Mapping[str, Any]
+) -> dict[str, float | str]:
+    """Our first curve's rate over that of every other family, in percent."""
+    subject = settings.get("subject", "")
+    if subject not in curves:
+        return {}
+    ours = [(best.bpp, best.value) for best in curves[subject]]
+    rates: dict[str, float | str] = {}
+    for name, curve in curves.items():
+        if name == subject:
+            continue
+        try:
+            rates[name] = bd_rate([(best.bpp, best.value) for best in curve], ours).percent
+        except SedicError as error:
+            rates[name] = str(error)
+    return rates
+
+
+def _published(dataset: str) -> dict[str, dict[str, list[tuple[float, float]]]]:
+    found: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for ours, theirs in AS_PUBLISHED.items():
+        for point in published(dataset):
+            if theirs in point.values:
+                curve = found.setdefault(ours, {}).setdefault(point.codec, [])
+                curve.append((point.bpp, point.values[theirs]))
+    return found

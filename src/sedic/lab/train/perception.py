@@ -1,0 +1,90 @@
+"""What losses see: LPIPS, frozen and in half precision; a mesh; the strengths of edges."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sedic.lab.bench.fidelity import EQUAL_EDGES, LUMA
+from sedic.lab.bench.lpips import LPIPS, weights_path
+
+_WORTH_COMPILING = 1_000  # steps: it takes a minute
+_EQUAL = EQUAL_EDGES / 255**2  # of pictures whose range is 1
+_SIZES = 3  # full, half and quarter
+_PERIOD = 16  # pixels: the network's stride, and that of the blocks of those that learn from it
+
+
+class Perception:
+    """The distance of pictures (b, 3, h, w) in [-0.5, 0.5], as (b,) float32; differentiable."""
+
+    def __init__(self, shared: Path, steps: int = 0) -> None:
+        """``steps``: how many times it will be asked; compiling pays after some hundreds."""
+        self._lpips = LPIPS(weights_path(shared)).to(torch.bfloat16)
+        self._lpips.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if steps >= _WORTH_COMPILING and shutil.which("g++"):  # half the time
+            self._lpips.maps = torch.compile(self._lpips.maps)  # type: ignore[method-assign]
+
+    def __call__(self, a: Tensor, b: Tensor) -> Tensor:
+        a, b = ((x + 0.5).to(torch.bfloat16, memory_format=torch.channels_last) for x in (a, b))
+        return self._lpips(a, b).float()  # type: ignore[no-any-return]
+
+    def moved(self, a: Tensor, b: Tensor) -> Tensor:
+        """The same of both pictures without their first row and column: what ``bench`` measures."""
+        return self(a[..., 1:, 1:], b[..., 1:, 1:])
+
+    def anywhere(self, a: Tensor, b: Tensor) -> Tensor:
+        """The same after cutting both at a random place, 16 pixels less wide and high: the loss.
+
+        A decoder that works on a grid learns where this network samples, and pleases it with a
+        mesh that eyes do not like: such pictures are 0.03 further away when moved by one pixel.
+        """
+        top, left = torch.randint(_PERIOD, (2,)).tolist()
+        height, width = a.shape[-2] - _PERIOD, a.shape[-1] - _PERIOD
+        place = (..., slice(top, top + height), slice(left, left + width))
+        return self(a[place], b[place])
+
+
+def mesh(a: Tensor, b: Tensor) -> Tensor:
+    """How much of a - b repeats from one 16x16 block to the next: mean squares, (b,) float32.
+    ``a`` and ``b``: (b, 3, h, w), sides multiples of 16.
+
+    LPIPS takes a fine regular mesh for texture; an eye does not. The mean of every second block
+    times the mean of the others, so that what does not repeat costs nothing, however strong. Never
+    negative: two halves that contradict each other are no merit.
+    """
+    number, channels, height, width = a.shape
+    rows, columns = height // _PERIOD, width // _PERIOD
+    blocks = (a - b).float().reshape(number, channels, rows, _PERIOD, columns, _PERIOD)
+    odd = (torch.arange(rows)[:, None] + torch.arange(columns)) % 2 == 1
+    found = [
+        torch.einsum("bcihjw,ij->bchw", blocks, half.float() / half.sum()) for half in (odd, ~odd)
+    ]
+    one, other = (block - block.mean((2, 3), keepdim=True) for block in found)
+    return (one * other).mean((1, 2, 3)).clamp(min=0)
+
+
+def edges(a: Tensor, b: Tensor) -> Tensor:
+    """How much the strengths of a's edges differ from b's, 0 to 1, (b,) float32. ``a`` and ``b``:
+    (b, 3, h, w) in [-0.5, 0.5].
+
+    One minus the gradient-magnitude similarity of luma (Xue et al. 2014, eq. 4), its mean instead
+    of GMSD's deviation, at full, half and quarter size. What is blurred costs, and so does texture
+    where there is none; other grass costs less than none.
+    """
+    luma = torch.tensor(LUMA, device=a.device).view(1, 3, 1, 1)
+    prewitt = torch.tensor([[1.0, 0.0, -1.0]] * 3, device=a.device) / 3
+    kernels = torch.stack([prewitt, prewitt.T])[:, None]
+    a, b = ((x.float() * luma).sum(1, keepdim=True) for x in (a, b))
+    found = []
+    for size in range(_SIZES):
+        if size:
+            a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
+        # The root of zero has no gradient.
+        one, other = ((F.conv2d(x, kernels).square().sum(1) + 1e-8).sqrt() for x in (a, b))
+        same = (2 * one * other + _EQUAL) / (one.square() + other.square() + _EQUAL)
+        found.append(1 - same.mean((1, 2)))
+    return torch.stack(found).mean(0)

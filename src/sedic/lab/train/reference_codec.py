@@ -1,0 +1,345 @@
+"""Train the reference codec: rate + distortion, for either learned network.
+
+The loss of a crop at level l is the logarithm of ``rate_weight[l] * bpp + mse * MSE + lpips *
+LPIPS + mesh * MESH``: so every rate has the same say in what the shared layers learn.
+
+``compact`` learns eight anchored rates at once. The rate term of a crop is never worth more than
+``rate_share`` of its distortion: early in a run, when bits are many, that holds the rate back;
+without it the pictures turn grey before the network has learnt what its bits are good for. And
+the rate weights are steered: now and then the
+bits of whole held-out pictures are measured at every anchor, and each anchor's weight moves until
+its mean bpp is the target (crops of small photographs cost twice the bits of whole pictures, so the
+rate of the training crops says little).
+
+``cheng2020`` has one rate, set by lambda in R + lambda * 255**2 * MSE as in CompressAI. The preset
+``sedic`` is the SEDIC paper's (section 4.1): from the checkpoint of the lowest lambda, go on at a
+tenth of it with a learning rate of 1e-4.
+
+Either can be fine-tuned as Image-Text Coding does, with a third term in the distortion: how unlike
+its caption CLIP finds the decoded crop (``training.semantic``).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from sedic.errors import SedicError
+from sedic.files import new_file
+from sedic.lab.train import card, photos, scenes, semantic
+from sedic.lab.train.loop import Progress, Run, Schedule
+from sedic.lab.train.perception import Perception, mesh
+from sedic.lab.train.semantic import CaptionSimilarity
+from sedic.reference import cheng2020, compact
+from sedic.reference.cheng2020_network import Cheng2020Attention
+from sedic.reference.compact_network import ANCHORS, LEVELS, STEPS, Coded, CompactNetwork
+
+LOWEST_LAMBDA = 0.0018  # of CompressAI's published cheng2020-attn checkpoints
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a run, besides the photographs."""
+
+    network: str = "compact"  # or cheng2020
+    steps: int = 10_000
+    batch: int = 8
+    crop: int = 192
+    learning_rate: float = 3e-4
+    decay: float = 0.7
+    mse: float = 15.0  # of pictures in [0, 1]
+    lpips: float = 1.0
+    mesh: float = 300.0  # of what repeats from block to block
+    clip: float = 0.0  # of 1 - the similarity of picture and caption
+    decoder_only: bool = False  # files keep their sizes
+    rate_share: float = 1.0  # of the distortion, at most, for the rate term of a crop
+    lowest_bpp: float = 0.0065  # held-out mean at compact's first anchor
+    highest_bpp: float = 0.080  # and at its last
+    seed: int = 0
+    folders: tuple[str, ...] = ("wallpaper", "urban", "imagenet", "bsds", "coco", "camvid")
+    steer_folders: tuple[str, ...] = ("wallpaper", "coco")
+    steer_every: int = 200
+    measure_every: int = 1_000
+    save_every: int = 250
+
+    def with_loss(self, name: str) -> Recipe:
+        """The same run with distortion ``mse``, or the ``perceptual`` or ``semantic`` mix."""
+        if name == "semantic":
+            mse, lpips, clip = (
+                round(semantic.LAMBDA * share, 6)
+                for share in (semantic.MSE, semantic.LPIPS, semantic.CLIP)
+            )
+            return replace(self, mse=mse, lpips=lpips, mesh=0.0, clip=clip)
+        if name == "perceptual":
+            return replace(self, lpips=Recipe.lpips, mesh=Recipe.mesh)
+        return replace(self, lpips=0.0, mesh=0.0)
+
+    def target_bpp(self) -> list[float]:
+        """Mean bits per pixel wanted at each anchor, in equal ratios."""
+        ratio = (self.highest_bpp / self.lowest_bpp) ** (1 / (ANCHORS - 1))
+        return [self.lowest_bpp * ratio**a for a in range(ANCHORS)]
+
+    def first_weights(self) -> list[float]:
+        """Rate weights to begin with: about the slope of distortion over rate at the targets."""
+        if self.network == "cheng2020":
+            return [1.0] * ANCHORS
+        return [0.03 / bpp**1.5 for bpp in self.target_bpp()]
+
+
+def sedic_recipe(steps: int = 50_000) -> Recipe:
+    """The SEDIC paper's fine-tuning of cheng2020-attn (section 4.1)."""
+    mse = LOWEST_LAMBDA / 10 * 255**2
+    return Recipe(
+        "cheng2020",
+        steps,
+        crop=256,
+        learning_rate=1e-4,
+        mse=mse,
+        lpips=0.0,
+        mesh=0.0,
+        rate_share=math.inf,
+    )
+
+
+class Trainable(nn.Module):
+    """Either network behind one signature: pictures in [-0.5, 0.5] and levels in."""
+
+    def __init__(self, network: CompactNetwork | Cheng2020Attention) -> None:
+        super().__init__()
+        self.network = network
+        self.rates = ANCHORS if isinstance(network, CompactNetwork) else 1
+
+    def forward(self, x: Tensor, levels: Tensor) -> Coded:
+        if isinstance(self.network, CompactNetwork):
+            return self.network(x, levels)  # type: ignore[no-any-return]
+        coded = self.network(x + 0.5)
+        y, z = (
+            -torch.log2(likelihood.float()).flatten(1).sum(1)
+            for likelihood in (coded.y_likelihoods, coded.z_likelihoods)
+        )
+        return Coded(coded.x_hat - 0.5, y + z, y + z)
+
+
+@dataclass
+class Task:
+    """Loss, steering and measurement of one run."""
+
+    recipe: Recipe
+    network: Trainable
+    perceived: Perception
+    crops: photos.Crops
+    held_out: list[Tensor]  # (1, 3, h, w) in [-0.5, 0.5]
+    similarity: CaptionSimilarity | None = None  # of the photographs of ``crops``
+    weights: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.weights = self.weights or self.recipe.first_weights()
+
+    def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
+        """The loss of one batch and its parts."""
+        torch.manual_seed(self.recipe.seed * 1_000_003 + step)
+        crops, sources = self.crops.drawn(step)
+        x = to_tensor(crops)
+        levels = torch.randint(0, LEVELS, (x.shape[0],))
+        with torch.autocast("cpu", torch.bfloat16):
+            decoded, noisy_bits, bits = self.network(x, levels)
+        pixels = x.shape[-1] * x.shape[-2]
+        noisy_bpp, bpp = noisy_bits / pixels, bits.detach() / pixels
+        table = torch.tensor(self.weights).log()[:, None]
+        place = levels / STEPS
+        low = place.floor().long().clamp(max=ANCHORS - 2)
+        weight = torch.exp(torch.lerp(table[low, 0], table[low + 1, 0], place - low))
+        lpips = torch.zeros_like(bpp)
+        if self.recipe.lpips:
+            lpips = self.perceived.anywhere(decoded, x)
+        mse = (decoded.float() - x).square().mean((1, 2, 3))
+        repeated = mesh(decoded, x)
+        distortion = self.recipe.mse * mse + self.recipe.lpips * lpips
+        distortion = distortion + self.recipe.mesh * repeated
+        parts = {"bpp": bpp, "mse": mse, "lpips": lpips, "mesh": 1e4 * repeated}
+        if self.similarity:
+            parts["clip"] = self.similarity(decoded + 0.5, sources)
+            distortion = distortion + self.recipe.clip * (1 - parts["clip"])
+        most = self.recipe.rate_share * distortion.detach() / bpp
+        loss = (torch.minimum(weight, most) * noisy_bpp + distortion).log().mean()
+        said = {"loss": loss} | parts
+        return loss, {name: round(float(value.detach().mean()), 5) for name, value in said.items()}
+
+    def after(self, run: Run) -> None:
+        """Steer the rates now and then."""
+        steered = self.network.rates > 1 and not self.recipe.decoder_only
+        if steered and run.step % self.recipe.steer_every == 0:
+            measured = self.steer()
+            run.state["weights"] = self.weights
+            run.log(steered_bpp=measured, weights=self.weights)
+
+    def steer(self) -> list[float]:
+        """Move each anchor's rate weight towards its target; returns the measured rates."""
+        measured = []
+        first = self.recipe.first_weights()
+        for anchor, target in enumerate(self.recipe.target_bpp()):
+            bpp = sum(self._bpp(x, anchor) for x in self.held_out) / len(self.held_out)
+            error = math.log(max(bpp, 1e-6) / target)
+            weight = self.weights[anchor] * math.exp(0.5 * max(-0.5, min(0.5, error)))
+            # A rate takes hundreds of steps to follow its weight: do not wind up meanwhile.
+            self.weights[anchor] = min(max(weight, first[anchor] / 4), first[anchor] * 4)
+            measured.append(round(bpp, 5))
+        return measured
+
+    def measure(self) -> dict[str, list[float]]:
+        """Rate, LPIPS, that of both pictures without their first row and column, and PSNR of the
+        held-out pictures, at every second anchor."""
+        result: dict[str, list[float]] = {"bpp": [], "lpips": [], "lpips_moved": [], "psnr": []}
+        for anchor in range(min(1, self.network.rates - 1), self.network.rates, 2):
+            sums = np.zeros(4)
+            for x in self.held_out:
+                decoded, bpp = self._coded(x, anchor)
+                lpips = self.perceived(decoded, x)
+                moved = self.perceived.moved(decoded, x)
+                mse = float((decoded - x).square().mean())
+                sums += (bpp, float(lpips), float(moved), -10 * math.log10(mse))
+            for name, value in zip(result, sums / len(self.held_out), strict=True):
+                result[name].append(round(float(value), 5))
+        return result
+
+    @torch.no_grad()
+    def _bpp(self, x: Tensor, anchor: int) -> float:
+        """Of ``compact`` alone, which has rates to steer: without decoding the picture."""
+        assert isinstance(self.network.network, CompactNetwork)
+        with torch.autocast("cpu", torch.bfloat16):
+            *_, bits = self.network.network.quantised(x, torch.tensor([anchor * STEPS]))
+        return float(bits) / (x.shape[-1] * x.shape[-2])
+
+    @torch.no_grad()
+    def _coded(self, x: Tensor, anchor: int) -> tuple[Tensor, float]:
+        self.network.eval()
+        with torch.autocast("cpu", torch.bfloat16):
+            decoded, _, bits = self.network(x, torch.tensor([anchor * STEPS]))
+        self.network.train()
+        return decoded.float().clamp(-0.5, 0.5), float(bits) / (x.shape[-1] * x.shape[-2])
+
+
+def to_tensor(pictures: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:
+    """(n, h, w, 3) uint8 to (n, 3, h, w) float32 in [-0.5, 0.5], channels last in memory."""
+    return torch.from_numpy(pictures.astype(np.float32) / 255 - 0.5).permute(0, 3, 1, 2)
+
+
+def whole_pictures(paths: list[Path], limit: int) -> list[Tensor]:
+    """At most ``limit`` of these photographs, evenly chosen, cut to at most 768x512."""
+    chosen = paths[:: max(1, len(paths) // limit)][:limit]
+    result = []
+    for path in chosen:
+        photo = photos.load(path)
+        height, width = photo.shape[:2]
+        tall, wide = (512, 768) if width >= height else (768, 512)
+        tall, wide = min(height, tall) // 64 * 64, min(width, wide) // 64 * 64
+        top, left = (height - tall) // 2, (width - wide) // 2
+        result.append(to_tensor(photo[None, top : top + tall, left : left + wide]))
+    return result
+
+
+def network_of(recipe: Recipe, start: Path | None) -> CompactNetwork | Cheng2020Attention:
+    """The network to train, from ``start`` or, for ``compact`` alone, from random weights."""
+    if recipe.network == "compact":
+        return compact.load(start)[0] if start else CompactNetwork()
+    if recipe.network != "cheng2020":
+        raise SedicError(f"cannot train {recipe.network!r}: compact or cheng2020")
+    if start is None:
+        raise SedicError("cheng2020 is fine-tuned: name a CompressAI checkpoint with --start")
+    return cheng2020.load(start)
+
+
+def similarity_of(
+    recipe: Recipe,
+    clip: Path | None,
+    captions: Path | None,
+    paths: list[Path],
+    kept: Path,
+    progress: Progress,
+) -> CaptionSimilarity | None:
+    """What the recipe's CLIP term needs: captions read, or measured and kept in ``kept``."""
+    if not recipe.clip:
+        return None
+    if clip is None:
+        raise SedicError("the semantic loss needs a CLIP: name its folder with --clip")
+    if captions:
+        texts = semantic.read_captions(captions, paths)
+    else:
+        described = scenes.describe_all(
+            paths, kept, lambda n: progress(n, len(paths), "describing photographs")
+        )
+        texts = [scene.overall for scene in described]
+    return CaptionSimilarity(clip, texts)
+
+
+def train(
+    recipe: Recipe,
+    out: Path,
+    progress: Progress,
+    start: Path | None = None,
+    clip: Path | None = None,
+    captions: Path | None = None,
+) -> Path:
+    """Train into the folder ``out``, going on where an earlier run there stopped.
+
+    The semantic loss looks with the CLIP in the folder ``clip`` at the ``captions``, JSON lines
+    (``semantic.read_captions``); without them, at the measured descriptions of the photographs.
+    Returns the finished weights, a file in ``out`` with its model card beside it. Interrupting
+    loses nothing: the run is saved, and the same call goes on.
+    """
+    shared = photos.shared_folder()
+    folders = [shared / "data" / "photos" / name for name in recipe.folders]
+    steer = [shared / "data" / "photos" / name for name in recipe.steer_folders]
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(recipe.seed)
+    network = network_of(recipe, start).train().requires_grad_(True)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if recipe.decoder_only:
+        if start is None or not isinstance(network, CompactNetwork):
+            raise SedicError("the decoder alone: name compact's weights with --start")
+        for part in (network.analysis, network.entropy, network.log_gain):
+            part.requires_grad_(False)
+    schedule = Schedule(recipe.steps, recipe.learning_rate, decay=recipe.decay)
+    run = Run(out, network, schedule, table_rate=5.0)
+    run.resume()
+    run.state["recipe"] = asdict(recipe)
+    if start:
+        run.state["start"] = card.digest(start)
+    paths = photos.find(folders, held_out=False)
+    pictures = photos.load_all(paths, lambda n: progress(n, len(paths), "reading photographs"))
+    similarity = similarity_of(recipe, clip, captions, paths, out / "scenes", progress)
+    task = Task(
+        recipe,
+        Trainable(network),
+        Perception(shared, recipe.steps),
+        photos.Crops(pictures, recipe.crop, recipe.batch, recipe.seed),
+        whole_pictures(photos.find(steer, held_out=True), 8),
+        similarity,
+        run.state.get("weights", []),
+    )
+    run.finish(task, progress)
+    network.load_state_dict(run.average)
+    weights = out / f"{recipe.network}.safetensors"
+    if isinstance(network, CompactNetwork):
+        compact.save(network, weights)
+    else:
+        with new_file(weights, force=True) as file:
+            file.write(save({k: v.contiguous() for k, v in network.state_dict().items()}))
+    task.network.eval()
+    figures = card.table(
+        ("bpp (ideal)", "LPIPS-squeeze (Caffe)", "moved by a pixel", "PSNR dB"),
+        (
+            (f"{bpp:.4f}", f"{lpips:.3f}", f"{moved:.3f}", f"{psnr:.2f}")
+            for bpp, lpips, moved, psnr in zip(*task.measure().values(), strict=True)
+        ),
+    )
+    what = f"sedic's reference codec `{recipe.network}`"
+    card.write(weights, run, folders, what, "sedic train reference", figures)
+    return weights

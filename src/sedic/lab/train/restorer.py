@@ -1,0 +1,363 @@
+"""Train the embedded restorer: Algorithm 1 on a CPU.
+
+It learns on what it will meet: references decoded by the real ``compact`` codec at all its rates,
+the measured description's words and masks, latents of the embedded VAE, and its own earlier
+outputs. The UNet predicts the clean latent x0 of an object inside its mask or, under the overall
+text, of the whole crop; outside the mask stands what the stages before left there, as eq. 4 has
+it. Three kinds of batches:
+
+- first: from pure noise at the last timestep;
+- later: at some timestep, from the network's own x0, noised;
+- staged: the condition is a picture whose object the network itself restored before.
+
+The loss is ``mse * MSE + lpips * LPIPS`` of the crop that is shown, plus ``edges`` times what the
+strengths of its edges lack, plus ``mesh`` times what repeats in it from block to block, plus
+``latent`` times the squared error of the latents. What is shown is the reference plus what the
+change of its latent decodes to (``result = "added"``), so the VAE takes nothing from a good
+reference. The VAE's decoder learns along, for it makes the finest textures; so that it stays a
+VAE's, it also decodes the photographs' own latents, ``faithful`` of the batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sedic import profiles
+from sedic.describe.description import Description
+from sedic.describe.measured import describe
+from sedic.lab.train import card, photos, scenes
+from sedic.lab.train.loop import Progress, Run, Schedule
+from sedic.lab.train.perception import Perception, edges, mesh
+from sedic.lab.train.reference_codec import to_tensor, whole_pictures
+from sedic.models import pack
+from sedic.models.clip_tokenizer import LENGTH, Merges, learn_merges, tokenizer_of
+from sedic.models.mini import SCHEDULE, fresh_restorer
+from sedic.models.patch_autoencoder import PatchAutoencoder
+from sedic.reference import compact
+from sedic.reference.compact_network import LEVELS, CompactNetwork
+from sedic.semantics import GRID, Rate
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a run, besides the photographs."""
+
+    steps: int = 5_400
+    batch: int = 8
+    crop: int = 192
+    learning_rate: float = 4e-4
+    decay: float = 0.7
+    mse: float = 5.0  # of pictures in [0, 1]
+    lpips: float = 1.0
+    edges: float = 0.5  # of their strengths
+    mesh: float = 1000.0  # of what repeats from block to block
+    latent: float = 0.02
+    silent: float = 0.15  # share of crops without words
+    objects: float = 0.3  # share of crops that restore an object rather than the whole
+    later: float = 0.3  # share of batches at a timestep within a run
+    staged: float = 0.1  # share of batches after an object's stage
+    faithful: float = 0.125  # crops that the decoder also decodes from their own latents, per crop
+    lowest_level: int = 4  # of the reference's rate
+    merges: int = 1_000
+    seed: int = 0
+    folders: tuple[str, ...] = ("wallpaper", "urban", "imagenet", "bsds", "coco", "camvid")
+    held_out_folders: tuple[str, ...] = ("wallpaper", "coco")
+    measure_every: int = 1_000
+    save_every: int = 250
+
+
+class Restorer(nn.Module):
+    """The networks that are trained, as one; of the VAE, the decoder alone."""
+
+    def __init__(self, networks: dict[str, Any], vae: PatchAutoencoder) -> None:
+        super().__init__()
+        self.unet = networks["unet"]
+        self.controlnet = networks["controlnet"]
+        self.text_encoder = networks["text_encoder"]
+        self.vae = vae.train()
+        learning = (self.unet, self.controlnet, self.text_encoder)
+        for part in (*learning, vae.decode_linear, vae.decode_deep):
+            part.requires_grad_(True)
+
+    def forward(self, z: Tensor, t: Tensor, condition: Tensor, tokens: Tensor) -> Tensor:
+        """Clean latents of noisy ones (b, c, h, w) at timesteps (b,), under token ids (b, n)."""
+        context = self.text_encoder(tokens).last_hidden_state
+        down, middle = self.controlnet(
+            torch.cat([z, condition], 1), t, context, condition, return_dict=False
+        )
+        (clean,) = self.unet(
+            z,
+            t,
+            context,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=middle,
+            return_dict=False,
+        )
+        return clean  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A piece of a photograph with what is said of it."""
+
+    pixels: photos.Photo
+    overall: str
+    detail: str = ""  # of the object under ``mask``
+    mask: np.ndarray[Any, np.dtype[np.bool_]] | None = None  # on the latent grid
+
+
+@dataclass(frozen=True)
+class DescribedCrops:
+    """Random crops around the objects of described photographs: crop ``i`` of seed ``seed`` is
+    always the same."""
+
+    pictures: list[photos.Photo]
+    descriptions: list[Description]
+    size: int
+    seed: int
+
+    def __call__(self, i: int) -> Crop:
+        rng = np.random.default_rng((self.seed, i))
+        while True:
+            index = int(rng.integers(len(self.pictures)))
+            photo, said = self.pictures[index], self.descriptions[index]
+            if min(photo.shape[:2]) >= self.size:
+                break
+        # Corners on the latent grid, so that masks are cut without resampling.
+        rows, columns, side = photo.shape[0] // GRID, photo.shape[1] // GRID, self.size // GRID
+        chosen = said.objects[rng.integers(len(said.objects))] if said.objects else None
+        if chosen is None:
+            top, left = rng.integers(rows - side + 1), rng.integers(columns - side + 1)
+        else:
+            cells = np.argwhere(chosen.mask.array)
+            at = cells[rng.integers(len(cells))] - rng.integers(side // 4, side - side // 4, 2)
+            top, left = np.clip(at, 0, (rows - side, columns - side))
+        part = photo[GRID * top :, GRID * left :][: self.size, : self.size]
+        if chosen is None:
+            return Crop(part, said.overall)
+        mask = chosen.mask.array[top : top + side, left : left + side]
+        return Crop(part, said.overall, chosen.detail, mask)
+
+
+@dataclass
+class Task:
+    """Loss and measurement of one run."""
+
+    recipe: Recipe
+    restorer: Restorer
+    reference: CompactNetwork
+    perceived: Perception
+    tokenizer: Any
+    crops: DescribedCrops
+    held_out: list[Tensor]  # (1, 3, h, w) in [-0.5, 0.5]
+    alpha_bar: Tensor = field(default_factory=lambda: alphas())
+    descriptions: list[Description] = field(default_factory=list)  # of ``held_out``
+
+    def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
+        """The loss of one batch and its parts."""
+        recipe = self.recipe
+        torch.manual_seed(recipe.seed * 1_000_003 + step)
+        rng = np.random.default_rng((recipe.seed, 1, step))
+        crops = [self.crops(step * recipe.batch + i) for i in range(recipe.batch)]
+        x = to_tensor(np.stack([crop.pixels for crop in crops]))
+        levels = torch.randint(recipe.lowest_level, LEVELS, (len(crops),))
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            reference = self.reference_of(x, levels)
+            seen = original = self.restorer.vae.encode(2 * reference).latents.float()
+            clean = self.restorer.vae.encode(2 * x).latents.float()
+        side = x.shape[-1] // GRID
+        regions = torch.zeros(len(crops), 1, side, side)
+        for region, crop in zip(regions, crops, strict=True):
+            if crop.mask is not None:
+                region[0] = torch.from_numpy(crop.mask.copy())
+        kind = rng.random()
+        later, staged = kind < recipe.later, kind > 1 - recipe.staged
+        of_object = torch.from_numpy(rng.random(len(crops)) < recipe.objects)
+        of_object &= regions.flatten(1).any(1) & (not staged)
+        silent = rng.random(len(crops)) < recipe.silent
+        texts = [
+            "" if quiet else crop.detail if own else crop.overall
+            for crop, own, quiet in zip(crops, of_object.tolist(), silent, strict=True)
+        ]
+        mask = torch.where(of_object[:, None, None, None], regions, torch.ones(()))
+        last = torch.full((len(crops),), len(self.alpha_bar) - 1)
+        noise = torch.randn_like(clean)
+        if staged:
+            details = ["" if quiet else c.detail for c, quiet in zip(crops, silent, strict=True)]
+            with torch.no_grad():
+                first = self.predict(torch.randn_like(clean), last, seen, details)
+            seen = torch.lerp(seen, first, regions)
+        t, z = last, torch.lerp(self.noised(seen, noise, last), noise, mask)
+        if later:
+            with torch.no_grad():
+                own_clean = self.predict(z, last, seen, texts)
+            t = torch.randint(0, len(self.alpha_bar) - 1, (len(crops),))
+            z = self.noised(torch.lerp(seen, own_clean, mask), noise, t)
+        predicted = self.predict(z, t, seen, texts)
+        faithful = round(recipe.faithful * len(crops))
+        latents = torch.cat([torch.lerp(seen, predicted, mask), original, clean[:faithful]])
+        restored, before, own = torch.split(
+            self.decoded(latents), [len(crops), len(crops), faithful]
+        )
+        shown = torch.cat([reference + restored - before, own])
+        wanted = torch.cat([x, x[:faithful]])
+        mse = (shown - wanted).square().mean()
+        lpips = self.perceived.anywhere(shown, wanted).mean()
+        latent = ((predicted - clean).square() * mask).mean()
+        repeated = mesh(shown, wanted).mean()
+        top, left = torch.randint(4, (2,)).tolist()  # it, too, looks at quarters
+        strength = edges(shown[..., top:, left:], wanted[..., top:, left:]).mean()
+        loss = recipe.mse * mse + recipe.lpips * lpips + recipe.edges * strength
+        loss = loss + recipe.mesh * repeated + recipe.latent * latent
+        parts = {"loss": loss, "mse": mse, "lpips": lpips, "edges": strength}
+        parts |= {"mesh": 1e4 * repeated, "latent": latent}
+        return loss, {name: round(value.item(), 5) for name, value in parts.items()}
+
+    def reference_of(self, x: Tensor, levels: Tensor) -> Tensor:
+        """What ``compact`` makes of pictures in [-0.5, 0.5] at these rate levels, in 8 bits."""
+        decoded = self.reference(x, levels).decoded.float()
+        return torch.round((decoded + 0.5) * 255).clamp(0, 255) / 255 - 0.5
+
+    def predict(self, z: Tensor, t: Tensor, condition: Tensor, texts: list[str]) -> Tensor:
+        """The clean latents, float32."""
+        tokens = self.tokenizer(
+            texts, padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt"
+        )
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.restorer(z, t, condition, tokens.input_ids).float()  # type: ignore[no-any-return]
+
+    def noised(self, clean: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """Clean latents at timesteps (b,)."""
+        alpha = self.alpha_bar[t][:, None, None, None]
+        return alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
+
+    def after(self, run: Run) -> None:
+        """Nothing to steer."""
+
+    @torch.no_grad()
+    def measure(self) -> dict[str, list[float]]:
+        """LPIPS (moved by a pixel) and ``edges``, in this order, of held-out pictures at a middle
+        rate: of the reference; after one whole pass, with and without words; and with an object
+        restored under its own words, no words, another picture's."""
+        if not self.descriptions:
+            most = Rate(1)
+            budget = most.max_objects, most.detail_words, most.overall_words
+            for x in self.held_out:
+                pixels = ((x[0] + 0.5) * 255).round().byte().permute(1, 2, 0).numpy()
+                self.descriptions.append(describe(pixels, *budget))
+        values: dict[str, list[tuple[float, float]]] = {}
+        self.restorer.eval()
+        others = self.descriptions[1:] + self.descriptions[:1]
+        for x, said, other in zip(self.held_out, self.descriptions, others, strict=True):
+            with torch.autocast("cpu", torch.bfloat16):
+                reference = self.reference_of(x, torch.tensor([LEVELS // 2]))
+                seen = self.restorer.vae.encode(2 * reference).latents.float()
+            torch.manual_seed(0)
+            noise = torch.randn_like(seen)
+            found = {"reference": reference, "vae": self.decoded(seen)}
+            whole = torch.ones(1, 1, *seen.shape[-2:])
+            found["whole"] = reference + self._change(seen, noise, said.overall, whole)
+            found["silent"] = reference + self._change(seen, noise, "", whole)
+            if said.objects and other.objects:
+                mask = torch.from_numpy(said.objects[0].mask.array)[None, None].float()
+                for name, text in (
+                    ("object", said.objects[0].detail),
+                    ("object silent", ""),
+                    ("object wrong", other.objects[0].detail),
+                ):
+                    found[name] = reference + self._change(seen, noise, text, mask)
+            for name, picture in found.items():
+                picture = picture.clamp(-0.5, 0.5)
+                seen_as = float(self.perceived.moved(picture, x)), float(edges(picture, x))
+                values.setdefault(name, []).append(seen_as)
+        self.restorer.train()
+        return {name: np.mean(found, 0).round(5).tolist() for name, found in values.items()}
+
+    def _change(self, seen: Tensor, noise: Tensor, text: str, mask: Tensor) -> Tensor:
+        """What one pass inside ``mask`` adds to the picture of the latent ``seen``."""
+        last = torch.tensor([len(self.alpha_bar) - 1])
+        z = torch.lerp(self.noised(seen, noise, last), noise, mask)
+        after = torch.lerp(seen, self.predict(z, last, seen, [text]), mask)
+        return self.decoded(after) - self.decoded(seen)
+
+    def decoded(self, latents: Tensor) -> Tensor:
+        """Their pictures, in [-0.5, 0.5] or a little outside."""
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.restorer.vae.decode(latents).sample.float() / 2
+
+
+def alphas() -> Tensor:
+    """The mini profile's alpha-bar at each timestep."""
+    from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+
+    return DDPMScheduler.from_config(SCHEDULE).alphas_cumprod  # type: ignore[no-any-return]
+
+
+def train(
+    recipe: Recipe,
+    out: Path,
+    progress: Progress,
+    vae_weights: Path | None = None,
+    start: Path | None = None,
+) -> Path:
+    """Train into the folder ``out``, going on where an earlier run there stopped.
+
+    ``vae_weights`` replaces the profile's; ``start`` is a restorer to begin with, instead of a
+    fresh one. Returns the finished weights, a file in ``out`` with its model card and the VAE as it
+    is now beside it. Interrupting loses nothing: the same call goes on.
+    """
+    shared = photos.shared_folder()
+    folders = [shared / "data" / "photos" / name for name in recipe.folders]
+    held_out = [shared / "data" / "photos" / name for name in recipe.held_out_folders]
+    out.mkdir(parents=True, exist_ok=True)
+    mini = profiles.load("mini")
+    vae = pack.load(vae_weights or mini.weights["vae"].path(), ("vae",))["vae"]
+    paths = photos.find(folders, held_out=False)
+    said = scenes.describe_all(
+        paths, out / "scenes", lambda n: progress(n, len(paths), "describing photographs")
+    )
+    pictures = photos.load_all(paths, lambda n: progress(n, len(paths), "reading photographs"))
+    torch.manual_seed(recipe.seed)
+    if start:
+        networks = pack.load(start, ("unet", "controlnet", "text_encoder"))
+        merges: Merges = [(a, b) for a, b in networks["merges"]]
+    else:
+        texts = [text for d in said for text in (d.overall, *(o.detail for o in d.objects))]
+        merges = learn_merges(texts, recipe.merges)
+        networks = fresh_restorer(vae.config.latent_channels, merges)
+    restorer = Restorer(networks, vae).train()
+    restorer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    run = Run(out, restorer, Schedule(recipe.steps, recipe.learning_rate, decay=recipe.decay))
+    run.resume()
+    run.state["recipe"] = asdict(recipe)
+    if start:
+        run.state["start"] = card.digest(start)
+    reference = compact.load(mini.weights["compact"].path())[0]
+    reference.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    task = Task(
+        recipe,
+        restorer,
+        reference,
+        Perception(shared, recipe.steps),
+        tokenizer_of(merges),
+        DescribedCrops(pictures, said, recipe.crop, recipe.seed),
+        whole_pictures(photos.find(held_out, held_out=True), 8),
+    )
+    run.finish(task, progress)
+    restorer.load_state_dict(run.average)
+    weights = out / "restorer.safetensors"
+    networks = dict(restorer.named_children())
+    pack.save(out / "vae.safetensors", {"vae": networks.pop("vae")})
+    pack.save(weights, networks, merges=merges, schedule=SCHEDULE)
+    figures = card.table(
+        ("at a middle rate", "LPIPS-squeeze (Caffe), moved by a pixel", "edges"),
+        ((name, *(f"{x:.4f}" for x in found)) for name, found in task.measure().items()),
+    )
+    card.write(weights, run, folders, "sedic's embedded restorer", "sedic train restorer", figures)
+    return weights

@@ -1,0 +1,125 @@
+"""Train the embedded VAE: pictures through a few numbers for every 8x8 block, and back.
+
+The loss is ``mse * MSE + lpips * LPIPS``. The latents are disturbed a little on the way (in
+proportion to each channel's deviation), because the restorer's latents will never be exact.
+Deviations and means are folded into the weights at the end: what is shipped has latents of mean 0
+and deviation 1.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sedic.lab.train import card, photos
+from sedic.lab.train.loop import Progress, Run, Schedule
+from sedic.lab.train.perception import Perception
+from sedic.lab.train.reference_codec import to_tensor, whole_pictures
+from sedic.models import pack
+from sedic.models.patch_autoencoder import PatchAutoencoder
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a run, besides the photographs."""
+
+    steps: int = 3_500
+    batch: int = 8
+    crop: int = 192
+    learning_rate: float = 5e-4
+    decay: float = 0.4
+    mse: float = 50.0  # of pictures in [0, 1]
+    lpips: float = 1.0
+    noise: float = 0.1  # on the latents, at most, in deviations of their channel
+    seed: int = 0
+    folders: tuple[str, ...] = ("wallpaper", "urban", "imagenet", "bsds", "coco", "camvid")
+    held_out_folders: tuple[str, ...] = ("wallpaper", "coco")
+    measure_every: int = 1_000
+    save_every: int = 250
+
+
+@dataclass
+class Task:
+    """Loss and measurement of one run."""
+
+    recipe: Recipe
+    vae: PatchAutoencoder
+    perceived: Perception
+    crops: photos.Crops
+    held_out: list[Tensor]  # (1, 3, h, w) in [-0.5, 0.5]
+
+    def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
+        """The loss of one batch and its parts."""
+        torch.manual_seed(self.recipe.seed * 1_000_003 + step)
+        x = to_tensor(self.crops(step))
+        with torch.autocast("cpu", torch.bfloat16):
+            z = self.vae.encode(2 * x).latents
+            deviation = z.detach().float().std((0, 2, 3), keepdim=True)
+            amount = self.recipe.noise * torch.rand(z.shape[0], 1, 1, 1)
+            noise = amount * deviation * torch.randn(z.shape)
+            decoded = self.vae.decode(z + noise.to(z.dtype)).sample.float() / 2
+        mse = (decoded - x).square().mean()
+        lpips = self.perceived.anywhere(decoded, x).mean()
+        loss = self.recipe.mse * mse + self.recipe.lpips * lpips
+        return loss, {"loss": loss.item(), "mse": mse.item(), "lpips": lpips.item()}
+
+    def after(self, run: Run) -> None:
+        """Nothing to steer."""
+
+    @torch.no_grad()
+    def measure(self) -> dict[str, float]:
+        """PSNR and LPIPS of the held-out pictures."""
+        sums = torch.zeros(2)
+        for x in self.held_out:
+            with torch.autocast("cpu", torch.bfloat16):
+                decoded = (self.vae(2 * x).float() / 2).clamp(-0.5, 0.5)
+            mse = float((decoded - x).square().mean())
+            sums += torch.tensor([-10 * math.log10(mse), float(self.perceived(decoded, x))])
+        psnr, lpips = (sums / len(self.held_out)).tolist()
+        return {"psnr": round(psnr, 3), "lpips": round(lpips, 4)}
+
+
+@torch.no_grad()
+def latent_statistics(vae: PatchAutoencoder, crops: photos.Crops) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each latent channel, over sixteen batches of crops."""
+    found = torch.cat([vae.encode(2 * to_tensor(crops(step))).latents for step in range(16)])
+    return found.mean((0, 2, 3)), found.std((0, 2, 3))
+
+
+def train(recipe: Recipe, out: Path, progress: Progress) -> Path:
+    """Train into the folder ``out``, going on where an earlier run there stopped.
+
+    Returns the finished weights, a file in ``out`` with its model card beside it. Interrupting
+    loses nothing: the run is saved, and the same call goes on.
+    """
+    shared = photos.shared_folder()
+    folders = [shared / "data" / "photos" / name for name in recipe.folders]
+    held_out = [shared / "data" / "photos" / name for name in recipe.held_out_folders]
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(recipe.seed)
+    vae = PatchAutoencoder().train()
+    vae.to(memory_format=torch.channels_last)
+    run = Run(out, vae, Schedule(recipe.steps, recipe.learning_rate, decay=recipe.decay))
+    run.resume()
+    run.state["recipe"] = asdict(recipe)
+    paths = photos.find(folders, held_out=False)
+    pictures = photos.load_all(paths, lambda n: progress(n, len(paths), "reading photographs"))
+    crops = photos.Crops(pictures, recipe.crop, recipe.batch, recipe.seed)
+    pictures_held_out = whole_pictures(photos.find(held_out, held_out=True), 8)
+    task = Task(recipe, vae, Perception(shared, recipe.steps), crops, pictures_held_out)
+    run.finish(task, progress)
+    vae.load_state_dict(run.average)
+    vae.normalise(*latent_statistics(vae, crops))
+    weights = out / "vae.safetensors"
+    pack.save(weights, {"vae": vae})
+    measured = task.measure()
+    figures = card.table(
+        ("PSNR dB", "LPIPS-squeeze (Caffe)"),
+        [(f"{measured['psnr']:.2f}", f"{measured['lpips']:.3f}")],
+    )
+    card.write(weights, run, folders, "sedic's embedded VAE", "sedic train vae", figures)
+    return weights

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+from skimage import data as samples
+from typer.testing import CliRunner, Result
+
+from sedic.cli.main import app
+from sedic.errors import SedicError
+from sedic.lab.bench import experiments, metrics
+from sedic.lab.bench.results import read_results
+from sedic.picture import Picture
+
+FAST = ("--setting", "object_steps=1", "--setting", "last_steps=1")
+METRICS = ("--metrics", "psnr,GMSD")
+
+
+def bench(*arguments: object) -> Result:
+    result = CliRunner().invoke(app, ["bench", *map(str, arguments)])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Two of different sizes, one with a name to be escaped; one grey, one broken."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    Image.fromarray(samples.astronaut()[:96, :128]).save(folder / "<b>a&b.png")
+    Image.fromarray(samples.coffee()[100:180, 100:200]).save(folder / "cup.png")
+    Image.fromarray(samples.camera()[:96, :96]).save(folder / "grey.png")
+    (folder / "broken.png").write_bytes(b"no picture")
+    return folder
+
+
+def rd(pictures: Path, out: Path, *more: object) -> Result:
+    arguments = ("--bpp", "0.2,0.4", "--rivals", "WebP", "--shown", 1, "--out", out)
+    return bench("rd", "--dataset", f"folder:{pictures}", *METRICS, *FAST, *arguments, *more)
+
+
+def test_curves_from_pictures_to_a_page(pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = rd(pictures, out)
+    assert result.exit_code == 0
+    assert "grey.png: is grey" in result.stderr and "broken.png: is not a picture" in result.stderr
+    rows = read_results(out / "results.csv").rows
+    report = json.loads((out / "report" / "report.json").read_text())
+    assert sorted(report["pictures"]) == ["<b>a&b", "cup"]
+    ours = next(m for m in report["means"] if (m["codec"], m["point"]) == ("sedic", "0.4"))
+    own = [r for r in rows if (r["codec"], r["point"]) == ("sedic", "0.4")]
+    assert ours["pictures"] == len(own) == 2
+    assert ours["means"]["PSNR"] == pytest.approx(np.mean([float(str(r["PSNR"])) for r in own]))
+    for row in own:  # rivals have no more bytes than we have
+        same = [r for r in rows if r["picture"] == row["picture"] and r["point"] == "0.4"]
+        assert all(float(str(r["bytes"])) <= float(str(row["bytes"])) for r in same if r["bytes"])
+        parts = [name for name in row if str(name).endswith(" bytes")]
+        assert sum(float(str(row[part])) for part in parts) == row["bytes"]
+    page = (out / "report" / "index.html").read_text()
+    assert "&lt;b&gt;a&amp;b" in page and "<b>a" not in page
+    assert not re.search(r"(src|href)=\"(?!data:)|url\(|@import|<link", page)
+    assert page.count("<figure>") >= 4 and "data:image/webp;base64," in page
+    assert 'name="viewport"' in page and "<svg" in page
+    assert (out / "report" / "figures" / "psnr.svg").read_text().startswith("<svg")
+    assert str(Path.home()) not in page.replace(str(tmp_path), "")
+
+
+def test_a_run_that_is_stopped_reports_and_goes_on(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, calls, real = tmp_path / "out", [0], experiments.score
+
+    def stopping(*arguments: object) -> object:
+        calls[0] += 1
+        if calls[0] == 14:  # in the second picture
+            raise KeyboardInterrupt
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(experiments, "score", stopping)
+    result = rd(pictures, out)
+    assert result.exit_code == 130 and "the same command goes on" in result.stderr
+    half = json.loads((out / "report" / "report.json").read_text())
+    assert half["pictures"] == ["<b>a&b"]  # the one that is done
+    before = read_results(out / "results.csv").rows
+    assert rd(pictures, out).exit_code == 0
+    table = read_results(out / "results.csv")
+    kept = [r for r in before if not r["error"]]
+    assert [r for r in table.rows if r in kept] == kept  # nothing was measured twice
+    whole = json.loads((out / "report" / "report.json").read_text())
+    assert sorted(whole["pictures"]) == ["<b>a&b", "cup"]
+    with pytest.raises(SedicError, match="other settings"):
+        rd(pictures, out, "--pictures", 2)
+    assert bench("report", out / "results.csv", "--report", tmp_path / "again").exit_code == 0
+    assert (tmp_path / "again" / "index.html").is_file()
+
+
+def test_a_codec_that_was_not_measured_is_named(pictures: Path, tmp_path: Path) -> None:
+    rd(pictures, tmp_path / "out", "--pictures", 1)
+    with pytest.raises(SedicError, match=r"unknown codec 'BPG'; one of sedic, .*WebP"):
+        bench("bd-rate", tmp_path / "out" / "results.csv", "BPG", "sedic")
+
+
+def test_bad_input_is_one_clear_line(pictures: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    out = ("--out", tmp_path / "out")
+
+    def refused(match: str, *arguments: object) -> None:
+        with pytest.raises(SedicError, match=match):
+            bench(*arguments, *METRICS, *out)
+
+    refused("no pictures in this folder", "rd", "--dataset", f"folder:{empty}")
+    refused("unknown dataset", "rd", "--dataset", "koduck")
+    folder = ("--dataset", f"folder:{pictures}")
+    refused("unknown codec 'JPEG 3000'", "rd", *folder, "--rivals", "JPEG 3000")
+    for name in ("cup.png", "<b>a&b.png"):
+        (pictures / name).unlink()
+    refused("no picture is done yet.*is not a picture", "rd", *folder, "--rivals", "none")
+    Image.fromarray(samples.coffee()[:80, :80]).save(pictures / "grey.jpg")
+    refused("two pictures are named grey", "steps", *folder)
+    (pictures / "grey.jpg").unlink()
+    assert bench("rd", *folder, "--bpp", "0", *out).exit_code == 2
+    assert bench("rd", *folder, "--describer", "sidecar", *out).exit_code == 2
+
+
+def test_speed_names_every_part(pictures: Path, tmp_path: Path) -> None:
+    for name in ("broken.png", "grey.png", "<b>a&b.png"):
+        (pictures / name).unlink()
+    out = tmp_path / "out"
+    arguments = ("--dataset", f"folder:{pictures}", "--bpp", 0.4, "--rounds", 1, "--out", out)
+    assert bench("speed", *arguments, *FAST).exit_code == 0
+    (found,) = json.loads((out / "report" / "report.json").read_text())["speeds"]
+    medians = found["medians"]
+    assert found["device"] == "cpu" and found["memory"] > 0
+    assert medians["encoding, in total"] >= medians["describing"] > 0
+    assert medians["decoding, in total"] > 0
+    assert "As published" in (out / "report" / "index.html").read_text()
+    with pytest.raises(SedicError, match="device tpu: here is cpu"):
+        bench("speed", *arguments, "--device", "tpu")
+
+
+def test_fid_and_kid_join_where_their_network_is(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Seen:
+        def features(self, picture: Picture) -> npt.NDArray[np.float32]:
+            return np.asarray(picture.mean((0, 1)), np.float32)
+
+    monkeypatch.setattr(metrics, "load_inception", lambda: (Seen(), "seen.pth"))
+    out = tmp_path / "out"
+    assert rd(pictures, out, "--metrics", "PSNR,FID and KID", "--rivals", "none").exit_code == 0
+    assert len(list((out / "features").iterdir())) == 2 * (1 + 4)  # originals, ours at two rates
+    report = json.loads((out / "report" / "report.json").read_text())
+    assert report["facts"]["weights"]["FID and KID"] == "seen.pth"
+    reasons = [problem["reason"] for problem in report["problems"]]
+    assert any("KID (pictures): 2 vectors are too few" in reason for reason in reasons)
+
+
+def test_swaps_make_a_table_of_regions(tmp_path: Path) -> None:
+    folder, out = tmp_path / "pictures", tmp_path / "out"
+    folder.mkdir()
+    Image.fromarray(samples.astronaut()[:128, 64:256]).save(folder / "a.png")
+    arguments = ("--bpp", "0.5", "--shown", 1, "--out", out)
+    result = bench("swaps", "--dataset", f"folder:{folder}", *METRICS, *FAST, *arguments)
+    assert result.exit_code == 0
+    rows = {(str(r["codec"]), str(r["point"])): r for r in read_results(out / "results.csv").rows}
+    assert len(rows) == 10 and not any(row["error"] for row in rows.values())
+    page = (out / "report" / "index.html").read_text()
+    assert "Only the object" in page and "as sent: 2" in page

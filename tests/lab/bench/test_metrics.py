@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from skimage import data as samples
+
+from sedic.errors import SedicError
+from sedic.lab.bench.metrics import (
+    NAMES,
+    Metric,
+    Unavailable,
+    bpp,
+    load,
+    load_all,
+    load_inception,
+    score,
+)
+
+CAT = samples.chelsea()[:200, :200]
+
+
+@pytest.fixture
+def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEDIC_MODELS", str(tmp_path))
+    monkeypatch.setenv("SEDIC_SHARED", str(tmp_path / "none"))
+
+
+def test_metrics_without_weights_are_named_with_the_reason(no_weights: None) -> None:
+    metrics, missing = load_all(NAMES)
+    assert {m.name for m in metrics} >= {"PSNR", "GMSD", "HaarPSI"}
+    reasons = {m.name: m.reason for m in missing}
+    for name in ("LPIPS-alex", "LPIPS-vgg", "LPIPS-squeeze", "DISTS", "CLIP image", "CLIP text"):
+        assert "sedic models fetch" in reasons[name]
+    assert str(missing[-1]).startswith(f"{missing[-1].name}: not available: ")
+    assert "SEDIC_SHARED" in reasons["LPIPS-squeeze (Caffe)"]
+    assert len(metrics) + len(missing) == len(NAMES)
+    inception = load_inception()
+    assert isinstance(inception, Unavailable) and "fetch inception-fid" in inception.reason
+
+
+def test_scores_are_by_name(no_weights: None) -> None:
+    metrics, _ = load_all(("PSNR", "GMSD"))
+    values, notes = score(metrics, CAT, CAT)
+    assert values == {"PSNR": np.inf, "GMSD": 0} and notes == []
+    assert all(metric.weights == "none" for metric in metrics)
+    assert [metric.better for metric in metrics] == ["higher", "lower"]
+
+
+def test_a_metric_that_cannot_measure_a_picture_leaves_a_note() -> None:
+    metric = load("MS-SSIM")
+    if isinstance(metric, Unavailable):
+        pytest.skip(str(metric))
+    values, notes = score([metric], CAT[:100], CAT[:100])
+    assert values == {} and notes == [
+        "MS-SSIM: not available: pictures of at least 161 pixels a side are needed"
+    ]
+
+
+def test_lpips_caffe_says_which_weights_it_used(shared: Path) -> None:
+    metric = load("LPIPS-squeeze (Caffe)")
+    assert isinstance(metric, Metric)
+    assert metric.weights.startswith("lpips_squeeze_caffe.safetensors sha256:")
+    assert metric.measure(CAT, CAT, "") == 0 < metric.measure(255 - CAT, CAT, "")
+
+
+def test_a_moved_metric_is_that_of_pictures_without_their_first_row_and_column(
+    shared: Path,
+) -> None:
+    plain, moved = load("LPIPS-squeeze (Caffe)"), load("LPIPS-squeeze (Caffe) moved")
+    assert isinstance(plain, Metric) and isinstance(moved, Metric)
+    assert moved.measure(255 - CAT, CAT, "") == plain.measure(255 - CAT[1:, 1:], CAT[1:, 1:], "")
+
+
+def test_other_sizes_and_names_are_refused() -> None:
+    with pytest.raises(SedicError, match="200x100 and the original 200x200"):
+        score([], CAT[:100], CAT)
+    with pytest.raises(SedicError, match="unknown metric"):
+        load("SSIMULACRA 9")
+
+
+def test_bits_per_pixel() -> None:
+    assert bpp(1474, np.zeros((512, 768, 3), np.uint8)) == pytest.approx(0.02999, abs=1e-5)

@@ -1,0 +1,108 @@
+"""Training runs: they learn, resume exactly, and end in weights that the codec loads."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file, save_file
+from skimage import data as samples
+
+from sedic.errors import SedicError
+from sedic.lab.train import photos
+from sedic.lab.train.reference_codec import Recipe, sedic_recipe, train
+from sedic.reference.cheng2020 import Cheng2020
+from sedic.reference.cheng2020_network import Cheng2020Attention
+from sedic.reference.compact import Compact
+
+
+def silent(done: int, total: int, text: str) -> None:
+    pass
+
+
+RECIPE = Recipe(
+    steps=6,
+    batch=2,
+    crop=64,
+    folders=("bsds",),
+    steer_folders=("bsds",),
+    steer_every=4,
+    measure_every=6,
+    save_every=3,
+)
+
+
+def test_a_run_that_is_interrupted_ends_as_one_that_is_not(small_data: Path) -> None:
+    whole = train(RECIPE, small_data / "whole", silent)
+
+    def stop(done: int, total: int, text: str) -> None:
+        if total == RECIPE.steps and done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(RECIPE, small_data / "parts", stop)
+    parts = train(RECIPE, small_data / "parts", silent)
+    a, b = load_file(whole), load_file(parts)
+    assert a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a)
+
+
+def test_a_run_leaves_weights_a_card_and_a_log(small_data: Path) -> None:
+    weights = train(RECIPE, small_data / "run", silent)
+    codec = Compact(weights)
+    picture = samples.chelsea()[:64, :64]
+    assert codec.decode(codec.prepare(picture)(28), 64, 64).shape == (64, 64, 3)
+    card = weights.with_suffix(".md").read_text()
+    assert codec.fingerprint.hex() in card and "bsds" in card and "LPIPS-squeeze (Caffe)" in card
+    log = [json.loads(line) for line in (small_data / "run" / "log.jsonl").read_text().splitlines()]
+    assert any("steered_bpp" in line for line in log) and any("held_out" in line for line in log)
+
+
+def test_a_decoder_that_learns_alone_leaves_files_as_they_were(small_data: Path) -> None:
+    start = train(RECIPE, small_data / "start", silent)
+    alone = replace(RECIPE, decoder_only=True)
+    weights = train(alone, small_data / "alone", silent, start)
+    old, new = load_file(start), load_file(weights)
+    changed = {name for name in old if not np.array_equal(old[name], new[name])}
+    of_decoder = ("synthesis.", "log_ungain", "level_bias")
+    assert changed and all(name.startswith(of_decoder) for name in changed)
+    picture = samples.chelsea()[:64, :64]
+    before, after = (Compact(path).prepare(picture)(28) for path in (start, weights))
+    assert before == after
+    with pytest.raises(SedicError, match="--start"):
+        train(alone, small_data / "other", silent)
+
+
+@pytest.mark.slow
+def test_training_lowers_the_loss(small_data: Path) -> None:
+    recipe = replace(RECIPE, steps=100, batch=4, steer_every=1_000, measure_every=50)
+    train(recipe, small_data / "run", silent)
+    log = [json.loads(line) for line in (small_data / "run" / "log.jsonl").read_text().splitlines()]
+    first, last = (line["held_out"]["lpips"][-1] for line in log if "held_out" in line)
+    assert last < first
+
+
+def test_the_paper_s_fine_tuning_of_cheng2020(small_data: Path) -> None:
+    start = small_data / "start.safetensors"
+    save_file(Cheng2020Attention(16).state_dict(), start)
+    recipe = replace(sedic_recipe(2), batch=1, crop=64, folders=("bsds",), steer_folders=("bsds",))
+    assert recipe.mse == pytest.approx(0.00018 * 255**2) and recipe.learning_rate == 1e-4
+    weights = train(recipe, small_data / "run", silent, start)
+    assert any((load_file(weights)[k] != v).any() for k, v in load_file(start).items())
+    codec = Cheng2020([weights])
+    picture = samples.chelsea()[:64, :64]
+    assert codec.decode(codec.prepare(picture)(0), 64, 64).shape == (64, 64, 3)
+    with pytest.raises(SedicError, match="--start"):
+        train(recipe, small_data / "other", silent)
+
+
+def test_crops_depend_on_seed_and_step_alone(small_data: Path) -> None:
+    paths = photos.find([small_data / "shared" / "data" / "photos"], held_out=False)
+    pictures = photos.load_all(paths, lambda _: None)
+    crops = photos.Crops(pictures, 64, 3, seed=1)
+    assert crops(5).shape == (3, 64, 64, 3)
+    assert np.array_equal(crops(5), photos.Crops(pictures, 64, 3, seed=1)(5))
+    assert not np.array_equal(crops(5), crops(6))
+    assert not np.array_equal(crops(5), photos.Crops(pictures, 64, 3, seed=2)(5))

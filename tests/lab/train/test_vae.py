@@ -1,0 +1,55 @@
+"""The VAE's training: it learns, resumes exactly, and ends in normalised weights with a card."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+
+from sedic.lab.train import photos
+from sedic.lab.train.vae import Recipe, latent_statistics, train
+from sedic.models import pack
+
+RECIPE = Recipe(
+    steps=6,
+    batch=2,
+    crop=64,
+    folders=("bsds",),
+    held_out_folders=("bsds",),
+    measure_every=3,
+    save_every=3,
+)
+
+
+def silent(done: int, total: int, text: str) -> None:
+    pass
+
+
+def test_a_run_that_is_interrupted_ends_as_one_that_is_not(small_data: Path) -> None:
+    whole = train(RECIPE, small_data / "whole", silent)
+
+    def stop(done: int, total: int, text: str) -> None:
+        if total == RECIPE.steps and done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(RECIPE, small_data / "parts", stop)
+    parts = train(RECIPE, small_data / "parts", silent)
+    a, b = load_file(whole), load_file(parts)
+    assert a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a)
+
+
+def test_a_run_leaves_normalised_weights_a_card_and_a_log(small_data: Path) -> None:
+    weights = train(RECIPE, small_data / "run", silent)
+    vae = pack.load(weights, ("vae",))["vae"]
+    paths = photos.find([small_data / "shared"], held_out=False)
+    crops = photos.Crops(photos.load_all(paths, lambda _: None), 64, 2, seed=0)
+    mean, deviation = latent_statistics(vae, crops)
+    assert mean.abs().max() < 0.01 and (deviation - 1).abs().max() < 0.01
+    assert "bsds" in weights.with_suffix(".md").read_text()
+    log = [json.loads(line) for line in (small_data / "run" / "log.jsonl").read_text().splitlines()]
+    first, last = (line["held_out"] for line in log if "held_out" in line)
+    assert last["psnr"] > first["psnr"] > 15

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sedic.synthesis.windows import Tiling, Window
+
+KERNEL = torch.randn(3, 3, 5, 5, generator=torch.Generator().manual_seed(0))
+
+
+def blur(x: Tensor) -> Tensor:
+    """A network that sees two cells each way."""
+    return F.conv2d(x, KERNEL, padding=2)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (40, 33 * 4), (128, 40), (36, 36), (4, 500)])
+def test_tiles_are_the_whole_where_a_network_sees_little(size: tuple[int, int]) -> None:
+    tiling = Tiling(*size, side=32, multiple=4)
+    x = torch.randn(1, 3, *size)
+    tiled = tiling.run(lambda window: blur(window.of(x)))
+    assert torch.allclose(tiled, blur(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("zoom", [1, 8])
+def test_what_is_the_same_everywhere_stays_the_same(zoom: int) -> None:
+    tiling = Tiling(48, 72, side=16, multiple=2)
+
+    def ones(window: Window) -> Tensor:
+        (top, bottom), (left, right) = window.rows, window.columns
+        return torch.ones(1, 2, zoom * (bottom - top), zoom * (right - left))
+
+    assert torch.allclose(tiling.run(ones, zoom), torch.ones(1, 2, 48 * zoom, 72 * zoom))
+
+
+def test_windows_are_bounded_aligned_and_cover_everything() -> None:
+    tiling = Tiling(height=72, width=1000, side=64, multiple=8)
+    seen = torch.zeros(72, 1000)
+    for window in tiling.windows:
+        part = window.of(seen)
+        assert part.shape == (64, 64)
+        assert window.rows[0] % 8 == window.columns[0] % 8 == 0
+        part += 1
+    assert seen.min() >= 1
+    assert len(tiling.windows) == 2 * -(-(1000 - 16) // 48)
+
+
+def test_a_latent_of_a_tiles_area_is_one_window_whatever_its_shape() -> None:
+    assert len(Tiling(height=16, width=256, side=64, multiple=8).windows) == 1
+    assert len(Tiling(height=24, width=256, side=64, multiple=8).windows) > 1
+
+
+def test_disagreeing_tiles_meet_gradually() -> None:
+    """Each window's own level, the worst case: it takes half the overlap to change."""
+    tiling = Tiling(height=64, width=200, side=64, multiple=4)
+    levels = iter(range(100))
+    tiled = tiling.run(lambda window: torch.full((1, 1, 64, 64), float(next(levels))))
+    assert tiled.diff(dim=-1).abs().max() <= 1 / 8 + 1e-6
