@@ -13,7 +13,7 @@ from skimage import data as samples
 
 from sedic.errors import SedicError
 from sedic.lab.train import photos
-from sedic.lab.train.reference_codec import Recipe, sedic_recipe, train
+from sedic.lab.train.reference_codec import ReferenceRecipe, sedic_recipe, train
 from sedic.reference.cheng2020 import Cheng2020
 from sedic.reference.cheng2020_network import Cheng2020Attention
 from sedic.reference.compact import Compact
@@ -23,7 +23,7 @@ def silent(done: int, total: int, text: str) -> None:
     pass
 
 
-RECIPE = Recipe(
+RECIPE = ReferenceRecipe(
     steps=6,
     batch=2,
     crop=64,
@@ -100,7 +100,7 @@ def test_the_paper_s_fine_tuning_of_cheng2020(small_data: Path) -> None:
 
 def test_crops_depend_on_seed_and_step_alone(small_data: Path) -> None:
     paths = photos.find([small_data / "shared" / "data" / "photos"], held_out=False)
-    pictures = photos.load_all(paths, lambda _: None)
+    pictures = [photograph.pixels for photograph in photos.read(paths, lambda _: None)]
     crops = photos.Crops(pictures, 64, 3, seed=1)
     assert crops(5).shape == (3, 64, 64, 3)
     assert np.array_equal(crops(5), photos.Crops(pictures, 64, 3, seed=1)(5))
