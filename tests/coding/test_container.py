@@ -21,7 +21,7 @@ from sedic.semantics import (
     SemanticImage,
     grid_size,
 )
-from sedic.synthesis.settings import Settings
+from sedic.settings import Settings
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 FINGERPRINT = b"\xab\xcd"

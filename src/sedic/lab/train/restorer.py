@@ -29,7 +29,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sedic import profiles
 from sedic.describe.description import Description
 from sedic.describe.measured import describe
 from sedic.failures import translated
@@ -44,6 +43,7 @@ from sedic.models.clip_tokenizer import LENGTH, Merges, learn_merges, tokenizer_
 from sedic.models.mini import SCHEDULE, fresh_restorer
 from sedic.models.patch_autoencoder import PatchAutoencoder
 from sedic.picture import Picture
+from sedic.profile import Profile
 from sedic.reference import compact
 from sedic.reference.compact_network import LEVELS, CompactNetwork
 from sedic.semantics import GRID, Rate
@@ -335,9 +335,9 @@ def train(
     shared = photos.shared_folder()
     folders = [shared / "data" / "photos" / name for name in recipe.folders]
     held_out = [shared / "data" / "photos" / name for name in recipe.held_out_folders]
-    mini = profiles.load("mini")
+    mini = Profile.load("mini")
     with translated(printable(vae_weights or "the embedded VAE")):
-        vae = pack.load(vae_weights or mini.weights["vae"].path(), ("vae",))["vae"]
+        vae = pack.load(vae_weights or mini.store.path("vae"), ("vae",))["vae"]
     paths = photos.find(folders, held_out=False)
     read = photos.read(paths, lambda n: progress(n, len(paths), "reading photographs"))
     photos.large_enough([photograph.pixels for photograph in read], recipe.crop)
@@ -362,7 +362,7 @@ def train(
     schedule = Schedule(recipe.steps, recipe.learning_rate, decay=recipe.decay)
     run = Run(out, restorer, schedule, start=start)
     run.begin(recipe)
-    reference = compact.load(mini.weights["compact"].path())[0]
+    reference = compact.load(mini.store.path("compact"))[0]
     reference.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     task = RestorerTask(
         recipe,

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
 from sedic.cli.edit import edit
 from sedic.codec import Codec
+
 from sedic.coding.container import Container
 from sedic.describe.description import Description
 from sedic.errors import SedicError

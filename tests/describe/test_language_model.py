@@ -10,8 +10,8 @@ from threading import Thread
 
 import numpy as np
 import pytest
-
 from sedic.cli.describing import describe
+
 from sedic.errors import SedicError
 from sedic.models import tokenizer_of
 from sedic.semantics import (
