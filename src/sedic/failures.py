@@ -49,14 +49,14 @@ def translated(
 ) -> Iterator[None]:
     """Raise every exception but our own as ``kind``, or as ``OutOfMemoryError`` where it is that.
 
-    The message is ``subject: reason``, and ``advice`` where memory ran out. ``KeyboardInterrupt``
-    and other exceptions that are no ``Exception`` pass.
+    The message is ``subject: reason``, and ``advice`` where memory ran out. What ends the program
+    (``KeyboardInterrupt``, ``SystemExit``) passes.
     """
     try:
         yield
-    except SedicError:
+    except (SedicError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
-    except Exception as error:
+    except BaseException as error:  # libraries in Rust panic with exceptions of that kind
         if is_out_of_memory(error):
             hint = f"; {advice}" if advice else ""
             raise OutOfMemoryError(f"{subject}: out of memory{hint}") from error
