@@ -276,7 +276,8 @@ class Profile:
         With ``restored`` up to the final picture; otherwise words, masks and reference image.
         """
         ours = self.mark(reference)
-        if mark == ours or (mark[0] == ours[0] and not restored):
+        no_restorer = self.coding_fingerprint(reference)[:2]  # of files before there was one
+        if mark in (ours, no_restorer) or (mark[0] == ours[0] and not restored):
             return
         both = f"mark {mark.hex()}, here {ours.hex()}"
         release = next((r["version"] for r in self.releases if r["mark"] == mark.hex()), None)
