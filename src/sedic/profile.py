@@ -299,7 +299,8 @@ def _pins(path: Path, table: dict[str, Any]) -> dict[str, Pin]:
     if isinstance(weights, str):
         base = PROFILES[weights].make()
         shared = _pins(base, profiles.read(base))
-        return {part: shared[part] for part in ("text", "masks", table["reference"])}
+        coding = {"text", "masks", *REFERENCE_CODECS.names}
+        return {part: pin for part, pin in shared.items() if part in coding}
     folder = profiles.weights_folder(path)
     return {
         part: Pin(folder / Path(entry["name"]).name, entry["sha256"])

@@ -23,7 +23,7 @@ from sedic.cli.options import (
     settings_from,
     write_output,
 )
-from sedic.errors import MissingWeightsError
+from sedic.errors import SedicError
 from sedic.files import printable
 from sedic.parts import DESCRIBERS, MASK_CODERS, REFERENCE_CODECS, TEXT_CODERS
 from sedic.semantics import MAX_OBJECTS, MAX_REFERENCE_BYTES, METHODS, Rate
@@ -211,5 +211,5 @@ def _advise(profile: Profile) -> None:
     if not all(model.here for model in select(profile.name)):
         try:
             require(profile.name)
-        except MissingWeightsError as error:
+        except SedicError as error:
             note(f"  to decompress it here: {error}")
