@@ -151,8 +151,10 @@ def test_every_png_is_a_mask_by_the_same_rules(case: Case) -> None:
 def test_an_opened_pillow_image_is_read_like_its_file(case: Case) -> None:
     with Image.open(io.BytesIO(case.png)) as image:
         before = dict(image.info)
-        loaded, mask = load_picture(image), load_mask(image)
+        loaded = load_picture(image)
         assert image.info == before
+    with Image.open(io.BytesIO(case.png)) as image:
+        mask = load_mask(image)
     if case.depth < 16 or case.kind == GREY:
         np.testing.assert_array_equal(loaded, load_picture(case.png))
         np.testing.assert_array_equal(mask, load_mask(case.png))
