@@ -6,12 +6,13 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
+from sedic import files
 from sedic.errors import OutputError, UnsuitableInputError
-from sedic.files import printable, read_bounded, refuse_overwrite, write_atomically
+from sedic.files import read_bounded, write_atomically
 from sedic.parts import Table
 
 if TYPE_CHECKING:
@@ -107,28 +108,25 @@ def reference_codec(name: str | None, weights: Path | None) -> ReferenceCodec | 
 
 
 def check_output(path: Path, *, force: bool, inputs: tuple[Path | None, ...] = ()) -> None:
-    """Refuse, before any work, an output that cannot be written or that is an input."""
-    if path == STANDARD:
-        return
-    refuse_overwrite(path, force=force)
-    parent = path.absolute().parent
-    if not parent.is_dir():
-        raise OutputError(f"{printable(path)}: there is no folder {printable(parent)}")
-    for source in inputs:
-        same = False
-        with suppress(OSError):
-            same = source is not None and path.exists() and path.samefile(source)
-        if same:
-            raise OutputError(f"{printable(path)} is the input: name another output")
+    """Refuse, before any work, an output that cannot be written or that is one of the inputs."""
+    if path != STANDARD:
+        files.check_output(path, force=force, inputs=[p for p in inputs if p is not None])
 
 
 def check_picture_output(path: Path, *, force: bool, inputs: tuple[Path | None, ...] = ()) -> None:
     """``check_output`` of a picture, whose suffix must name a format."""
-    from sedic.picture import check_format
+    from sedic import picture
 
     if path != STANDARD:
-        check_format(path)
-    check_output(path, force=force, inputs=inputs)
+        known = [p for p in inputs if p is not None]
+        picture.check_picture_output(path, force=force, inputs=known)
+
+
+def standard_input() -> BinaryIO:
+    """The bytes of standard input; ``UnsuitableInputError`` where it is closed."""
+    if sys.stdin is None:
+        raise UnsuitableInputError("standard input is closed")
+    return sys.stdin.buffer
 
 
 def read_input(path: Path, limit: int) -> bytes:
@@ -138,9 +136,7 @@ def read_input(path: Path, limit: int) -> bytes:
     """
     if path != STANDARD:
         return read_bounded(path, limit)
-    if sys.stdin is None:
-        raise UnsuitableInputError("standard input is closed")
-    data = sys.stdin.buffer.read(limit + 1)
+    data = standard_input().read(limit + 1)
     if len(data) > limit:
         raise UnsuitableInputError(f"standard input: more than {limit} bytes")
     return data

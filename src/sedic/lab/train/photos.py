@@ -17,6 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from sedic.errors import SedicError
+from sedic.picture import load_picture
 
 Photo = npt.NDArray[np.uint8]
 
@@ -59,9 +60,8 @@ def draw(folders: Iterable[Path], count: int) -> list[Path]:
 
 
 def load(path: Path) -> Photo:
-    """One photograph as (height, width, 3) uint8."""
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
+    """One photograph as (height, width, 3) uint8 sRGB, as ``picture.load_picture`` reads it."""
+    return load_picture(path)
 
 
 def load_all(paths: Sequence[Path], progress: Callable[[int], None]) -> list[Photo]:
