@@ -202,7 +202,15 @@ def load(folder: Path, dtype: torch.dtype = torch.float32) -> Networks:
         with torch.device("meta"):
             return UNet2DConditionModel.from_config(config)
 
+    schedule = _config(folder / "scheduler" / "scheduler_config.json")
+
     def make_control(config: dict[str, Any]) -> Any:
+        predicted = schedule.get("prediction_type", "epsilon")
+        if (trained := config.pop("prediction_type", predicted)) != predicted:
+            raise SedicError(
+                f"the ControlNet in {folder} was trained for {printable(trained)} and the UNet"
+                f" predicts {printable(predicted)}: convert two that belong together"
+            )
         with torch.device("meta"):
             plain = config.get("in_channels") == unet.config.in_channels
             return ControlNetModel.from_config(config) if plain else ir_controlnet(config)
@@ -224,7 +232,7 @@ def load(folder: Path, dtype: torch.dtype = torch.float32) -> Networks:
         tokenizer=load_tokenizer(folder),
         unet=unet,
         controlnet=controlnet,
-        schedule=_config(folder / "scheduler" / "scheduler_config.json"),
+        schedule=schedule,
         condition="latent" if isinstance(hint, NoConditioning) else "picture",
     )
 
