@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from sedic.errors import SedicError
 from sedic.files import printable
+from sedic.models.prompt import clean
 from sedic.semantics import (
     leading_words,
 )
@@ -127,8 +128,10 @@ class Networks:
     def embed(self, text: str) -> Tensor:
         """The text encoder's last hidden state, (1, tokens, d).
 
-        Padded to the encoder's length; of a text that is longer, as many whole words as fit.
+        Punctuation is made plain first (``prompt.clean``). Padded to the encoder's length; of a
+        text that is longer, as many whole words as fit.
         """
+        text = clean(text)
         words = text.split(" ")
         if self._tokens(text) > self._length:
             counts = range(1, len(words) + 1)
@@ -140,20 +143,25 @@ class Networks:
             max_length=self._length,
             truncation=True,  # of a single word longer than everything
             return_tensors="pt",
+            # In Stable Diffusion 2.1's tokenizer "!" is the token that pads, too.
+            split_special_tokens=True,
         )
         ids = tokens.input_ids.to(self.device)
         return self.text_encoder(ids).last_hidden_state.float()  # type: ignore[no-any-return]
 
     def _tokens(self, text: str | list[str]) -> int:
         joined = text if isinstance(text, str) else " ".join(text)
-        return len(self.tokenizer(joined, verbose=False).input_ids)
+        encoded = self.tokenizer(joined, verbose=False, split_special_tokens=True)
+        return len(encoded.input_ids)
 
     def word_tokens(self, text: str, words: int) -> list[int]:
         """Where ``embed(text)`` has the tokens of the first ``words`` words; at least one.
 
         A tokenizer of CLIP's kind begins with one token that marks the start.
         """
-        name = self.tokenizer(leading_words(text, words), add_special_tokens=False).input_ids
+        name = self.tokenizer(
+            clean(leading_words(text, words)), add_special_tokens=False, split_special_tokens=True
+        ).input_ids
         return list(range(1, min(max(1, len(name)), self._length - 2) + 1))
 
     def predict(
