@@ -46,8 +46,7 @@ class Denoising:
 
     def noise(self, step: int) -> Tensor:
         """The standard normals of this stage: 0 to begin with, then one draw for each step."""
-        drawn = normal(*self._key, step, self._canvas.latent_shape)
-        return torch.from_numpy(drawn).to(self._networks.device)
+        return normal(*self._key, step, self._canvas.latent_shape, self._networks.device)
 
     def step(self, i: int, z: Tensor) -> Tensor:
         """The latent after the sampler's step ``i``."""
