@@ -64,7 +64,6 @@ class Networks:
     controlnet: Any
     schedule: dict[str, Any]
     condition: str  # what the ControlNet sees: "latent" (IRControlNet) or "picture" (tile)
-    negative: str = ""  # the text that classifier-free guidance moves away from
 
     def __post_init__(self) -> None:
         if self.condition not in ("latent", "picture"):
