@@ -73,6 +73,33 @@ def test_a_restorer_is_its_networks_and_the_defaults_of_its_settings() -> None:
     assert other.fingerprint(bytes(32)) == sd21.fingerprint(bytes(32))
 
 
+def test_each_method_s_negative_text_is_part_of_the_restorer() -> None:
+    mini, sd21 = profiles.load("mini"), profiles.load("sd21")
+    assert {mini.negative(method) for method in METHODS} == {""}
+    texts = [sd21.negative(method) for method in METHODS]
+    assert len(set(texts)) == 3 and all("blurry" in text for text in texts)
+    other = replace(sd21, negatives={**sd21.negatives, "misc": "noise"})
+    assert other.restorer != sd21.restorer
+    assert replace(mini, negatives={}).restorer == mini.restorer
+
+
+def test_a_preset_is_a_set_of_settings_by_name() -> None:
+    for name in ("sd21", "sd15"):
+        profile = profiles.load(name)
+        released = profile.wanted("sedic", {"preset": "released"})
+        steps = [released.steps_of(0), released.steps_of(1), released.last_steps]
+        assert steps == [5, 10, 50] and released.guided_steps() == 0
+        assert (released.blending, released.start) == ("end", "low-frequency")
+        assert (released.last_condition, released.object_cfg) == ("reference", 3.5)
+        fewer = profile.wanted("sedic", {"preset": "released", "last_steps": 4})
+        assert fewer == replace(released, last_steps=4)
+        with pytest.raises(SedicError, match="released"):
+            profile.wanted("sedic", {"preset": "other"})
+    assert profile.wanted("misc", {}) == profile.settings("misc")
+    with pytest.raises(SedicError, match="there is none"):
+        profiles.load("mini").wanted("sedic", {"preset": "released"})
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_every_profile_s_defaults_are_within_the_limits(method: str) -> None:
     for name in ("mini", "sd21", "sd15"):

@@ -7,7 +7,7 @@ bytes --coding--> SemanticImage --synthesis--> picture, stage by stage
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +79,8 @@ class Codec:
         """Code a (height, width, 3) uint8 picture in at most ``rate.max_bytes`` bytes.
 
         ``description`` replaces the measured one; ``settings`` are settings of the decoder, by
-        name, that shall differ from the profile's defaults (``synthesis.settings``).
+        name, that shall differ from the profile's defaults (``synthesis.settings``), or a
+        ``preset`` of the profile.
 
         The bytes are decoded before they are returned: words, masks and settings must come back
         as they were, and ``preview`` is the reference image out of the file. The restorer does not
@@ -96,7 +97,7 @@ class Codec:
         description = system.compose(description)
         reference = self._given or _profile_reference(self._profile.name, self._profile.reference)
         defaults = self._profile.settings(method)
-        wanted = Settings.of(asdict(defaults) | dict(settings or {}))
+        wanted = self._profile.wanted(method, settings or {})
 
         def semantic(layers: Layers) -> SemanticImage:
             said = shorten(description, layers.objects, layers.detail_words, layers.overall_words)
@@ -157,7 +158,8 @@ class Codec:
         yield Stage(0, visible + 1 if restores else 0, "reference", picture)
         if restores:
             networks = self._networks or networks_of(container.profile)
-            yield from restore(picture, image, networks, settings, tile)
+            negative = profiles.load(container.profile).negative(image.method)
+            yield from restore(picture, image, networks, settings, tile, negative)
 
     def preview(self, data: bytes) -> Picture:
         """A file's reference image, (height, width, 3) uint8: no restorer is needed or loaded.

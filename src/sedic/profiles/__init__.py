@@ -13,7 +13,8 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -60,11 +61,30 @@ class Profile:
     table: dict[str, Any]  # [settings]: the decoder's defaults; [settings.METHOD]: what differs
     models: tuple[dict[str, Any], ...] = ()  # [[models]]: read by models/registry.py
     objects_from: tuple[float, ...] | None = None  # bpp at which a first, second, ... object pays
+    negatives: dict[str, str] = field(default_factory=dict)  # [negative]: a text for each method
+    presets: dict[str, dict[str, Any]] = field(default_factory=dict)  # [presets.NAME]: settings
 
     def settings(self, method: str) -> Settings:
         """The decoder's defaults for files of ``method``."""
         common = {name: value for name, value in self.table.items() if name not in METHODS}
         return Settings.of(common | self.table.get(method, {}))
+
+    def wanted(self, method: str, given: Mapping[str, Any]) -> Settings:
+        """The defaults for ``method`` with what is ``given`` instead, by name.
+
+        ``preset`` among the names is one of the profile's sets of settings; others go before it.
+        """
+        changed = dict(given)
+        preset = changed.pop("preset", None)
+        if preset is not None and preset not in self.presets:
+            known = ", ".join(self.presets) or "there is none"
+            raise SedicError(f"no preset {preset!r} in profile {self.name}: {known}")
+        chosen = self.presets[preset] if preset is not None else {}
+        return Settings.of(asdict(self.settings(method)) | chosen | changed)
+
+    def negative(self, method: str) -> str:
+        """The text that classifier-free guidance leads away from, for files of ``method``."""
+        return self.negatives.get(method, "")
 
     def paying(self, bpp: float, objects: int) -> int:
         """How many of ``objects`` are worth their bytes in a file of ``bpp`` bits per pixel."""
@@ -81,7 +101,8 @@ class Profile:
     def restorer(self) -> bytes | None:
         """What a restored picture depends on besides the file, as 32 bytes; None without one.
 
-        The pinned networks, without reading them, and the defaults as they are written down.
+        The pinned networks, without reading them, and the defaults and negative texts as they are
+        written down.
         """
         if not self.restores:
             return None
@@ -90,7 +111,8 @@ class Profile:
         for model in self.models:
             if model.get("needed"):
                 pins |= {file["path"]: file.get("sha256", "") for file in model["files"]}
-        facts = json.dumps([self.name, pins, self.table], sort_keys=True)
+        negatives = [self.negatives] if self.negatives else []
+        facts = json.dumps([self.name, pins, self.table, *negatives], sort_keys=True)
         return hashlib.sha256(facts.encode()).digest()
 
     def fingerprint(self, reference: bytes) -> bytes:
@@ -149,4 +171,14 @@ def load(name: str) -> Profile:
     settings = table.get("settings", {})
     models = tuple(table.get("models", ()))
     paying = tuple(table["objects_from"]) if "objects_from" in table else None
-    return Profile(name, table["summary"], table["reference"], weights, settings, models, paying)
+    return Profile(
+        name,
+        table["summary"],
+        table["reference"],
+        weights,
+        settings,
+        models,
+        paying,
+        table.get("negative", {}),
+        table.get("presets", {}),
+    )
