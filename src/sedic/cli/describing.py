@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from sedic.describe.answers import Words
     from sedic.picture import Picture
 
-GROUNDER, SEGMENTER, CLIP = "grounding-dino-tiny", "sam-vit-base", "clip-vit-base-patch16"
+GROUNDER, CLIP = "grounding-dino-tiny", "clip-vit-base-patch16"
+SEGMENTERS = ("sam-vit-huge", "sam-vit-base")  # the papers' first; either will do
 LOCAL = ("qwen2.5-vl-3b", "smolvlm2-500m")  # the best first
 
 
@@ -47,7 +48,7 @@ def describe(
 
         budget = rate.max_objects, rate.detail_words, rate.overall_words
         return measured.describe(picture, *budget), []
-    finders = (CLIP,) if method == "misc" else (GROUNDER, SEGMENTER)
+    finders = (CLIP,) if method == "misc" else (GROUNDER, _segmenter())
     notes = []
     objects = min(rate.max_objects, MAX_OBJECTS)
     missing = [name for name in finders if not _here(name)]
@@ -109,7 +110,7 @@ def _looked(picture: Picture, words: Words) -> tuple[Description, list[str]]:
 
     device = _device()
     grounder = Grounder(require(GROUNDER), device=device)
-    segmenter = Segmenter(require(SEGMENTER), device=device)
+    segmenter = Segmenter(require(_segmenter()), device=device)
     description, report = look(picture, words, grounder, segmenter)
     return description, [f"{verdict.name}: {verdict.fate}" for verdict in report.verdicts]
 
@@ -131,6 +132,11 @@ def _device() -> str:
     from sedic.models.precision import fastest
 
     return str(fastest()[0])
+
+
+def _segmenter() -> str:
+    """The best segmenter that was fetched, or the name of the smallest to fetch."""
+    return next((name for name in SEGMENTERS if _here(name)), SEGMENTERS[-1])
 
 
 def _here(name: str) -> bool:

@@ -13,23 +13,24 @@ if TYPE_CHECKING:
 
 
 @cache
-def networks_of(profile: str) -> Networks:
-    """The networks of a profile, loaded once, on this machine's fastest device.
+def networks_of(profile: str, device: str = "auto", dtype: str = "auto") -> Networks:
+    """The networks of a profile, loaded once.
 
-    ``SedicError`` with the command that gets them where they are missing.
+    ``device`` and ``dtype`` are those of ``precision.placement``: by default the fastest here.
+    ``SedicError`` with the command that gets the networks where they are missing.
     """
     from sedic.models import mini, networks, registry
-    from sedic.models.precision import fastest
+    from sedic.models.precision import placement
 
     known = profiles.load(profile)
     if not known.restores:
         raise SedicError(f"profile {profile!r} has no networks for synthesis")
-    device, dtype = fastest()
+    place = placement(device, dtype)
     if "restorer" in known.weights:
         found = mini.load(known.weights["vae"].path(), known.weights["restorer"].path())
     else:
-        found = networks.load(registry.require(profile), dtype)
-    return found.to(device, dtype)
+        found = networks.load(registry.require(profile), place.dtype)
+    return found.to(place.device, place.dtype, place.vae_dtype)
 
 
 def tokenizer_of(profile: str) -> Any | None:

@@ -90,12 +90,18 @@ class Networks:
         """Latents' sides must be multiples of this: each level of the UNet but the last halves."""
         return int(2 ** (len(self.unet.config.block_out_channels) - 1))
 
-    def to(self, device: torch.device | str, dtype: torch.dtype) -> Networks:
-        """Move the networks, convolutions in channels-last order; returns ``self``."""
+    def to(
+        self, device: torch.device | str, dtype: torch.dtype, vae_dtype: torch.dtype | None = None
+    ) -> Networks:
+        """Move the networks, convolutions in channels-last order; returns ``self``.
+
+        ``vae_dtype``: what the VAE computes in, if not ``dtype``.
+        """
         for network in self._modules:
             # Past diffusers' own ``to``, which warns of modules to keep in float32 that no
             # network here has.
-            nn.Module.to(network, device=device, dtype=dtype)
+            kind = vae_dtype or dtype if network is self.vae else dtype
+            nn.Module.to(network, device=device, dtype=kind)
             if network is not self.text_encoder:
                 nn.Module.to(network, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return self
@@ -105,7 +111,7 @@ class Networks:
 
         Of a distribution, its mode: the condition of a stage is no matter of chance.
         """
-        encoded = self.vae.encode(picture.to(self.device, self.dtype))
+        encoded = self.vae.encode(picture.to(self.device, self._vae_dtype))
         latent = encoded.latents if "latents" in encoded else encoded.latent_dist.mode()
         scaled: Tensor = (latent.float() - self._shift) * float(self.vae.config.scaling_factor)
         return scaled
@@ -113,7 +119,11 @@ class Networks:
     def decode(self, latent: Tensor) -> Tensor:
         """The picture (1, 3, h, w) of a scaled latent, about [-1, 1]."""
         latent = latent / float(self.vae.config.scaling_factor) + self._shift
-        return self.vae.decode(latent.to(self.dtype)).sample.float()  # type: ignore[no-any-return]
+        return self.vae.decode(latent.to(self._vae_dtype)).sample.float()  # type: ignore[no-any-return]
+
+    @property
+    def _vae_dtype(self) -> torch.dtype:
+        return next(self.vae.parameters()).dtype  # type: ignore[no-any-return]
 
     @property
     def _shift(self) -> float:

@@ -15,6 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+_SCALE = 1024.0  # of the energy while float16 networks take its gradient, which else underflows
+
+
 def descend(
     z: Tensor, gradient: Callable[[Tensor], Tensor | None], eta: float, iterations: int
 ) -> tuple[Tensor, bool]:
@@ -42,8 +45,8 @@ def gradient_of(
         value = energy(at)
         if threshold > 0 and float(value.detach()) <= threshold:
             return None
-        (gradient,) = torch.autograd.grad(value, at)
-    return gradient
+        (gradient,) = torch.autograd.grad(value * _SCALE, at)
+    return gradient / _SCALE
 
 
 def energy(maps: Sequence[Tensor], mask: Tensor, tokens: Sequence[int]) -> Tensor:
