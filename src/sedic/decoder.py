@@ -107,7 +107,8 @@ class Decoder:
         picture = reference.decode(container.reference, image.width, image.height)
         yield Stage(0, visible + 1 if restores else 0, "reference", picture)
         if restores:
-            yield from restore(picture, image, self.profile.networks, settings, tile)
+            negative = self.profile.negative(image.method)
+            yield from restore(picture, image, self.profile.networks, settings, tile, negative)
 
     def _reference_codec(self, container: Container, *, restored: bool) -> ReferenceCodec:
         reference = self.profile.reference_codec(container.reference_codec)

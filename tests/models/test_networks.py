@@ -107,6 +107,18 @@ def test_bfloat16_networks_still_speak_float32(tiny_networks: Callable[..., Netw
         assert out.dtype == torch.float32
 
 
+def test_the_vae_may_compute_in_another_format(tiny_networks: Callable[..., Networks]) -> None:
+    import copy
+
+    networks = copy.deepcopy(tiny_networks()).to("cpu", torch.bfloat16, torch.float32)
+    exact = tiny_networks()
+    picture = torch.rand(1, 3, 16, 16) * 2 - 1
+    latent = networks.encode(picture)
+    assert torch.allclose(latent, exact.encode(picture), atol=1e-5)
+    assert torch.allclose(networks.decode(latent), exact.decode(latent), atol=1e-5)
+    assert networks.dtype == torch.bfloat16
+
+
 def save(networks: Networks, folder: Path) -> None:
     for name in ("vae", "unet", "controlnet", "text_encoder"):
         getattr(networks, name).save_pretrained(folder / name, safe_serialization=True)

@@ -60,6 +60,18 @@ def test_every_sampler_arrives_where_a_perfect_network_points(
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
+def test_schedules_that_begin_in_pure_noise(name: str) -> None:
+    schedule = {**SCHEDULE, "prediction_type": "v_prediction", "rescale_betas_zero_snr": True}
+    sampler = Sampler(name, schedule, 6, blended=False)
+    clean, z = torch.randn(2, 1, 4, 6, 5, generator=torch.Generator().manual_seed(6))
+    assert shares(sampler, 999)[0] < 1e-3
+    for i, t in enumerate(sampler.timesteps):
+        says = truth("v_prediction", sampler, t, clean, z)
+        z = sampler.step(i, z, says, lambda _: torch.zeros_like(clean))
+    assert torch.allclose(z, clean, atol=2e-3)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
 def test_latents_stay_at_the_noise_level_of_their_timestep(name: str) -> None:
     """What eq. 4 relies on: two latents at one step are equally noisy."""
     sampler = Sampler(name, SCHEDULE, 10, blended=True)
@@ -89,6 +101,8 @@ def test_what_does_not_exist_is_refused() -> None:
         Sampler("euler", SCHEDULE, 4, blended=False)
     with pytest.raises(SedicError, match="flow"):
         Sampler("ddpm", {**SCHEDULE, "prediction_type": "flow"}, 4, blended=False)
+    with pytest.raises(SedicError, match="epsilon"):
+        Sampler("ddpm", {**SCHEDULE, "rescale_betas_zero_snr": True}, 4, blended=False)
 
 
 def test_timesteps_and_start_are_diffbirs(shared: Path) -> None:

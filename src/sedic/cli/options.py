@@ -16,8 +16,6 @@ from sedic.files import read_bounded, write_atomically
 from sedic.parts import Table
 
 if TYPE_CHECKING:
-    import torch
-
     from sedic.profile import Profile
     from sedic.reference import ReferenceCodec
 
@@ -32,10 +30,10 @@ Language = Annotated[
     ),
 ]
 Device = Annotated[
-    str | None, typer.Option(help="Where networks run: cpu, cuda, cuda:1, mps (default: fastest).")
+    str, typer.Option(help="Where networks run: cpu, cuda, cuda:1, mps; auto is the fastest here.")
 ]
 Dtype = Annotated[
-    str | None, typer.Option(help="Their number format: float32, bfloat16 or float16.")
+    str, typer.Option(help="Their number format: float32, bfloat16, float16; auto is the fastest.")
 ]
 
 
@@ -60,25 +58,13 @@ def helps(table: Table) -> str:
     return "; ".join(f"{part.name}: {part.summary}" for part in table)
 
 
-def dtype_of(name: str | None) -> torch.dtype | None:
-    """The torch number format of this name."""
-    if name is None:
-        return None
-    import torch
-
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if name not in known:
-        raise typer.BadParameter(f"--dtype {name}: one of {', '.join(known)}")
-    return known[name]
-
-
 def load_profile(
     source: str,
     *,
     language: Path | None = None,
     reference: ReferenceCodec | None = None,
-    device: str | None = None,
-    dtype: str | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
 ) -> Profile:
     """The profile of a name or of a TOML file, with what the options say."""
     from sedic.profile import Profile
@@ -88,9 +74,7 @@ def load_profile(
         from sedic.models.language import LanguageModel
 
         model = LanguageModel(language)
-    return Profile.load(
-        source, device=device, dtype=dtype_of(dtype), reference=reference, language=model
-    )
+    return Profile.load(source, device=device, dtype=dtype, reference=reference, language=model)
 
 
 def reference_codec(name: str | None, weights: Path | None) -> ReferenceCodec | None:

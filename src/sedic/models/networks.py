@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from sedic.errors import SedicError
 from sedic.files import printable
+from sedic.models.prompt import clean
 from sedic.semantics import (
     leading_words,
 )
@@ -65,7 +66,6 @@ class Networks:
     controlnet: Any
     schedule: dict[str, Any]
     condition: str  # what the ControlNet sees: "latent" (IRControlNet) or "picture" (tile)
-    negative: str = ""  # the text that classifier-free guidance moves away from
 
     def __post_init__(self) -> None:
         if self.condition not in ("latent", "picture"):
@@ -102,12 +102,18 @@ class Networks:
         """Latents' sides must be multiples of this: each level of the UNet but the last halves."""
         return int(2 ** (len(self.unet.config.block_out_channels) - 1))
 
-    def to(self, device: torch.device | str, dtype: torch.dtype) -> Networks:
-        """Move the networks, convolutions in channels-last order; returns ``self``."""
+    def to(
+        self, device: torch.device | str, dtype: torch.dtype, vae_dtype: torch.dtype | None = None
+    ) -> Networks:
+        """Move the networks, convolutions in channels-last order; returns ``self``.
+
+        ``vae_dtype``: what the VAE computes in, if not ``dtype``.
+        """
         for network in self._modules:
             # Past diffusers' own ``to``, which warns of modules to keep in float32 that no
             # network here has.
-            nn.Module.to(network, device=device, dtype=dtype)
+            kind = vae_dtype or dtype if network is self.vae else dtype
+            nn.Module.to(network, device=device, dtype=kind)
             if network is not self.text_encoder:
                 nn.Module.to(network, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return self
@@ -117,7 +123,7 @@ class Networks:
 
         Of a distribution, its mode: the condition of a stage is no matter of chance.
         """
-        encoded = self.vae.encode(picture.to(self.device, self.dtype))
+        encoded = self.vae.encode(picture.to(self.device, self._vae_dtype))
         latent = encoded.latents if "latents" in encoded else encoded.latent_dist.mode()
         scaled: Tensor = (latent.float() - self._shift) * float(self.vae.config.scaling_factor)
         return scaled
@@ -125,7 +131,11 @@ class Networks:
     def decode(self, latent: Tensor) -> Tensor:
         """The picture (1, 3, h, w) of a scaled latent, about [-1, 1]."""
         latent = latent / float(self.vae.config.scaling_factor) + self._shift
-        return self.vae.decode(latent.to(self.dtype)).sample.float()  # type: ignore[no-any-return]
+        return self.vae.decode(latent.to(self._vae_dtype)).sample.float()  # type: ignore[no-any-return]
+
+    @property
+    def _vae_dtype(self) -> torch.dtype:
+        return next(self.vae.parameters()).dtype  # type: ignore[no-any-return]
 
     @property
     def _shift(self) -> float:
@@ -139,8 +149,10 @@ class Networks:
     def embed(self, text: str) -> Tensor:
         """The text encoder's last hidden state, (1, tokens, d).
 
-        Padded to the encoder's length; of a text that is longer, as many whole words as fit.
+        Punctuation is made plain first (``prompt.clean``). Padded to the encoder's length; of a
+        text that is longer, as many whole words as fit.
         """
+        text = clean(text)
         words = text.split(" ")
         if self._tokens(text) > self._length:
             counts = range(1, len(words) + 1)
@@ -152,20 +164,25 @@ class Networks:
             max_length=self._length,
             truncation=True,  # of a single word longer than everything
             return_tensors="pt",
+            # In Stable Diffusion 2.1's tokenizer "!" is the token that pads, too.
+            split_special_tokens=True,
         )
         ids = tokens.input_ids.to(self.device)
         return self.text_encoder(ids).last_hidden_state.float()  # type: ignore[no-any-return]
 
     def _tokens(self, text: str | list[str]) -> int:
         joined = text if isinstance(text, str) else " ".join(text)
-        return len(self.tokenizer(joined, verbose=False).input_ids)
+        encoded = self.tokenizer(joined, verbose=False, split_special_tokens=True)
+        return len(encoded.input_ids)
 
     def word_tokens(self, text: str, words: int) -> list[int]:
         """Where ``embed(text)`` has the tokens of the first ``words`` words; at least one.
 
         A tokenizer of CLIP's kind begins with one token that marks the start.
         """
-        name = self.tokenizer(leading_words(text, words), add_special_tokens=False).input_ids
+        name = self.tokenizer(
+            clean(leading_words(text, words)), add_special_tokens=False, split_special_tokens=True
+        ).input_ids
         return list(range(1, min(max(1, len(name)), self._length - 2) + 1))
 
     def predict(
@@ -214,7 +231,15 @@ def load(folder: Path, dtype: torch.dtype = torch.float32) -> Networks:
         with torch.device("meta"):
             return UNet2DConditionModel.from_config(config)
 
+    schedule = _config(folder / "scheduler" / "scheduler_config.json")
+
     def make_control(config: dict[str, Any]) -> Any:
+        predicted = schedule.get("prediction_type", "epsilon")
+        if (trained := config.pop("prediction_type", predicted)) != predicted:
+            raise SedicError(
+                f"the ControlNet in {folder} was trained for {printable(trained)} and the UNet"
+                f" predicts {printable(predicted)}: convert two that belong together"
+            )
         with torch.device("meta"):
             plain = config.get("in_channels") == unet.config.in_channels
             return ControlNetModel.from_config(config) if plain else ir_controlnet(config)
@@ -236,7 +261,7 @@ def load(folder: Path, dtype: torch.dtype = torch.float32) -> Networks:
         tokenizer=load_tokenizer(folder),
         unet=unet,
         controlnet=controlnet,
-        schedule=_config(folder / "scheduler" / "scheduler_config.json"),
+        schedule=schedule,
         condition="latent" if isinstance(hint, NoConditioning) else "picture",
     )
 

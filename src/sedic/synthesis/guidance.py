@@ -14,20 +14,38 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+_SCALE = 1024.0  # of the energy while float16 networks take its gradient, which else underflows
 
-def descend(z: Tensor, gradient: Callable[[Tensor], Tensor], eta: float, iterations: int) -> Tensor:
-    """``iterations`` times z <- z - eta * grad E(z) (SEDIC eq. 3)."""
+
+def descend(
+    z: Tensor, gradient: Callable[[Tensor], Tensor | None], eta: float, iterations: int
+) -> tuple[Tensor, bool]:
+    """``iterations`` times z <- z - eta * grad E(z) (SEDIC eq. 3), or until there is no gradient.
+
+    ``gradient`` gives None where the energy is low enough. Returns z, and whether that was so.
+    """
     for _ in range(iterations):
-        z = z - eta * gradient(z)
-    return z
+        slope = gradient(z)
+        if slope is None:
+            return z, True
+        z = z - eta * slope
+    return z, False
 
 
-def gradient_of(energy: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
-    """The gradient of a scalar function at ``z``, also where gradients are switched off."""
+def gradient_of(
+    energy: Callable[[Tensor], Tensor], z: Tensor, threshold: float = 0.0
+) -> Tensor | None:
+    """The gradient of a scalar function at ``z``, also where gradients are switched off.
+
+    None where the function is at most ``threshold``, if that is above 0.
+    """
     with torch.enable_grad():
         at = z.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(energy(at), at)
-    return gradient
+        value = energy(at)
+        if threshold > 0 and float(value.detach()) <= threshold:
+            return None
+        (gradient,) = torch.autograd.grad(value * _SCALE, at)
+    return gradient / _SCALE
 
 
 def energy(maps: Sequence[Tensor], mask: Tensor, tokens: Sequence[int]) -> Tensor:

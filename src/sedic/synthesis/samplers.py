@@ -41,6 +41,8 @@ class Sampler:
         self._prediction = schedule.get("prediction_type", "epsilon")
         if self._prediction not in ("epsilon", "v_prediction", "sample"):
             raise SedicError(f"the noise schedule predicts {self._prediction!r}, which is unknown")
+        if self._prediction == "epsilon" and schedule.get("rescale_betas_zero_snr"):
+            raise SedicError("a noise schedule that ends in pure noise cannot predict epsilon")
         spacing = "trailing" if schedule.get("timestep_spacing") == "trailing" else "linspace"
         known = {key: schedule[key] for key in _SCHEDULE_KEYS if key in schedule}
         self._solver = _solver(name, known, spacing, steps, blended)
