@@ -29,7 +29,7 @@ from sedic.semantics import (
 )
 
 if TYPE_CHECKING:
-    from sedic.models.networks import Networks
+    from sedic.models.interface import Networks
 
 
 @pytest.fixture(scope="module")

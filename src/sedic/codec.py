@@ -28,7 +28,7 @@ from sedic.semantics import (
 from sedic.synthesis.settings import Settings
 
 if TYPE_CHECKING:
-    from sedic.models.networks import Networks
+    from sedic.models.interface import Networks
     from sedic.picture import Picture
     from sedic.synthesis.stages import Stage
 

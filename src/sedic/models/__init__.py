@@ -9,7 +9,7 @@ from sedic import profiles
 from sedic.errors import SedicError
 
 if TYPE_CHECKING:
-    from sedic.models.networks import Networks
+    from sedic.models.interface import Networks
 
 
 @cache
@@ -18,7 +18,7 @@ def networks_of(profile: str) -> Networks:
 
     ``SedicError`` with the command that gets them where they are missing.
     """
-    from sedic.models import mini, networks, registry
+    from sedic.models import diffusion, mini, registry
     from sedic.models.precision import fastest
 
     known = profiles.load(profile)
@@ -26,19 +26,18 @@ def networks_of(profile: str) -> Networks:
         raise SedicError(f"profile {profile!r} has no networks for synthesis")
     device, dtype = fastest()
     if "restorer" in known.weights:
-        found = mini.load(known.weights["vae"].path(), known.weights["restorer"].path())
-    else:
-        found = networks.load(registry.require(profile), dtype)
-    return found.to(device, dtype)
+        vae, restorer = known.weights["vae"].path(), known.weights["restorer"].path()
+        return mini.load(vae, restorer, dtype).to(device, dtype)
+    return diffusion.load(registry.require(profile), dtype).to(device, dtype)
 
 
 def tokenizer_of(profile: str) -> Any | None:
     """The tokenizer with which a profile's decoder reads texts; None where that is not here."""
-    from sedic.models import mini, networks, registry
+    from sedic.models import diffusion, mini, registry
 
     known = profiles.load(profile)
     if "restorer" in known.weights:
         return mini.load_tokenizer(known.weights["restorer"].path())
     if not (known.restores and all(model.here for model in registry.select(profile))):
         return None
-    return networks.load_tokenizer(registry.require(profile))
+    return diffusion.load_tokenizer(registry.require(profile))

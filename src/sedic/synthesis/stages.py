@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sedic.errors import SedicError
-from sedic.models.networks import Networks
+from sedic.models.interface import Networks
 from sedic.picture import Picture
 from sedic.semantics import (
     SemanticImage,
@@ -75,9 +76,15 @@ def _algorithm_1(
     count = len(layers) + 1
     picture = reference
     seen = first = canvas.condition(reference)
-    shown = (
-        _added(canvas, reference, settings.amount) if settings.result == "added" else canvas.decode
-    )
+
+    @cache
+    def latent() -> Tensor:
+        """The reference's."""
+        return first if networks.condition == "latent" else canvas.encode(reference)
+
+    shown: Callable[[Tensor], Picture] = canvas.decode
+    if settings.result == "added":
+        shown = _added(canvas, reference, latent(), settings.amount)
     trajectory: list[Tensor] = []  # the earlier stage's latent after each step
 
     for j, layer in enumerate(layers):
@@ -96,7 +103,7 @@ def _algorithm_1(
         name = networks.word_tokens(layer.detail, len(layer.name.split(" ")))
         z = stage.noise(0)
         if j == 0:  # "stage -1" is the reference's latent, noised to every step
-            clean = canvas.encode(reference)
+            clean = latent()
             trajectory = [sampler.noised(clean, z, t) for t in sampler.timesteps[1:]] + [clean]
         for i, t in enumerate(sampler.timesteps):
             if i < settings.guided_steps:  # t > T'
@@ -132,9 +139,14 @@ def _algorithm_1(
     yield Stage(count, count, "the whole picture", picture)
 
 
-def _added(canvas: Canvas, reference: Picture, amount: float) -> Callable[[Tensor], Picture]:
-    """Instead of ``Canvas.decode``: the reference, and ``amount`` of what was changed since."""
-    before = canvas.decode(canvas.encode(reference)).astype(np.float32)
+def _added(
+    canvas: Canvas, reference: Picture, latent: Tensor, amount: float
+) -> Callable[[Tensor], Picture]:
+    """Instead of ``Canvas.decode``: the reference, and ``amount`` of what was changed since.
+
+    ``latent`` is that of the reference.
+    """
+    before = canvas.decode(latent).astype(np.float32)
 
     def shown(z: Tensor) -> Picture:
         changed = reference + np.float32(amount) * (canvas.decode(z) - before)

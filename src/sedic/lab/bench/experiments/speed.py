@@ -19,7 +19,7 @@ from sedic.lab.bench.experiments.subject import Subject
 from sedic.reference import load as load_reference
 
 if TYPE_CHECKING:
-    from sedic.models.networks import Networks
+    from sedic.models.interface import Networks
     from sedic.picture import Picture
     from sedic.profiles import Profile
 
