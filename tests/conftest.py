@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from sedic.models.networks import Networks
+    from sedic.models.diffusion import DiffusionNetworks
     from sedic.profile import Profile
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # a spinning wait is 2 to 8 times slower
@@ -74,7 +74,7 @@ def mini() -> Profile:
 
 
 @pytest.fixture(scope="session")
-def tiny_networks() -> Callable[..., Networks]:
+def tiny_networks() -> Callable[..., DiffusionNetworks]:
     """Makes networks of the real classes, a few thousand random weights in all, at 1/8.
 
     ``prediction``: the schedule's prediction type; ``condition``: latent or picture.
@@ -84,7 +84,7 @@ def tiny_networks() -> Callable[..., Networks]:
 
 def _tiny_networks(
     prediction: str = "epsilon", condition: str = "latent", levels: int = 2
-) -> Networks:
+) -> DiffusionNetworks:
     import torch
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
     from diffusers.models.controlnets.controlnet import ControlNetModel
@@ -92,7 +92,7 @@ def _tiny_networks(
     from transformers import CLIPTextConfig, CLIPTextModel
 
     from sedic.models.clip_tokenizer import tokenizer_of
-    from sedic.models.networks import Networks, ir_controlnet
+    from sedic.models.diffusion import DiffusionNetworks, ir_controlnet
 
     latent = 4
     with torch.random.fork_rng():
@@ -146,4 +146,4 @@ def _tiny_networks(
         "beta_schedule": "scaled_linear",
         "prediction_type": prediction,
     }
-    return Networks(vae, text_encoder, tokenizer, unet, controlnet, schedule, condition)
+    return DiffusionNetworks(vae, text_encoder, tokenizer, unet, controlnet, schedule, condition)

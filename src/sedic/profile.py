@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from sedic.coding.text import TextCoder
     from sedic.coding.token_text import TokenModel
     from sedic.describe.description import Describer
-    from sedic.models.networks import Networks
+    from sedic.models.interface import Networks
     from sedic.reference import ReferenceCodec
 
 
@@ -192,25 +192,26 @@ class Profile:
         return self._made[key]
 
     def _load_networks(self) -> Networks:
-        from sedic.models import mini, networks, precision, registry
+        from sedic.models import diffusion, mini, precision, registry
 
         if not self.restores:
             raise MissingWeightsError(f"profile {self.name!r} has no networks for synthesis")
         place = precision.placement(self._device, self._dtype)
         if "restorer" in self.store:
-            loaded = mini.load(self.store.path("vae"), self.store.path("restorer"))
+            vae, restorer = self.store.path("vae"), self.store.path("restorer")
+            loaded: Networks = mini.load(vae, restorer, place.dtype)
         else:
-            loaded = networks.load(registry.require(self.name), place.dtype)
+            loaded = diffusion.load(registry.require(self.name), place.dtype)
         return loaded.to(place.device, place.dtype, place.vae_dtype)
 
     def _load_tokenizer(self) -> Any | None:
-        from sedic.models import mini, networks, registry
+        from sedic.models import diffusion, mini, registry
 
         if "restorer" in self.store:
             return mini.load_tokenizer(self.store.path("restorer"))
         if not (self.restores and all(model.here for model in registry.select(self.name))):
             return None
-        return networks.load_tokenizer(registry.require(self.name))
+        return diffusion.load_tokenizer(registry.require(self.name))
 
     # ---- what it says ------------------------------------------------------------------------
 

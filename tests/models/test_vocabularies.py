@@ -14,7 +14,7 @@ import torch
 from sedic.describe.answers import fit_clip
 from sedic.models import networks as network_module
 from sedic.models.convert import convert
-from sedic.models.networks import Networks
+from sedic.models.diffusion import DiffusionNetworks as Networks
 from sedic.models.prompt import clean
 
 Words = tuple[dict[str, int], list[tuple[str, str]]]

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from sedic.errors import SedicError
-from sedic.models.networks import Networks, ir_controlnet
+from sedic.models.diffusion import DiffusionNetworks, ir_controlnet
 from sedic.synthesis.samplers import Sampler
 
 SCHEDULE: dict[str, Any] = {
@@ -119,7 +119,7 @@ def test_timesteps_and_start_are_diffbirs(shared: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def diffbir(shared: Path) -> Networks:
+def diffbir(shared: Path) -> DiffusionNetworks:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     from sedic.models.originals import controlnet, unet
@@ -137,11 +137,11 @@ def diffbir(shared: Path) -> Networks:
     models = UNet2DConditionModel.from_config(parts[0].config), ir_controlnet(parts[1].config)
     for model, part in zip(models, parts, strict=True):
         model.load_state_dict(part.tensors)
-    return Networks(nn.Identity(), nn.Identity(), None, *models, SCHEDULE, "latent")
+    return DiffusionNetworks(nn.Identity(), nn.Identity(), None, *models, SCHEDULE, "latent")
 
 
 @pytest.mark.parametrize("case", ["cfg1", "cfg3.5", "cfg7_strength0.5", "v_zero_snr_cfg4"])
-def test_whole_runs_are_diffbirs(shared: Path, diffbir: Networks, case: str) -> None:
+def test_whole_runs_are_diffbirs(shared: Path, diffbir: DiffusionNetworks, case: str) -> None:
     folder = shared / "parity" / "diffbir_sampler"
     golden = load_file(folder / "sampler.safetensors")
     about = json.loads((folder / "meta.json").read_text())[f"run.{case}"]

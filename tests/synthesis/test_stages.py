@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sedic.errors import SedicError
-from sedic.models.networks import Networks
+from sedic.models.interface import Networks
 from sedic.picture import Picture
 from sedic.semantics import (
     Mask,
@@ -154,7 +154,7 @@ def test_each_stage_sees_the_picture_that_the_one_before_made(networks: Networks
         return np.array_equal(picture, ((tensor[0].permute(1, 2, 0) + 1) * 127.5).round().numpy())
 
     stages, encoded = seen(FAST)
-    # the reference once, as condition and as "stage -1", then stage after stage
+    # the reference as condition and "stage -1", then stage after stage
     pictures = [photo(64, 64), stages[0].picture, stages[1].picture]
     assert all(map(same, pictures, encoded)) and len(encoded) == 3
     # Handed on as latents, no stage's picture is encoded again.

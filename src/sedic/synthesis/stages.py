@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sedic.errors import SedicError
-from sedic.models.networks import Networks
+from sedic.models.interface import Networks
 from sedic.picture import Picture
 from sedic.semantics import (
     SemanticImage,
@@ -76,13 +77,17 @@ def _algorithm_1(
     layers = sorted(visible, key=lambda layer: -layer.mask.area)
     count = len(layers) + 1
     picture = reference
-    clean = canvas.encode(reference)  # once; "stage -1" of eq. 4
-    seen = first = clean if networks.condition == "latent" else canvas.condition(reference)
-    shown = (
-        _added(canvas, reference, clean, settings.amount)
-        if settings.result == "added"
-        else canvas.decode
-    )
+    seen = first = canvas.condition(reference)
+
+    @cache
+    def latent() -> Tensor:
+        """The reference's, "stage -1" of eq. 4: encoded once, and only if it is needed."""
+        return first if networks.condition == "latent" else canvas.encode(reference)
+
+    shown: Callable[[Tensor], Picture] = canvas.decode
+    if settings.result == "added":
+        shown = _added(canvas, reference, latent(), settings.amount)
+    clean = latent() if layers else first
     painted = torch.zeros(clean.shape[2:], dtype=torch.bool, device=clean.device)
     trajectory: list[Tensor] = []  # the earlier stage's latent after each step
 
@@ -156,7 +161,7 @@ def _added(
 ) -> Callable[[Tensor], Picture]:
     """Instead of ``Canvas.decode``: the reference, and ``amount`` of what was changed since.
 
-    ``latent``: that of the reference.
+    ``latent`` is that of the reference.
     """
     before = canvas.decode(latent).astype(np.float32)
 
