@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from sedic.coding.container import Container
 from sedic.errors import MissingWeightsError
-from sedic.models.precision import own_torch_state
 from sedic.profile import Profile
 from sedic.settings import Settings
 
@@ -67,6 +66,8 @@ class Decoder:
         container = self.parse(data)
         reference = self._reference_codec(container, restored=False)
         container.unpack(self.profile)  # a file whose words are damaged is a damaged file
+        from sedic.models.precision import own_torch_state
+
         with own_torch_state():
             return reference.decode(container.reference, container.width, container.height)
 
@@ -84,6 +85,8 @@ class Decoder:
         Raises ``DamagedFileError`` where the bytes are no such file, ``LimitError`` where they ask
         for more than the limits allow, ``MissingWeightsError`` where weights are not here.
         """
+        from sedic.models.precision import own_torch_state
+
         steps = self._stages(data, tile)
         while True:
             with own_torch_state():  # the caller's state is back while he looks at a stage
@@ -104,7 +107,8 @@ class Decoder:
         picture = reference.decode(container.reference, image.width, image.height)
         yield Stage(0, visible + 1 if restores else 0, "reference", picture)
         if restores:
-            yield from restore(picture, image, self.profile.networks, settings, tile)
+            negative = self.profile.negative(image.method)
+            yield from restore(picture, image, self.profile.networks, settings, tile, negative)
 
     def _reference_codec(self, container: Container, *, restored: bool) -> ReferenceCodec:
         reference = self.profile.reference_codec(container.reference_codec)

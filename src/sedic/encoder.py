@@ -6,7 +6,7 @@ picture --describe--> SemanticImage --coding--> bytes
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sedic import methods
@@ -62,8 +62,9 @@ class Encoder:
 
         ``picture`` is whatever ``load_picture`` takes. ``description`` stands in for the profile's
         describer. ``settings`` are settings of the decoder, by name, that differ from the
-        profile's defaults and travel in the file. ``text_coder`` and ``mask_coder`` stand in for
-        those of the method. ``seed`` is that of the decoder's noise.
+        profile's defaults and travel in the file, or a ``preset`` of the profile. ``text_coder``
+        and ``mask_coder`` stand in for those of the method. ``seed`` is that of the decoder's
+        noise.
 
         The bytes are decoded before they are returned: words, masks and settings must come back as
         they were, and ``preview`` is the reference image that the bytes decode to. The networks of
@@ -83,7 +84,7 @@ class Encoder:
             description, notes = described.description, described.notes
         description = system.compose(description)
         defaults = profile.settings(method)
-        decoder = Settings.of(asdict(defaults) | dict(settings or {}))
+        decoder = profile.settings_with(method, settings or {})
         reference = profile.reference_codec()
 
         def semantic_image(layers: Layers) -> SemanticImage:

@@ -100,8 +100,8 @@ def decompress(
         typer.Option(help="The profile to read it with, if not the one that the file names."),
     ] = None,
     language: Language = None,
-    device: Device = None,
-    dtype: Dtype = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
     force: Force = False,
 ) -> None:
     """Turn a .sedic file into a picture, object by object."""

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from sedic.picture import Picture
     from sedic.profile import Profile
 
-GROUNDER, SEGMENTER, CLIP = "grounding-dino-tiny", "sam-vit-base", "clip-vit-base-patch16"
+GROUNDER, CLIP = "grounding-dino-tiny", "clip-vit-base-patch16"
+SEGMENTERS = ("sam-vit-huge", "sam-vit-base")  # the papers' first; either will do
 LOCAL = ("qwen2.5-vl-3b", "smolvlm2-500m")  # the best first
 
 
@@ -64,7 +65,7 @@ class LanguageModel:
 
     def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> Described:
         """See ``description.Describer``."""
-        finders = (CLIP,) if method == "misc" else (GROUNDER, SEGMENTER)
+        finders = (CLIP,) if method == "misc" else (GROUNDER, _segmenter())
         notes = []
         objects = min(rate.max_objects, MAX_OBJECTS)
         missing = [name for name in finders if not _is_here(name)]
@@ -105,7 +106,7 @@ def _segment(picture: Picture, words: Words) -> tuple[Description, list[str]]:
 
     device = _device()
     grounder = Grounder(require(GROUNDER), device=device)
-    segmenter = Segmenter(require(SEGMENTER), device=device)
+    segmenter = Segmenter(require(_segmenter()), device=device)
     description, report = look(picture, words, grounder, segmenter)
     return description, [f"{verdict.name}: {verdict.fate}" for verdict in report.verdicts]
 
@@ -125,9 +126,14 @@ def _map(picture: Picture, words: Words) -> tuple[Description, list[str]]:
 
 
 def _device() -> str:
-    from sedic.models.precision import choose
+    from sedic.models.precision import placement
 
-    return str(choose()[0])
+    return str(placement().device)
+
+
+def _segmenter() -> str:
+    """The best segmenter that was fetched, or the name of the smallest to fetch."""
+    return next((name for name in SEGMENTERS if _is_here(name)), SEGMENTERS[-1])
 
 
 def _is_here(name: str) -> bool:

@@ -16,7 +16,7 @@ from sedic.lab.bench.experiments.ablation import MORE, TABLE_1, WHOLE, Ablation
 from sedic.lab.bench.experiments.steps import Steps
 from sedic.lab.bench.experiments.subject import Subject, measured
 from sedic.lab.bench.experiments.swaps import SENT, SWAPS, Swaps
-from sedic.models.networks import Networks
+from sedic.models.interface import Networks
 from sedic.profile import Profile
 
 FAST = {"object_steps": 2, "last_steps": 1, "guided": 0.5, "iterations": 1}

@@ -18,7 +18,7 @@ from sedic.encoder import Encoder
 from sedic.lab.train import photos, scenes
 from sedic.lab.train.restorer import DescribedCrops, RestorerRecipe, train
 from sedic.models import mini, pack
-from sedic.models.patch_autoencoder import PatchAutoencoder
+from sedic.models.patch_autoencoder import PatchAutoencoder, PatchConfig
 from sedic.profile import Profile
 from sedic.semantics import Rate
 
@@ -42,7 +42,7 @@ def silent(done: int, total: int, text: str) -> None:
 @pytest.fixture
 def vae(tmp_path: Path) -> Path:
     path = tmp_path / "begin.safetensors"
-    pack.save(path, {"vae": PatchAutoencoder(latent_channels=16, wide=16, narrow=16, fine=16)})
+    pack.save(path, {"vae": PatchAutoencoder(PatchConfig(16, 16, 16, 16))})
     return path
 
 

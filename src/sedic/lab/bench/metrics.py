@@ -204,9 +204,9 @@ def _tensors(network: nn.Module) -> Callable[[Picture], Tensor]:
     import numpy as np
     import torch
 
-    from sedic.models.precision import choose
+    from sedic.models.precision import placement
 
-    device, _ = choose()
+    device = placement().device
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def tensor(picture: Picture) -> Tensor:

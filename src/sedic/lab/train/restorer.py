@@ -39,7 +39,7 @@ from sedic.lab.train.loop import Progress, Run, Schedule
 from sedic.lab.train.perception import Perception, edges, mesh
 from sedic.lab.train.reference_codec import to_tensor, whole_pictures
 from sedic.models import pack
-from sedic.models.clip_tokenizer import LENGTH, Merges, learn_merges, tokenizer_of
+from sedic.models.clip_tokenizer import Merges, Tokenizer, learn_merges
 from sedic.models.mini import SCHEDULE, fresh_restorer
 from sedic.models.patch_autoencoder import PatchAutoencoder
 from sedic.picture import Picture
@@ -47,6 +47,7 @@ from sedic.profile import Profile
 from sedic.reference import compact
 from sedic.reference.compact_network import LEVELS, CompactNetwork
 from sedic.semantics import GRID, Rate
+from sedic.synthesis import samplers
 
 
 @dataclass(frozen=True)
@@ -103,19 +104,9 @@ class Restorer(nn.Module):
 
     def forward(self, z: Tensor, t: Tensor, condition: Tensor, tokens: Tensor) -> Tensor:
         """Clean latents of noisy ones (b, c, h, w) at timesteps (b,), under token ids (b, n)."""
-        context = self.text_encoder(tokens).last_hidden_state
-        down, middle = self.controlnet(
-            torch.cat([z, condition], 1), t, context, condition, return_dict=False
-        )
-        (clean,) = self.unet(
-            z,
-            t,
-            context,
-            down_block_additional_residuals=down,
-            mid_block_additional_residual=middle,
-            return_dict=False,
-        )
-        return clean  # type: ignore[no-any-return]
+        context = self.text_encoder(tokens)
+        control = self.controlnet(torch.cat([z, condition], 1), t, context)
+        return self.unet(z, t, context, control)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -173,10 +164,10 @@ class RestorerTask:
     restorer: Restorer
     reference: CompactNetwork
     perceived: Perception
-    tokenizer: Any
+    tokenizer: Tokenizer
     crops: DescribedCrops
     held_out: list[Tensor]  # (1, 3, h, w) in [-0.5, 0.5]
-    alpha_bar: Tensor = field(default_factory=lambda: alphas())
+    alpha_bar: Tensor = field(default_factory=lambda: samplers.alpha_bar(SCHEDULE))
     descriptions: list[Description] = field(default_factory=list)  # of ``held_out``
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
@@ -189,8 +180,8 @@ class RestorerTask:
         levels = torch.randint(recipe.lowest_level, LEVELS, (len(crops),))
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
             reference = self.reference_of(x, levels)
-            seen = original = self.restorer.vae.encode(2 * reference).latents.float()
-            clean = self.restorer.vae.encode(2 * x).latents.float()
+            seen = original = self.restorer.vae.encode(2 * reference).float()
+            clean = self.restorer.vae.encode(2 * x).float()
         side = x.shape[-1] // GRID
         regions = torch.zeros(len(crops), 1, side, side)
         for region, crop in zip(regions, crops, strict=True):
@@ -246,11 +237,9 @@ class RestorerTask:
 
     def predict(self, z: Tensor, t: Tensor, condition: Tensor, texts: list[str]) -> Tensor:
         """The clean latents, float32."""
-        tokens = self.tokenizer(
-            texts, padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt"
-        )
+        tokens = torch.tensor([self.tokenizer.padded(text) for text in texts])
         with torch.autocast("cpu", torch.bfloat16):
-            return self.restorer(z, t, condition, tokens.input_ids).float()  # type: ignore[no-any-return]
+            return self.restorer(z, t, condition, tokens).float()  # type: ignore[no-any-return]
 
     def noised(self, clean: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """Clean latents at timesteps (b,)."""
@@ -277,7 +266,7 @@ class RestorerTask:
         for x, said, other in zip(self.held_out, self.descriptions, others, strict=True):
             with torch.autocast("cpu", torch.bfloat16):
                 reference = self.reference_of(x, torch.tensor([LEVELS // 2]))
-                seen = self.restorer.vae.encode(2 * reference).latents.float()
+                seen = self.restorer.vae.encode(2 * reference).float()
             torch.manual_seed(0)
             noise = torch.randn_like(seen)
             found = {"reference": reference, "vae": self.decoded(seen)}
@@ -309,14 +298,7 @@ class RestorerTask:
     def decoded(self, latents: Tensor) -> Tensor:
         """Their pictures, in [-0.5, 0.5] or a little outside."""
         with torch.autocast("cpu", torch.bfloat16):
-            return self.restorer.vae.decode(latents).sample.float() / 2
-
-
-def alphas() -> Tensor:
-    """The mini profile's alpha-bar at each timestep."""
-    from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
-
-    return DDPMScheduler.from_config(SCHEDULE).alphas_cumprod  # type: ignore[no-any-return]
+            return self.restorer.vae.decode(latents).float() / 2
 
 
 def train(
@@ -369,7 +351,7 @@ def train(
         restorer,
         reference,
         Perception(shared, recipe.steps),
-        tokenizer_of(merges),
+        Tokenizer(merges),
         DescribedCrops(
             [photograph.pixels for photograph, _ in described],
             [scene for _, scene in described],

@@ -63,11 +63,11 @@ class VaeTask:
         torch.manual_seed(self.recipe.seed * 1_000_003 + step)
         x = to_tensor(self.crops(step))
         with torch.autocast("cpu", torch.bfloat16):
-            z = self.vae.encode(2 * x).latents
+            z = self.vae.encode(2 * x)
             deviation = z.detach().float().std((0, 2, 3), keepdim=True)
             amount = self.recipe.noise * torch.rand(z.shape[0], 1, 1, 1)
             noise = amount * deviation * torch.randn(z.shape)
-            decoded = self.vae.decode(z + noise.to(z.dtype)).sample.float() / 2
+            decoded = self.vae.decode(z + noise.to(z.dtype)).float() / 2
         mse = (decoded - x).square().mean()
         lpips = self.perceived.anywhere(decoded, x).mean()
         loss = self.recipe.mse * mse + self.recipe.lpips * lpips
@@ -92,7 +92,7 @@ class VaeTask:
 @torch.no_grad()
 def latent_statistics(vae: PatchAutoencoder, crops: photos.Crops) -> tuple[Tensor, Tensor]:
     """Mean and deviation of each latent channel, over sixteen batches of crops."""
-    found = torch.cat([vae.encode(2 * to_tensor(crops(step))).latents for step in range(16)])
+    found = torch.cat([vae.encode(2 * to_tensor(crops(step))) for step in range(16)])
     return found.mean((0, 2, 3)), found.std((0, 2, 3))
 
 
@@ -107,7 +107,7 @@ def train(recipe: VaeRecipe, out: Path, progress: Progress) -> Path:
     held_out = [shared / "data" / "photos" / name for name in recipe.held_out_folders]
     torch.manual_seed(recipe.seed)
     vae = PatchAutoencoder().train()
-    vae.to(memory_format=torch.channels_last)
+    vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = Run(out, vae, Schedule(recipe.steps, recipe.learning_rate, decay=recipe.decay))
     run.begin(recipe)
     paths = photos.find(folders, held_out=False)
