@@ -31,6 +31,7 @@ from sedic.cli.bench_options import (
     scaled,
     subject_of,
 )
+from sedic.cli.console import note
 from sedic.cli.option_groups import grouped
 from sedic.errors import SedicError
 from sedic.files import printable
@@ -268,3 +269,23 @@ def rebuild(
     folder = report or results.parent / "report"
     build(results, folder)
     tell(folder)
+
+
+@bench_app.command("gallery")
+def gallery(
+    results: Annotated[Path, typer.Argument(help="A results.csv of `sedic bench rd`.")],
+    point: Annotated[str, typer.Option(help="Which limit, as --bpp named it.")] = "0.03",
+    out: Annotated[Path | None, typer.Option(help="(default: gallery beside it)")] = None,
+) -> None:
+    """Sheets of all pictures: original, best rival, our reference image, ours."""
+    from sedic.lab.bench.report.gallery import build
+    from sedic.lab.bench.results import read_results
+
+    table = read_results(results)
+    settings = table.facts["settings"]
+    pictures = PictureOptions(str(settings["dataset"]), int(settings["pictures"]))
+    subject = subject_of(SubjectOptions(**vars(pictures), profile=str(settings["profile"])), None)
+    with progress_bar() as progress:
+        written = build(table, subject, point, out or results.parent / "gallery", progress)
+    for path in written:
+        note(f"{printable(path)}: written")
