@@ -39,7 +39,7 @@ def measure(
     shown: int,
 ) -> None:
     """Measure, and report on what is done even if that is not all."""
-    from sedic.lab.bench.experiments import KEYS, run
+    from sedic.lab.bench.experiments import KEYS, Gallery, run
     from sedic.lab.bench.report.build import build
     from sedic.lab.bench.results import Results, Run
 
@@ -66,7 +66,8 @@ def measure(
     for name, reason in about.missing.items():
         note(f"{name}: not available: {printable(reason)}")
     with progress_bar() as progress, stopping() as stopped:
-        run(experiment, dataset, loaded, results, out / "pictures", shown, progress, see)
+        gallery = Gallery(out / "pictures", shown)
+        run(experiment, dataset, loaded, results, gallery, progress, see)
     results.write_parquet()
     for row in results.rows:
         if row["error"] and not row["codec"]:

@@ -20,7 +20,8 @@ VAE's, it also decodes the photographs' own latents, ``faithful`` of the batch.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ from torch import Tensor, nn
 
 from sedic.describe.description import Description
 from sedic.describe.measured import describe
+from sedic.failures import translated
+from sedic.files import printable
+from sedic.lab.bench.lpips import NAME as LPIPS
 from sedic.lab.train import card, photos, scenes
 from sedic.lab.train.loop import Progress, Run, Schedule
 from sedic.lab.train.perception import Perception, edges, mesh
@@ -38,6 +42,7 @@ from sedic.models import pack
 from sedic.models.clip_tokenizer import Merges, Tokenizer, learn_merges
 from sedic.models.mini import SCHEDULE, fresh_restorer
 from sedic.models.patch_autoencoder import PatchAutoencoder
+from sedic.picture import Picture
 from sedic.profile import Profile
 from sedic.reference import compact
 from sedic.reference.compact_network import LEVELS, CompactNetwork
@@ -46,7 +51,7 @@ from sedic.synthesis import samplers
 
 
 @dataclass(frozen=True)
-class Recipe:
+class RestorerRecipe:
     """Everything that decides a run, besides the photographs."""
 
     steps: int = 5_400
@@ -71,6 +76,17 @@ class Recipe:
     held_out_folders: tuple[str, ...] = ("wallpaper", "coco")
     measure_every: int = 1_000
     save_every: int = 250
+
+    def loss_terms(self) -> dict[str, float]:
+        """Each term of the loss and its weight, those that are not zero."""
+        terms = {
+            "MSE of pictures in [0, 1]": self.mse,
+            LPIPS: self.lpips,
+            "strengths of edges": self.edges,
+            "what repeats from block to block": self.mesh,
+            "MSE of latents": self.latent,
+        }
+        return {name: weight for name, weight in terms.items() if weight}
 
 
 class Restorer(nn.Module):
@@ -97,7 +113,7 @@ class Restorer(nn.Module):
 class Crop:
     """A piece of a photograph with what is said of it."""
 
-    pixels: photos.Photo
+    pixels: Picture
     overall: str
     detail: str = ""  # of the object under ``mask``
     mask: np.ndarray[Any, np.dtype[np.bool_]] | None = None  # on the latent grid
@@ -105,24 +121,28 @@ class Crop:
 
 @dataclass(frozen=True)
 class DescribedCrops:
-    """Random crops around the objects of described photographs: crop ``i`` of seed ``seed`` is
-    always the same."""
+    """Random crops of ``size`` pixels around the objects of described photographs: crop ``i`` of
+    seed ``seed`` is always the same. ``SedicError`` if no photograph is as large as a crop."""
 
-    pictures: list[photos.Photo]
+    pictures: list[Picture]
     descriptions: list[Description]
     size: int
     seed: int
 
+    def __post_init__(self) -> None:
+        _ = self._large
+
+    @cached_property
+    def _large(self) -> list[int]:
+        return photos.large_enough(self.pictures, self.size)
+
     def __call__(self, i: int) -> Crop:
         rng = np.random.default_rng((self.seed, i))
-        while True:
-            index = int(rng.integers(len(self.pictures)))
-            photo, said = self.pictures[index], self.descriptions[index]
-            if min(photo.shape[:2]) >= self.size:
-                break
+        index = self._large[int(rng.integers(len(self._large)))]
+        photo, scene = self.pictures[index], self.descriptions[index]
         # Corners on the latent grid, so that masks are cut without resampling.
         rows, columns, side = photo.shape[0] // GRID, photo.shape[1] // GRID, self.size // GRID
-        chosen = said.objects[rng.integers(len(said.objects))] if said.objects else None
+        chosen = scene.objects[rng.integers(len(scene.objects))] if scene.objects else None
         if chosen is None:
             top, left = rng.integers(rows - side + 1), rng.integers(columns - side + 1)
         else:
@@ -131,16 +151,16 @@ class DescribedCrops:
             top, left = np.clip(at, 0, (rows - side, columns - side))
         part = photo[GRID * top :, GRID * left :][: self.size, : self.size]
         if chosen is None:
-            return Crop(part, said.overall)
+            return Crop(part, scene.overall)
         mask = chosen.mask.array[top : top + side, left : left + side]
-        return Crop(part, said.overall, chosen.detail, mask)
+        return Crop(part, scene.overall, chosen.detail, mask)
 
 
 @dataclass
-class Task:
+class RestorerTask:
     """Loss and measurement of one run."""
 
-    recipe: Recipe
+    recipe: RestorerRecipe
     restorer: Restorer
     reference: CompactNetwork
     perceived: Perception
@@ -282,7 +302,7 @@ class Task:
 
 
 def train(
-    recipe: Recipe,
+    recipe: RestorerRecipe,
     out: Path,
     progress: Progress,
     vae_weights: Path | None = None,
@@ -297,38 +317,47 @@ def train(
     shared = photos.shared_folder()
     folders = [shared / "data" / "photos" / name for name in recipe.folders]
     held_out = [shared / "data" / "photos" / name for name in recipe.held_out_folders]
-    out.mkdir(parents=True, exist_ok=True)
     mini = Profile.load("mini")
-    vae = pack.load(vae_weights or mini.store.path("vae"), ("vae",))["vae"]
+    with translated(printable(vae_weights or "the embedded VAE")):
+        vae = pack.load(vae_weights or mini.store.path("vae"), ("vae",))["vae"]
     paths = photos.find(folders, held_out=False)
-    said = scenes.describe_all(
-        paths, out / "scenes", lambda n: progress(n, len(paths), "describing photographs")
+    read = photos.read(paths, lambda n: progress(n, len(paths), "reading photographs"))
+    photos.large_enough([photograph.pixels for photograph in read], recipe.crop)
+    described = scenes.describe_all(
+        read, out / "scenes", lambda n: progress(n, len(read), "describing photographs")
     )
-    pictures = photos.load_all(paths, lambda n: progress(n, len(paths), "reading photographs"))
     torch.manual_seed(recipe.seed)
     if start:
-        networks = pack.load(start, ("unet", "controlnet", "text_encoder"))
+        with translated(printable(start)):
+            networks = pack.load(start, ("unet", "controlnet", "text_encoder"))
         merges: Merges = [(a, b) for a, b in networks["merges"]]
     else:
-        texts = [text for d in said for text in (d.overall, *(o.detail for o in d.objects))]
+        texts = [
+            text
+            for _, scene in described
+            for text in (scene.overall, *(layer.detail for layer in scene.objects))
+        ]
         merges = learn_merges(texts, recipe.merges)
         networks = fresh_restorer(vae.config.latent_channels, merges)
     restorer = Restorer(networks, vae).train()
     restorer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    run = Run(out, restorer, Schedule(recipe.steps, recipe.learning_rate, decay=recipe.decay))
-    run.resume()
-    run.state["recipe"] = asdict(recipe)
-    if start:
-        run.state["start"] = card.digest(start)
+    schedule = Schedule(recipe.steps, recipe.learning_rate, decay=recipe.decay)
+    run = Run(out, restorer, schedule, start=start)
+    run.begin(recipe)
     reference = compact.load(mini.store.path("compact"))[0]
     reference.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    task = Task(
+    task = RestorerTask(
         recipe,
         restorer,
         reference,
         Perception(shared, recipe.steps),
         Tokenizer(merges),
-        DescribedCrops(pictures, said, recipe.crop, recipe.seed),
+        DescribedCrops(
+            [photograph.pixels for photograph, _ in described],
+            [scene for _, scene in described],
+            recipe.crop,
+            recipe.seed,
+        ),
         whole_pictures(photos.find(held_out, held_out=True), 8),
     )
     run.finish(task, progress)

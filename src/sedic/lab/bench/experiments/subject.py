@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from sedic.coding.container import Container, pack
 from sedic.decoder import Decoder
 from sedic.encoder import Compressed, Encoder
-from sedic.errors import SedicError
 from sedic.lab.bench.experiments import Cell, Outcome
 from sedic.profile import Profile
 from sedic.rate import rate_for
@@ -93,9 +92,9 @@ class Subject:
                 settings={**self.settings, **(settings or {})},
             )
             seconds = perf_counter() - started
-        except SedicError as error:
+        except Exception as error:  # of whatever library
             for missed in filter(None, (cell, reference)):
-                yield Outcome(missed, problem=str(error))
+                yield Outcome.of_error(missed, error)
             return
         if reference is not None:
             container = Container.parse(done.data)
@@ -117,8 +116,8 @@ class Subject:
             started = perf_counter()
             picture = self.decoder.decompress(data)
             seconds = perf_counter() - started
-        except SedicError as error:
-            return Outcome(cell, problem=str(error))
+        except Exception as error:  # of whatever library
+            return Outcome.of_error(cell, error)
         container = Container.parse(data)
         values = {**(known or {}), **measures(container), "decode s": seconds}
         return Outcome(cell, picture, values, self.words(data))
