@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from sedic import extras
 from sedic.coding.container import Container
 from sedic.errors import MissingWeightsError
 from sedic.profile import Profile
@@ -89,7 +90,10 @@ class Decoder:
 
         steps = self._stages(data, tile)
         while True:
-            with own_torch_state():  # the caller's state is back while he looks at a stage
+            with (
+                extras.named(),
+                own_torch_state(),
+            ):  # the caller's state is back while he looks at a stage
                 stage = next(steps, None)
             if stage is None:
                 return

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sedic import methods
+from sedic import extras, methods
 from sedic.coding.container import Container, pack
 from sedic.describe.description import Description, shorten
 from sedic.errors import SedicError
@@ -80,7 +80,8 @@ class Encoder:
         profile = self.profile
         notes: tuple[str, ...] = ()
         if description is None:
-            described = profile.describer().describe(pixels, rate, method)
+            with extras.named():
+                described = profile.describer().describe(pixels, rate, method)
             description, notes = described.description, described.notes
         description = system.compose(description)
         defaults = profile.settings(method)

@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sedic import profiles
+from sedic import extras, profiles
 from sedic.errors import MissingWeightsError, UnsuitableInputError
 from sedic.parts import (
     DESCRIBERS,
@@ -201,7 +201,9 @@ class Profile:
             vae, restorer = self.store.path("vae"), self.store.path("restorer")
             loaded: Networks = mini.load(vae, restorer, place.dtype)
         else:
-            loaded = diffusion.load(registry.require(self.name), place.dtype)
+            folder = registry.require(self.name)
+            with extras.named():
+                loaded = diffusion.load(folder, place.dtype)
         return loaded.to(place.device, place.dtype, place.vae_dtype)
 
     def _load_tokenizer(self) -> Any | None:
@@ -211,7 +213,9 @@ class Profile:
             return mini.load_tokenizer(self.store.path("restorer"))
         if not (self.restores and all(model.here for model in registry.select(self.name))):
             return None
-        return diffusion.load_tokenizer(registry.require(self.name))
+        folder = registry.require(self.name)
+        with extras.named():
+            return diffusion.load_tokenizer(folder)
 
     # ---- what it says ------------------------------------------------------------------------
 

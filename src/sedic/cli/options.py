@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
-from sedic import files
+from sedic import extras, files
 from sedic.errors import OutputError, UnsuitableInputError
 from sedic.files import read_bounded, write_atomically
 from sedic.parts import Table
@@ -73,7 +73,8 @@ def load_profile(
     if language is not None:
         from sedic.models.language import LanguageModel
 
-        model = LanguageModel(language)
+        with extras.named():
+            model = LanguageModel(language)
     return Profile.load(source, device=device, dtype=dtype, reference=reference, language=model)
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sedic import extras
 from sedic.describe.answers import Describer as WordSource
 from sedic.describe.answers import Words, fit_clip
 from sedic.describe.description import Described, Description
@@ -75,8 +76,12 @@ class LanguageModel:
                 f" get it: sedic models fetch {' '.join(missing)}"
             )
             objects = 0
-        words = self._ask(method).describe(picture, objects, rate.detail_words, rate.overall_words)
-        words = self._fit(words)
+        with extras.named():
+            return self._described(picture, replace(rate, max_objects=objects), method, notes)
+
+    def _described(self, picture: Picture, rate: Rate, method: str, notes: list[str]) -> Described:
+        budget = rate.max_objects, rate.detail_words, rate.overall_words
+        words = self._fit(self._ask(method).describe(picture, *budget))
         notes += words.warnings
         if words.usage.sent:
             cost = "" if words.usage.cost is None else f", cost {words.usage.cost:.4f}"
