@@ -66,7 +66,7 @@ def test_curves_from_pictures_to_a_page(pictures: Path, tmp_path: Path) -> None:
     assert "&lt;b&gt;a&amp;b" in page and "<b>a" not in page
     assert not re.search(r"(src|href)=\"(?!data:)|url\(|@import|<link", page)
     assert page.count("<figure>") >= 4 and "data:image/webp;base64," in page
-    assert 'name="viewport"' in page and "<svg" in page
+    assert 'name="viewport"' in page and "data:image/svg+xml;base64," in page
     assert (out / "report" / "figures" / "psnr.svg").read_text().startswith("<svg")
     assert str(Path.home()) not in page.replace(str(tmp_path), "")
 
@@ -173,3 +173,38 @@ def test_swaps_make_a_table_of_regions(tmp_path: Path) -> None:
     assert len(rows) == 10 and not any(row["error"] for row in rows.values())
     page = (out / "report" / "index.html").read_text()
     assert "Only the object" in page and "as sent: 2" in page
+
+
+def test_a_picture_that_a_metric_refuses_does_not_end_the_run(shared: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torchmetrics", reason="needs the extra bench")
+    pictures, out = shared / "cases" / "1" / "pics", tmp_path / "out"
+    arguments = ("--bpp", "0.1", "--rivals", "none", "--metrics", "PSNR,MS-SSIM", "--out", out)
+    assert bench("rd", "--dataset", f"folder:{pictures}", *FAST, *arguments).exit_code == 0
+    rows = {(str(r["picture"]), str(r["codec"])): r for r in read_results(out / "results.csv").rows}
+    small, large = rows["a168", "sedic"], rows["b192", "sedic"]
+    assert "MS-SSIM: " in str(small["notes"]) and "176 pixels" in str(small["notes"])
+    assert small["PSNR"] and small["MS-SSIM"] is None and large["MS-SSIM"]
+    assert (out / "report" / "index.html").is_file()
+
+
+def test_what_cannot_be_reached_is_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, out = tmp_path / "pictures", tmp_path / "out"
+    folder.mkdir()
+    Image.fromarray(np.tile(samples.astronaut()[:80], (1, 2, 1))[:, :320]).save(folder / "long.png")
+    arguments = ("--dataset", f"folder:{folder}", *METRICS, *FAST, "--out", out)
+    arguments += ("--bpp", "0.01,0.3", "--rivals", "WebP")
+    assert bench("rd", *arguments).exit_code == 0
+    first = read_results(out / "results.csv").rows
+    unreached = [row for row in first if "has no file of" in str(row["notes"])]
+    assert unreached and not any(row["error"] for row in first)
+
+    def forbidden(*_: object) -> None:
+        raise AssertionError("asked again")
+
+    monkeypatch.setattr("sedic.lab.bench.rivals.PillowCoder.encode", forbidden)
+    assert bench("rd", *arguments).exit_code == 0
+    assert read_results(out / "results.csv").rows == first
+    page = (out / "report" / "index.html").read_text()
+    assert "has no file of" in page and "<figure>" in page
