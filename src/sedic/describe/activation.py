@@ -25,15 +25,15 @@ Box = tuple[float, float, float, float]  # top, left, bottom, right, as shares o
 # Chances that both looks must give a class' own name, its kind, and wider kinds. Set on
 # photographs that nothing was trained on (docs/DESCRIBERS.md).
 KEPT = (0.5, 0.6, 0.9)
+_EVERYTHING: Box = (0.0, 0.0, 1.0, 1.0)
 RASTER = 96  # long side of a map of evidence
 _PROPOSED = 0.2  # chance in the first look from which a second one is worth its time
 _SCALES = (1.0, 1.75)  # of the whole picture: its short side by a view's
 _LONGEST = 2.5  # long side by short, beyond which a view is squeezed
 _WINDOWS = (0.3, 0.45, 0.65, 0.9)  # sides of windows, by the picture's short side
-_EVERYTHING: Box = (0.0, 0.0, 1.0, 1.0)
 _LOOKS = 4  # windows looked at again, at most
 _WIDER = 1.3  # the second look at a window, by the first
-_FADES = 0.5  # distance from a window, by its side, over which the whole picture's evidence fades
+_FADES = 1.5  # distance from a window, by its side, over which the whole picture's evidence fades
 _INNER = 0.8  # the same, at the whole picture
 _SAME = 0.3  # intersection by the smaller one, from which two windows may show one thing
 
@@ -50,6 +50,11 @@ class Sighting:
     chance: float
     box: Box
     heat: Floats
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is a sighting of the whole picture."""
+        return self.box == _EVERYTHING
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,17 @@ def look(picture: Picture, classifier: Classifier, names: Names) -> Looked:
         found.append(Sighting(node, float(nodes[:, node].min()), box, heat))
     found.sort(key=lambda one: (names.depth[one.node], -one.chance))
     return Looked(tuple(found), tuple(rejected), whole)
+
+
+def confirms(
+    picture: Picture, piece: npt.NDArray[np.bool_], node: int, classifier: Classifier, names: Names
+) -> bool:
+    """Whether the classifier gives what is in ``piece``, seen alone, the name or kind ``node``."""
+    rows, columns = (np.flatnonzero(piece.any(axis=axis)) for axis in (1, 0))
+    height, width = piece.shape
+    box = rows[0] / height, columns[0] / width, (rows[-1] + 1) / height, (columns[-1] + 1) / width
+    logits, _ = _one(classifier, _view(picture, _scaled(box, _WIDER), SIDE, SIDE))
+    return bool(names.chances(softmax(logits))[names.line(node)[:2]].max() >= KEPT[1])
 
 
 def _size(height: int, width: int, scale: float) -> tuple[int, int]:
@@ -199,7 +215,7 @@ def _agreed(nodes: Floats, names: Names) -> int | None:
         here = np.where(depth == level, least, 0)
         best = int(here.argmax())
         if here[best] >= KEPT[level]:
-            return best
+            return None if best in names.silent else best
     return None
 
 

@@ -27,7 +27,7 @@ class Names:
     ``words`` (n): what a node is called; ``parents`` (n): index of its kind, -1 at the top;
     ``depth`` (n): 0 for a class' own name, 1 for its kind, 2 and more for wider kinds;
     ``members`` (n, classes): 1 where a class belongs to the node; ``bare``: nodes whose word takes
-    no article ("sunglasses"); ``scenes``: nodes that are places.
+    no article ("sunglasses"); ``silent``: nodes that are never said; ``scenes``: places.
     """
 
     words: tuple[str, ...]
@@ -35,6 +35,7 @@ class Names:
     depth: tuple[int, ...]
     members: Floats
     bare: frozenset[int]
+    silent: frozenset[int]
     scenes: frozenset[int]
 
     def chances(self, classes: Floats) -> Floats:
@@ -68,19 +69,21 @@ def parse(text: str) -> Names:
     index: dict[tuple[str, str], int] = {}  # (word, kind) of each node; the kind of a kind is ""
     parents: list[int] = []
     bare: set[int] = set()
+    silent: set[int] = set()
 
     def node(word: str, kind: str) -> int:
-        plain = word.rstrip("*")
+        plain = word.rstrip("*?")
         key = (plain, "" if plain == kind else kind)
         if key not in index:
             index[key] = len(parents)
             parents.append(-1)
-        if word.endswith("*"):
+        if "*" in word:
             bare.add(index[key])
+        if "?" in word:
+            silent.add(index[key])
         return index[key]
 
     classes: list[int] = []
-    own: set[int] = set()
     for line in text.splitlines():
         if line.startswith("#") or not line:
             continue
@@ -93,10 +96,9 @@ def parse(text: str) -> Names:
         kind, names = line.split(": ", 1)
         for name in names.split(", "):
             this = node(name, kind)
-            if name.rstrip("*") != kind:
+            if name.rstrip("*?") != kind:
                 parents[this] = node(kind, "")
             classes.append(this)
-            own.add(this)
     members = np.zeros((len(parents), len(classes)), np.float32)
     scenes = set()
     depth = [0] * len(parents)
@@ -114,5 +116,11 @@ def parse(text: str) -> Names:
                 scenes.add(this)
             top = parents[top]
     return Names(
-        words, tuple(parents), tuple(depth), members, frozenset(bare), frozenset(scenes)
+        words,
+        tuple(parents),
+        tuple(depth),
+        members,
+        frozenset(bare),
+        frozenset(silent),
+        frozenset(scenes),
     )
