@@ -6,7 +6,7 @@ description. Where the classifier is not installed, the description is the measu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -94,23 +94,40 @@ class NamedDescriber:
         looked = look(picture, classifier, names)
         maps = measure_maps(picture)
         things = _things(picture, looked, maps, names, classifier)
-        layers, said = [], []
-        taken = np.zeros(maps.shape, np.bool_)
+        scenes = [found.node for found in looked.found if found.node in names.scenes]
+        regions = []
         for thing in things:
             rows, columns = (
                 edges(size, cells) for size, cells in zip(thing.region.shape, maps.shape, strict=True)
             )
-            region = area_mean(thing.region, rows, columns) > 0.5
-            if not region.any():
-                continue
-            taken |= region
-            colour, detail = _detail(maps, region, names.words[thing.node])
-            said.append(names.with_article(thing.node, colour))
-            mask = Mask.of(on_grid(thing.region, width, height))
-            layers.append(ObjectLayer(names.words[thing.node], detail, mask))
-        scenes = [found.node for found in looked.found if found.node in names.scenes]
-        overall = ", ".join(_overall(maps, taken, said, scenes[:1], names))
-        return Description(overall, tuple(layers)), _notes(looked, names)
+            regions.append((thing.node, area_mean(thing.region, rows, columns) > 0.5))
+        overall, details = compose(maps, regions, scenes[:1], names)
+        layers = tuple(
+            ObjectLayer(names.words[thing.node], detail, Mask.of(on_grid(thing.region, width, height)))
+            for thing, detail in zip(things, details, strict=True)
+        )
+        return Description(overall, layers), _notes(looked, names)
+
+
+def compose(
+    maps: Maps, regions: Sequence[tuple[int, Region]], scenes: Sequence[int], names: Names
+) -> tuple[str, list[str]]:
+    """The overall text, and a detail for each region: what is named and how it looks.
+
+    ``regions``: names and where they are (``maps.shape``); ``scenes``: at most one name of a place.
+    """
+    said, details = [], []
+    taken = np.zeros(maps.shape, np.bool_)
+    for node, region in regions:
+        taken |= region
+        if not region.any():  # smaller than a pixel of the maps
+            said.append(names.with_article(node))
+            details.append(names.words[node])
+            continue
+        colour, detail = _detail(maps, region, names.words[node])
+        said.append(names.with_article(node, colour))
+        details.append(detail)
+    return ", ".join(_overall(maps, taken, said, scenes, names)), details
 
 
 def _things(
@@ -178,25 +195,24 @@ def _detail(maps: Maps, region: Region, name: str) -> tuple[str, str]:
     """The colour of what is in ``region``, and its detail, which begins with ``name``."""
     from sedic.describe.region_features import measure_region
 
-    inside = measured.inner(region)
-    look = measure_region(maps, inside)
-    around = measure_region(maps, measured.surroundings(region))
+    look = measure_region(maps, measured.inner(region))
     colour, second = measured.two_colours(look)
     phrases = [
         f"{name} in {colour} and {second}" if second else f"{name} in {colour}",
         measured.texture_of(look),
         "" if look.blur is None else v.say(v.SHARPNESS, look.blur),
         measured.lines_of(look),
-        measured.against(look, around),
-        measured.shading_of(look),
     ]
     return colour, ", ".join(filter(None, phrases))
 
 
 def _overall(
-    maps: Maps, taken: Region, said: list[str], scenes: list[int], names: Names
+    maps: Maps, taken: Region, said: Sequence[str], scenes: Sequence[int], names: Names
 ) -> Iterator[str]:
-    """The phrases on the whole: who is where, in front of what, then what measurement says."""
+    """The phrases on the whole: who is where, in front of what, then what measurement says.
+
+    Where something is named, measurement adds only light and sharpness: the names say more.
+    """
     phrases = measured.overall_phrases(maps)
     kind = next(phrases)
     place = [
@@ -218,7 +234,7 @@ def _overall(
     else:
         yield things
     yield kind
-    yield from phrases
+    yield next(phrases)
 
 
 def _background(maps: Maps, rest: Region) -> str:
