@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from sedic.errors import SedicError
+from sedic.errors import LimitError, OutputError, UnsuitableInputError
 
 
 def printable(name: object) -> str:
@@ -21,34 +21,60 @@ def printable(name: object) -> str:
 
 
 def read_bounded(path: Path, limit: int) -> bytes:
-    """All of a file; ``SedicError`` if it cannot be read or has more than ``limit`` bytes."""
+    """All of a file; ``UnsuitableInputError`` if it cannot be read, ``LimitError`` if it has more
+    than ``limit`` bytes."""
     try:
         with path.open("rb") as file:
             data = file.read(limit + 1)
-    except OSError as error:
-        raise SedicError(f"cannot read {printable(path)}: {_reason(error)}") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise UnsuitableInputError(f"cannot read {printable(path)}: {_reason(error)}") from error
     if len(data) > limit:
-        raise SedicError(f"{printable(path)}: more than {limit} bytes")
+        raise LimitError(f"{printable(path)}: more than {limit} bytes")
     return data
 
 
 def refuse_overwrite(path: Path, *, force: bool) -> None:
-    """Raise ``SedicError`` if ``path`` may not become a new regular file.
+    """Raise ``OutputError`` if ``path`` may not become a new regular file.
 
     An existing file needs ``force``; a folder, device or pipe is never replaced.
     """
     name = printable(path)
     try:
         if "\0" in str(path):
-            raise SedicError(f"cannot write {name}: this is no file name")
+            raise OutputError(f"cannot write {name}: this is no file name")
         if path.is_dir():
-            raise SedicError(f"{name} is a folder; name a file to write")
+            raise OutputError(f"{name} is a folder; name a file to write")
         if path.exists() and not path.is_file():
-            raise SedicError(f"{name} is not a regular file; use - to write to a pipe")
+            raise OutputError(f"{name} is not a regular file; use - to write to a pipe")
         if path.exists() and not force:
-            raise SedicError(f"{name} exists already; use --force to overwrite it")
+            raise OutputError(f"{name} exists already; use --force to overwrite it")
     except OSError as error:
-        raise SedicError(f"cannot write {name}: {_reason(error)}") from error
+        raise OutputError(f"cannot write {name}: {_reason(error)}") from error
+
+
+def check_output(
+    path: str | os.PathLike[str],
+    *,
+    force: bool = False,
+    inputs: Iterable[str | os.PathLike[str]] = (),
+) -> None:
+    """Raise ``OutputError`` now if ``new_file`` would later: call it before long work.
+
+    Besides what ``refuse_overwrite`` looks at, the folder must exist and be writable, and ``path``
+    must not be one of the ``inputs``, under whatever name and even with ``force``.
+    """
+    target = Path(path)
+    name = printable(path)
+    for source in inputs:
+        with suppress(OSError, ValueError):  # a file that is not there cannot be replaced
+            if target.samefile(source):
+                raise OutputError(f"{name} would replace its own input; name another output")
+    refuse_overwrite(target, force=force)
+    folder = target.parent
+    if not folder.is_dir():
+        raise OutputError(f"cannot write {name}: there is no folder {printable(folder)}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write {name}: the folder {printable(folder)} is read-only")
 
 
 @contextmanager
@@ -56,7 +82,8 @@ def new_file(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
     """A file to write, which gets its name ``path`` only once all is written.
 
     Until then it has a hidden temporary name in the same folder, and it is gone if anything is
-    raised. Raises ``SedicError`` where ``refuse_overwrite`` does and if the file cannot be written.
+    raised. Raises ``OutputError`` where ``refuse_overwrite`` does, and if the file cannot be
+    written.
     """
     refuse_overwrite(path, force=force)
     temporary = path.parent / f".sedic-{secrets.token_hex(8)}.part"
@@ -67,7 +94,7 @@ def new_file(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise SedicError(f"cannot write {printable(path)}: {_reason(error)}") from error
+        raise OutputError(f"cannot write {printable(path)}: {_reason(error)}") from error
     finally:
         # It has its name already, or it is not wanted; in a folder that cannot be written to,
         # it was never made.
@@ -76,18 +103,20 @@ def new_file(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
 
 
 def make_folder(folder: Path) -> None:
-    """``folder`` and those above it; ``SedicError`` where that cannot be."""
+    """``folder`` and those above it; ``OutputError`` where that cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SedicError(f"cannot make the folder {printable(folder)}: {_reason(error)}") from error
+        raise OutputError(
+            f"cannot make the folder {printable(folder)}: {_reason(error)}"
+        ) from error
 
 
 def write_atomically(path: Path, data: bytes, *, force: bool = False) -> None:
-    """Write ``data`` as the whole of ``path``; on ``SedicError`` nothing has changed."""
+    """Write ``data`` as the whole of ``path``; on ``OutputError`` nothing has changed."""
     with new_file(path, force=force) as file:
         file.write(data)
 
 
-def _reason(error: OSError) -> str:
-    return error.strerror or printable(error)
+def _reason(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or printable(error)

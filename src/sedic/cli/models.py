@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,12 @@ models_app = typer.Typer(
     "They go to the folder that SEDIC_MODELS names, or where this system keeps a user's data.",
     no_args_is_help=True,
 )
+
+
+class Prediction(str, Enum):
+    epsilon = "epsilon"
+    v = "v"
+
 
 Names = Annotated[list[str], typer.Argument(help="Profiles or models, as `list` names them.")]
 
@@ -105,6 +112,20 @@ def convert_models(
     tokenizer: Annotated[
         Path | None, typer.Option(help="Folder with CLIP's vocab.json and merges.txt.")
     ] = None,
+    prediction: Annotated[
+        Prediction | None,
+        typer.Option(
+            help="What the UNet was trained to predict, which no file says: epsilon (Stable"
+            " Diffusion 2.1-base, DiffBIR v2) or v (2.1 at 768 pixels, DiffBIR v2.1)."
+        ),
+    ] = None,
+    zero_snr: Annotated[
+        bool | None,
+        typer.Option(
+            "--zero-snr/--no-zero-snr",
+            help="Whether its noise schedule ends in pure noise (DiffBIR v2.1: yes).",
+        ),
+    ] = None,
     full: Annotated[
         bool, typer.Option("--full", help="Keep the precision of the file instead of float16.")
     ] = False,
@@ -121,6 +142,14 @@ def convert_models(
         from sedic.models.registry import models_folder
 
         folder = out or models_folder() / "sd21"
-        written = convert(checkpoints, folder, tokenizer, half=not full, force=force)
+        written = convert(
+            checkpoints,
+            folder,
+            tokenizer,
+            prediction=prediction.value if prediction else None,
+            zero_snr=zero_snr,
+            half=not full,
+            force=force,
+        )
     for path in written:
         note(printable(path))

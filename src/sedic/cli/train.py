@@ -66,12 +66,11 @@ def train_masks(
 ) -> None:
     """Prime the mask coder on the masks that are found in the shared photographs."""
     from sedic.lab.train import mask_table
-    from sedic.lab.train.photos import shared_folder
+    from sedic.lab.train.photos import photo_folders
 
+    folders = photo_folders()
     make_folder(out)
-    photos = shared_folder() / "data" / "photos"
     with busy("describing photographs") as say:
-        folders = sorted(path for path in photos.iterdir() if path.is_dir())
         mask_table.train(
             folders, out / "masks.safetensors", progress=lambda n: say(f"described {n} photographs")
         )
@@ -137,11 +136,11 @@ def train_reference(
     Ctrl-C loses nothing: the same command goes on. The weights and their model card end up in the
     run's folder, the curve in its log.jsonl.
     """
-    from sedic.lab.train.reference_codec import Recipe, sedic_recipe, train
+    from sedic.lab.train.reference_codec import ReferenceRecipe, sedic_recipe, train
 
     if crop is not None and crop % 64:
         raise typer.BadParameter("--crop is a multiple of 64")
-    recipe = Recipe() if network is Trainable.compact else sedic_recipe()
+    recipe = ReferenceRecipe() if network is Trainable.compact else sedic_recipe()
     if loss is not None:
         recipe = recipe.with_loss(loss.value)
     recipe = _changed(
@@ -169,12 +168,12 @@ def train_vae(
 
     Ctrl-C loses nothing: the same command goes on.
     """
-    from sedic.lab.train.vae import Recipe, train
+    from sedic.lab.train.vae import VaeRecipe, train
 
     if crop is not None and crop % 32:
         raise typer.BadParameter("--crop is a multiple of 32")
     recipe = _changed(
-        Recipe(), steps=steps, batch=batch, crop=crop, learning_rate=learning_rate, seed=seed
+        VaeRecipe(), steps=steps, batch=batch, crop=crop, learning_rate=learning_rate, seed=seed
     )
     _finish(lambda progress: train(recipe, out, progress))
 
@@ -199,12 +198,17 @@ def train_restorer(
     The photographs are described first (about five minutes on one core, once for a folder).
     Ctrl-C loses nothing: the same command goes on.
     """
-    from sedic.lab.train.restorer import Recipe, train
+    from sedic.lab.train.restorer import RestorerRecipe, train
 
     if crop is not None and crop % 64:
         raise typer.BadParameter("--crop is a multiple of 64")
     recipe = _changed(
-        Recipe(), steps=steps, batch=batch, crop=crop, learning_rate=learning_rate, seed=seed
+        RestorerRecipe(),
+        steps=steps,
+        batch=batch,
+        crop=crop,
+        learning_rate=learning_rate,
+        seed=seed,
     )
     _finish(lambda progress: train(recipe, out, progress, vae, start))
 

@@ -1,4 +1,4 @@
-"""The number format this machine computes pictures in.
+"""The device and the number formats this machine computes pictures in.
 
 Nothing here decides what a file means: entropy-coded numbers come from exact arithmetic
 (``reference.fixed_point``), so another choice changes a decoded picture by rounding only.
@@ -6,9 +6,27 @@ Nothing here decides what a file means: entropy-coded numbers come from exact ar
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 
 import torch
+
+from sedic.errors import SedicError
+from sedic.files import printable
+
+DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where networks run, and the number formats of the VAE and of all others."""
+
+    device: torch.device
+    dtype: torch.dtype
+    vae_dtype: torch.dtype
 
 
 @cache
@@ -24,9 +42,87 @@ def picture_dtype() -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
-def fastest() -> tuple[torch.device, torch.dtype]:
-    """The device to run diffusion on, and its number format: a CUDA device in bfloat16 if there
-    is one, else the CPU in ``picture_dtype``."""
+def placement(device: str = "auto", dtype: str = "auto") -> Placement:
+    """Where and how to compute.
+
+    ``device``: "cuda", "cuda:1", "mps" (Apple), "cpu", or the first of these that is here.
+    ``dtype``: "bfloat16", "float16", "float32", or the fastest that the device computes itself:
+    bfloat16 on a CUDA device that has it and does not emulate it, float16 on others and on Apple's.
+    In float16 the VAE of Stable Diffusion overflows, so there it stays in float32.
+
+    ``SedicError`` where the device is not here or the format does not suit it.
+    """
+    where = torch.device(_first_device()) if device == "auto" else _device(device)
+    if dtype != "auto" and dtype not in DTYPES:
+        raise SedicError(f"unknown number format {printable(dtype)!r}; one of {', '.join(DTYPES)}")
+    if where.type == "cpu" and dtype == "float16":
+        raise SedicError("float16 is slower than float32 on a CPU: choose bfloat16 or float32")
+    if where.type == "mps" and dtype == "bfloat16":
+        raise SedicError("bfloat16 is not safe on Apple's GPUs: choose float16 or float32")
+    chosen = _native(where) if dtype == "auto" else DTYPES[dtype]
+    return Placement(where, chosen, torch.float32 if chosen == torch.float16 else chosen)
+
+
+def _first_device() -> str:
     if torch.cuda.is_available():
-        return torch.device("cuda"), torch.bfloat16
-    return torch.device("cpu"), picture_dtype()
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise SedicError(f"unknown device {printable(name)!r}; cuda, mps or cpu") from error
+    here = {
+        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if device.type not in here:
+        raise SedicError(f"unknown device {printable(name)!r}; cuda, mps or cpu")
+    if not here[device.type]:
+        raise SedicError(f"this machine, or this build of torch, has no device {printable(name)}")
+    return device
+
+
+def _native(device: torch.device) -> torch.dtype:
+    if device.type == "cpu":
+        return picture_dtype()
+    if device.type == "mps":
+        return torch.float16
+    native = torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if native else torch.float16
+
+
+@contextmanager
+def own_torch_state() -> Iterator[None]:
+    """Run with torch's defaults, whatever the caller has set, and give his state back afterwards.
+
+    Default dtype, default device, autocast and grad mode would otherwise change what is computed,
+    and with it the bytes of a file.
+    """
+    _advise_forks()
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with (
+            torch.device("cpu"),
+            torch.autocast("cpu", enabled=False),
+            torch.autocast("cuda", enabled=False),
+            torch.no_grad(),
+        ):
+            yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@cache
+def _advise_forks() -> None:
+    """Let a forked child compute on one thread.
+
+    A fork copies the thread pool's state but not its threads: the child would wait for ever for
+    threads that do not exist.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))

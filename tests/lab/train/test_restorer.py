@@ -13,14 +13,16 @@ import pytest
 from safetensors.torch import load_file
 from skimage import data as samples
 
-from sedic.codec import Codec
+from sedic.decoder import Decoder
+from sedic.encoder import Encoder
 from sedic.lab.train import photos, scenes
-from sedic.lab.train.restorer import DescribedCrops, Recipe, train
+from sedic.lab.train.restorer import DescribedCrops, RestorerRecipe, train
 from sedic.models import mini, pack
-from sedic.models.patch_autoencoder import PatchAutoencoder
+from sedic.models.patch_autoencoder import PatchAutoencoder, PatchConfig
+from sedic.profile import Profile
 from sedic.semantics import Rate
 
-RECIPE = Recipe(
+RECIPE = RestorerRecipe(
     steps=4,
     batch=2,
     crop=64,
@@ -40,7 +42,7 @@ def silent(done: int, total: int, text: str) -> None:
 @pytest.fixture
 def vae(tmp_path: Path) -> Path:
     path = tmp_path / "begin.safetensors"
-    pack.save(path, {"vae": PatchAutoencoder(latent_channels=16, wide=16, narrow=16, fine=16)})
+    pack.save(path, {"vae": PatchAutoencoder(PatchConfig(16, 16, 16, 16))})
     return path
 
 
@@ -63,13 +65,14 @@ def test_a_run_ends_in_networks_that_decode_a_file(small_data: Path, vae: Path) 
     weights = train(RECIPE, small_data / "run", silent, vae)
     networks = mini.load(weights.with_name("vae.safetensors"), weights)
     picture = samples.chelsea()[:128, :192]
-    codec = Codec(networks=networks)
+    profile = Profile.load("mini", networks=networks)
+    decoder = Decoder(profile)
     settings = {"object_steps": 1, "last_steps": 2, "object_cfg": 1, "last_cfg": 1, "iterations": 0}
-    data = codec.compress(picture, Rate(600, 1, 20, 20), settings=settings).data
-    *_, last = codec.stages(data)
+    data = Encoder(profile).compress(picture, Rate(600, 1, 20, 20), settings=settings).data
+    *_, last = decoder.stages(data)
     assert last.picture.shape == picture.shape
     # It began as the identity and has hardly moved.
-    assert np.abs(last.picture.astype(int) - codec.preview(data)).mean() < 40
+    assert np.abs(last.picture.astype(int) - decoder.preview(data)).mean() < 40
     card = weights.with_suffix(".md").read_text()
     assert "bsds" in card and "object wrong" in card
     log = [json.loads(line) for line in (small_data / "run" / "log.jsonl").read_text().splitlines()]
@@ -87,12 +90,13 @@ def test_a_restorer_goes_on_from_another(small_data: Path, vae: Path) -> None:
 
 
 def test_words_and_masks_belong_to_their_crop(small_data: Path) -> None:
-    paths = photos.find([small_data / "shared"], held_out=False)
-    said = scenes.describe_all(paths, small_data / "scenes", lambda _: None)
-    assert said == scenes.describe_all(paths, small_data / "scenes", lambda _: None)
-    pictures = photos.load_all(paths, lambda _: None)
-    crops = DescribedCrops(pictures, said, 64, seed=0)
-    details = {found.detail for scene in said for found in scene.objects}
+    read = photos.read(photos.find([small_data / "shared"], held_out=False), lambda _: None)
+    described = scenes.describe_all(read, small_data / "scenes", lambda _: None)
+    again = scenes.describe_all(read, small_data / "scenes", lambda _: None)
+    assert [scene for _, scene in described] == [scene for _, scene in again]
+    descriptions = [scene for _, scene in described]
+    crops = DescribedCrops([one.pixels for one, _ in described], descriptions, 64, seed=0)
+    details = {layer.detail for scene in descriptions for layer in scene.objects}
     for i in range(20):
         crop = crops(i)
         assert np.array_equal(crop.pixels, crops(i).pixels)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sedic.errors import SedicError
-from sedic.lab.bench.experiments import Cell, Done, Outcome
+from sedic.lab.bench.experiments import Cell, Done, Outcome, UnreachableError
 from sedic.lab.bench.experiments.subject import VALUES, Subject
 from sedic.lab.bench.rivals import Coder, Rival, sizes
 
@@ -61,23 +61,29 @@ class Curves:
         return tuple(cell for cell in self.cells if cell[1] == middle)
 
     def outcomes(self, index: int, picture: Picture, done: Done) -> Iterator[Outcome]:
-        largest: dict[str, int] = {}
+        largest: dict[str, int | SedicError] = {}
         for point, limit in self.points.items():
-            found = [
-                float(str(row["bytes"]))
+            sizes = [
+                row["bytes"]
                 for (codec, at), row in done.items()
                 if at == point and codec in self.ours
             ]
+            failed = False
             for name, count in self.ours.items():
                 cell, reference = (name, point), (REFERENCE, point) if name == OURS else None
                 if cell in done and (reference is None or reference in done):
                     continue
-                rate = self.subject.rate(picture, limit, count)
-                for outcome in self.subject.coded(index, picture, rate, cell, reference):
-                    if outcome.picture is not None:
-                        found.append(outcome.values["bytes"])
+                for outcome in self._ours(index, picture, (limit, count), cell, reference):
+                    sizes.append(outcome.values.get("bytes"))
+                    failed = failed or bool(outcome.problem)
                     yield outcome
-            largest[point] = int(max(found, default=0))
+            known = [size for size in sizes if isinstance(size, int | float)]
+            if known and not failed:
+                largest[point] = int(max(known))
+            elif failed:
+                largest[point] = SedicError("a file of ours, whose size it may have, failed")
+            else:
+                largest[point] = UnreachableError("there is no file of ours whose size it may have")
 
         def outcomes_of(rival: Rival) -> list[Outcome]:
             return list(self._rival(rival, picture, largest, done))
@@ -87,26 +93,49 @@ class Curves:
             for outcomes in pool.map(outcomes_of, self.rivals):
                 yield from outcomes
 
-    def _rival(
-        self, rival: Rival, picture: Picture, largest: dict[str, int], done: Done
+    def _ours(
+        self,
+        index: int,
+        picture: Picture,
+        budget: tuple[float, int | None],
+        cell: Cell,
+        reference: Cell | None,
     ) -> Iterator[Outcome]:
-        open_points = [point for point in self.points if (rival.name, point) not in done]
         try:
-            coded = rival.code(picture, [largest[point] for point in open_points])
+            rate = self.subject.rate(picture, *budget)
         except SedicError as error:
-            for point in open_points:
-                yield Outcome((rival.name, point), problem=str(error))
+            for missed in filter(None, (cell, reference)):
+                yield Outcome.of_error(missed, error)
+            return
+        yield from self.subject.coded(index, picture, rate, cell, reference)
+
+    def _rival(
+        self, rival: Rival, picture: Picture, largest: Mapping[str, int | SedicError], done: Done
+    ) -> Iterator[Outcome]:
+        limits: dict[str, int] = {}
+        for point, limit in largest.items():
+            if (rival.name, point) in done:
+                continue
+            if isinstance(limit, SedicError):
+                yield Outcome.of_error((rival.name, point), limit)
+            else:
+                limits[point] = limit
+        try:
+            coded = rival.code(picture, limits.values())
+        except Exception as error:  # of whatever library
+            for point in limits:
+                yield Outcome.of_error((rival.name, point), error)
             return
         height, width = picture.shape[:2]
-        for point, found in zip(open_points, coded, strict=True):
+        for (point, limit), best in zip(limits.items(), coded, strict=True):
             cell = (rival.name, point)
-            if found is None:
-                yield Outcome(cell, problem=f"has no file of {largest[point]} bytes or less")
+            if best is None:
+                yield Outcome(cell, unreachable=f"has no file of {limit} bytes or less")
                 continue
-            size = len(found.data)
+            size = len(best.data)
             rate = 8 * size / (width * height)
-            values = {"bytes": float(size), "bpp": rate, "quality": float(found.quality)}
-            yield Outcome(cell, found.picture, values)
+            values = {"bytes": float(size), "bpp": rate, "quality": float(best.quality)}
+            yield Outcome(cell, best.picture, values)
 
 
 def objects_name(count: int) -> str:

@@ -104,15 +104,17 @@ def summarise(table: Table, features: Path | None = None) -> Summary:
     problems = []
     for row in table.rows:
         name, codec, point = (str(row[key]) for key in ("picture", "codec", "point"))
-        if row["error"]:
-            problems.append(Problem(name, codec, point, str(row["error"])))
+        if not table.has_numbers(row):
+            problems.append(Problem(name, codec, point, str(row["error"] or row["notes"])))
+        elif row["notes"]:
+            problems.append(Problem(name, codec, point, str(row["notes"])))
         if codec:
             rows.setdefault(name, {})[codec, point] = row
     tried = [name for name, known in rows.items() if all(cell in known for cell in cells)]
     means = []
     for codec, point in cells:
         done = [rows[name][codec, point] for name in tried]
-        done = [row for row in done if not row["error"]]
+        done = [row for row in done if table.has_numbers(row)]
         if not done:
             continue
         mean = _mean(codec, point, done, table.values)
