@@ -150,17 +150,17 @@ def _proposals(maps: Floats, bias: Floats, names: Names) -> list[tuple[Box, int]
         step = max(1, side // 3)
         tops = sorted({*range(0, rows - side + 1, step), rows - side})
         lefts = sorted({*range(0, columns - side + 1, step), columns - side})
-        t, l = (axis.ravel() for axis in np.meshgrid(tops, lefts, indexing="ij"))
-        total = sums[:, t + side, l + side] - sums[:, t, l + side]
-        total += sums[:, t, l] - sums[:, t + side, l]
+        y, x = (axis.ravel() for axis in np.meshgrid(tops, lefts, indexing="ij"))
+        total = sums[:, y + side, x + side] - sums[:, y, x + side]
+        total += sums[:, y, x] - sums[:, y + side, x]
         chances = softmax((total / side**2).T + bias)
         own = names.chances(chances) * _own(names)
         for index, node in enumerate(own.argmax(axis=1)):
             box = (
-                t[index] / rows,
-                l[index] / columns,
-                (t[index] + side) / rows,
-                (l[index] + side) / columns,
+                y[index] / rows,
+                x[index] / columns,
+                (y[index] + side) / rows,
+                (x[index] + side) / columns,
             )
             windows.append((float(own[index, node]), box, int(node)))
     windows.sort(key=lambda window: -window[0])

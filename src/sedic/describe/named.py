@@ -1,22 +1,23 @@
 """The named description: what the classifier sees twice, where it is, and how it looks.
 
-Names come from ``activation``, masks from ``outline``, colours, texture and light from the measured
-description. Where the classifier is not installed, the description is the measured one and says so.
+Names come from ``activation``, masks from ``outline``; colours, texture and light are measured.
+Where the classifier is not installed, the description is the measured one and a note says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sedic.describe import measured
 from sedic.describe import words as v
-from sedic.describe.description import Description, shorten
+from sedic.describe.description import Described, Description, shorten
 from sedic.errors import MissingWeightsError, UnsuitableInputError
-from sedic.semantics import Mask, ObjectLayer, Rate
+from sedic.semantics import Mask, ObjectLayer
 
 if TYPE_CHECKING:
     from sedic.describe.activation import Looked, Sighting
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from sedic.describe.region_features import Floats, Maps, Region
     from sedic.models.classifier import Classifier
     from sedic.picture import Picture
+    from sedic.semantics import Rate
 
 _LEAST_SIDE = 32  # pixels of the picture, below which nothing is named
 _HIDDEN = 0.5  # share of a region that other objects may have, at most
@@ -43,70 +45,67 @@ class _Thing:
 
 
 class NamedDescriber:
-    """Describes pictures with one loaded classifier; ``None`` measures and names nothing."""
+    """The describer ``named``. It loads the classifier when it first describes, and keeps it."""
 
-    def __init__(self, classifier: Classifier | None, missing: str = "") -> None:
-        self._classifier = classifier
-        self._missing = missing
+    def __init__(self, profile: object = None, model: str = "", source: object = None) -> None:
+        self._classifier: Classifier | None = None
+        self._missing = ""
 
-    @classmethod
-    def load(cls) -> NamedDescriber:
-        """With the installed classifier; without one where the package is missing."""
-        from sedic.models.classifier import load
+    def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> Described:
+        """See ``description.Describer``. Objects are what was named, the surest first.
 
-        try:
-            return cls(load())
-        except MissingWeightsError as error:
-            return cls(None, str(error))
-
-    def describe(
-        self, picture: Picture, budget: Rate, *, fill: bool = False
-    ) -> tuple[Description, list[str]]:
-        """A description within ``budget`` of a (height, width, 3) uint8 sRGB picture, and notes:
-        the names that a second look did not confirm, and whether only measurement was possible.
-
-        Objects are what was named, the surest first; with ``fill``, measured ones after them up to
-        the budget's number. Deterministic on one machine. Raises ``UnsuitableInputError`` for an
-        array that is no picture.
+        The notes are the names that a second look did not confirm. Without the classifier's
+        package, and for pictures too small to name anything in, the description is the measured
+        one; the first has a note. Raises ``UnsuitableInputError`` for an array that is no picture.
         """
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
             raise UnsuitableInputError("the picture must be a (height, width, 3) array of uint8")
         if not picture.size:
             raise UnsuitableInputError("the picture has no pixels")
-        limits = budget.max_objects, budget.detail_words, budget.overall_words
-        notes = [f"names: measured only: {self._missing}"] if self._classifier is None else []
-        if self._classifier is None or min(picture.shape[:2]) < _LEAST_SIDE:
-            return measured.describe(picture, *limits if fill else (0, *limits[1:])), notes
-        description, notes = self._named(picture, self._classifier)
-        if fill and len(description.objects) < budget.max_objects:
-            more = _others(description, measured.describe(picture, budget.max_objects))
-            description = replace(description, objects=(*description.objects, *more))
-        return shorten(description, *limits), notes
+        budget = rate.max_objects, rate.detail_words, rate.overall_words
+        classifier = self._loaded()
+        if classifier is None or min(picture.shape[:2]) < _LEAST_SIDE:
+            notes = (f"nothing is named, only measured: {self._missing}",) if self._missing else ()
+            return Described(measured.describe(picture, *budget), notes)
+        description, rejected = _describe(picture, classifier)
+        return Described(shorten(description, *budget), tuple(rejected))
 
-    def _named(self, picture: Picture, classifier: Classifier) -> tuple[Description, list[str]]:
-        from sedic.describe import names as table
-        from sedic.describe.activation import look
-        from sedic.describe.region_features import area_mean, edges, measure_maps
-        from sedic.describe.salience import on_grid
+    def _loaded(self) -> Classifier | None:
+        from sedic.models import classifier
 
-        names = table.load()
-        height, width = picture.shape[:2]
-        looked = look(picture, classifier, names)
-        maps = measure_maps(picture)
-        things = _things(picture, looked, maps, names, classifier)
-        scenes = [found.node for found in looked.found if found.node in names.scenes]
-        regions = []
-        for thing in things:
-            rows, columns = (
-                edges(size, cells) for size, cells in zip(thing.region.shape, maps.shape, strict=True)
-            )
-            regions.append((thing.node, area_mean(thing.region, rows, columns) > 0.5))
-        overall, details = compose(maps, regions, scenes[:1], names)
-        layers = tuple(
-            ObjectLayer(names.words[thing.node], detail, Mask.of(on_grid(thing.region, width, height)))
-            for thing, detail in zip(things, details, strict=True)
+        if self._classifier is None and not self._missing:
+            try:
+                self._classifier = classifier.load()
+            except MissingWeightsError as error:
+                self._missing = str(error)
+        return self._classifier
+
+
+def _describe(picture: Picture, classifier: Classifier) -> tuple[Description, list[str]]:
+    """All that can be said of a picture, and a line for each name that was not confirmed."""
+    from sedic.describe import names as table
+    from sedic.describe.activation import look
+    from sedic.describe.region_features import area_mean, edges, measure_maps
+    from sedic.describe.salience import on_grid
+
+    names = table.load()
+    height, width = picture.shape[:2]
+    looked = look(picture, classifier, names)
+    maps = measure_maps(picture)
+    things = _things(picture, looked, maps, names, classifier)
+    scenes = [found.node for found in looked.found if found.node in names.scenes]
+    regions = []
+    for thing in things:
+        rows, columns = (
+            edges(size, cells) for size, cells in zip(thing.region.shape, maps.shape, strict=True)
         )
-        return Description(overall, layers), _notes(looked, names)
+        regions.append((thing.node, area_mean(thing.region, rows, columns) > 0.5))
+    overall, details = compose(maps, regions, scenes[:1], names)
+    layers = tuple(
+        ObjectLayer(names.words[thing.node], detail, Mask.of(on_grid(thing.region, width, height)))
+        for thing, detail in zip(things, details, strict=True)
+    )
+    return Description(overall, layers), _notes(looked, names)
 
 
 def compose(
@@ -234,7 +233,7 @@ def _overall(
     else:
         yield things
     yield kind
-    yield next(phrases)
+    yield from islice(phrases, 1 if said else None)
 
 
 def _background(maps: Maps, rest: Region) -> str:
@@ -257,14 +256,4 @@ def _notes(looked: Looked, names: Names) -> list[str]:
         f" (first look {first:.2f}, second look {second:.2f})"
         for node, first, second in looked.rejected
         if not known & set(names.line(node))
-    ]
-
-
-def _others(named: Description, found: Description) -> list[ObjectLayer]:
-    """The objects of ``found`` that lie mostly outside those of ``named``."""
-    taken = [layer.mask.array for layer in named.objects]
-    return [
-        layer
-        for layer in found.objects
-        if not taken or (layer.mask.array & np.any(taken, axis=0)).mean() < 0.2 * layer.mask.array.mean()
     ]

@@ -39,9 +39,9 @@ def outline(look: Floats, heat: npt.NDArray[np.floating]) -> list[Region]:
     """The cells (rows, columns) of the thing that ``heat`` (rows, columns), 0 to 1, points at.
 
     ``look`` (rows, columns, channels): colour and texture in units of L*. The pieces that hang
-    together, without holes, those with most evidence first: the first one is the thing, others may
-    be more such things. Pieces that are too small, or nearly everything, are left out; where none is
-    left, what the evidence itself says.
+    together, without holes, those with most evidence first: the first one is the thing, others
+    may be more such things. Pieces that are too small, or nearly everything, are left out; where
+    none is left, what the evidence itself says.
     """
     rows, columns = heat.shape
     flat = look.reshape(-1, look.shape[2])
