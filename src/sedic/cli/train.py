@@ -33,10 +33,10 @@ def train_text(
 ) -> None:
     """Prime the text coder.
 
-    By default on the shared image descriptions and on measured descriptions of the shared
-    photographs, which are made first (a few minutes).
+    By default on the shared image descriptions, on measured and named descriptions of the shared
+    photographs, which are made first (a few minutes), and on all names.
     """
-    from sedic.lab.train import text_table
+    from sedic.lab.train import named_texts, text_table
     from sedic.lab.train.photos import shared_folder
 
     make_folder(out)
@@ -55,7 +55,8 @@ def train_text(
                     measured,
                     progress=lambda n: say(f"described {n} photographs"),
                 )
-            corpora = [(data / "captions" / "iiw.jsonl", 1), (measured, 1)]
+            named = named_texts.corpora(out, lambda n: say(f"composed for {n} photographs"))
+            corpora = [(data / "captions" / "iiw.jsonl", 1), (measured, 1), *named]
         rate = text_table.build(corpora, out / "text.safetensors.xz", say)
     note(f"{out}: {rate:.3f} bits a character on held-out texts")
     note(PINNING)
