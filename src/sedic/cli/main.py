@@ -24,6 +24,7 @@ from sedic.cli.options import (
     Language,
     check_output,
     check_picture_output,
+    check_work,
     load_profile,
     read_input,
     reference_codec,
@@ -92,6 +93,9 @@ def decompress(
             " about that size: smaller ones need less memory.",
         ),
     ] = None,
+    max_pixels: Annotated[
+        int, typer.Option(min=1, help="Refuse files that ask for a larger picture.")
+    ] = 25_000_000,
     reference_weights: Annotated[
         Path | None, typer.Option(help="Weights of the reference codec, if not ours.")
     ] = None,
@@ -114,6 +118,7 @@ def decompress(
     from sedic.picture import save_picture
 
     container = Container.parse(data)
+    check_work(container.width, container.height, max_pixels, preview=preview)
     with busy("loading the codec"):
         from sedic.decoder import Decoder
 

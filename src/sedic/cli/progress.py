@@ -21,7 +21,8 @@ def last_picture(
 ) -> Picture:
     """Run ``stages`` up to number ``until`` or to their end, under a progress bar.
 
-    With a ``folder``, the picture after each is written there as ``NUMBER-TITLE.png``. Raises
+    With a ``folder``, the picture after each is written there as ``NUMBER-TITLE.png``, of objects as
+    ``NUMBER-object-K-NAME.png`` with K as `inspect` counts. Raises
     ``SedicError`` where there is no such stage, before any is computed.
     """
     from rich.console import Console
@@ -35,9 +36,11 @@ def last_picture(
         for stage in stages:
             if until is not None and until > stage.count:
                 raise SedicError(f"there is no stage {until}: this file has 0 to {stage.count}")
-            bars.update(bar, completed=stage.number, total=stage.count, description=stage.title)
+            place = f"object-{stage.object_number}-" if stage.object_number else ""
+            title = f"{place.replace('-', ' ')}{stage.title}"
+            bars.update(bar, completed=stage.number, total=stage.count, description=title)
             if folder is not None:
-                name = f"{stage.number:02}-{slug(stage.title)}.png"
+                name = f"{stage.number:02}-{place}{slug(stage.title)}.png"
                 save_picture(stage.picture, folder / name, force=force)
             if stage.number == until:
                 break
