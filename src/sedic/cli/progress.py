@@ -21,9 +21,9 @@ def last_picture(
 ) -> Picture:
     """Run ``stages`` up to number ``until`` or to their end, under a progress bar.
 
-    With a ``folder``, the picture after each is written there as ``NUMBER-TITLE.png``, of objects as
-    ``NUMBER-object-K-NAME.png`` with K as `inspect` counts. Raises
-    ``SedicError`` where there is no such stage, before any is computed.
+    With a ``folder``, the picture after each is written there as ``NUMBER-TITLE.png``, of objects
+    as ``NUMBER-object-K-NAME.png`` with K as `inspect` counts. Raises ``SedicError`` where there is
+    no such stage, before any is computed.
     """
     from rich.console import Console
     from rich.progress import Progress
