@@ -44,9 +44,11 @@ _UPRIGHT: dict[int, Callable[[Picture], Picture]] = {
     8: np.rot90,
 }
 _EIGHT_BITS = ((np.arange(1 << 16) + 128) // 257).astype(np.uint8)
+# Run lengths alone (zlib's Z_RLE): a fifth of the time, and a few per cent more bytes.
+_PNG = {"compress_type": 3}
 _WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "": ("PNG", {}),
-    ".png": ("PNG", {}),
+    "": ("PNG", _PNG),
+    ".png": ("PNG", _PNG),
     ".jpg": ("JPEG", {"quality": 95}),
     ".jpeg": ("JPEG", {"quality": 95}),
     ".webp": ("WEBP", {"lossless": True}),
@@ -106,7 +108,7 @@ def save_picture(picture: Picture, target: Path | BinaryIO, *, force: bool = Fal
             image.save(file, format_name, **settings)
         return
     buffer = io.BytesIO()
-    image.save(buffer, "PNG")
+    image.save(buffer, "PNG", **_PNG)
     try:
         target.write(buffer.getvalue())
         target.flush()

@@ -13,6 +13,7 @@ from sedic.cli.bench import bench_app
 from sedic.cli.compress import compress
 from sedic.cli.console import busy, note
 from sedic.cli.models import models_app
+from sedic.cli.process import run_and_leave
 from sedic.cli.streams import (
     MAX_FILE,
     STANDARD,
@@ -195,6 +196,10 @@ def demo(
 
 def main() -> NoReturn:
     """Run the command line: exit code 1 with one line for what went wrong, 2 for wrong usage."""
+    run_and_leave(_run)
+
+
+def _run() -> NoReturn:
     try:
         app(standalone_mode=True)
     except SedicError as error:
