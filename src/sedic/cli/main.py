@@ -30,6 +30,7 @@ from sedic.cli.options import (
     reference_codec,
     write_output,
 )
+from sedic.cli.process import run_and_leave
 from sedic.cli.train import train_app
 from sedic.errors import SedicError
 from sedic.files import printable
@@ -277,6 +278,11 @@ def main() -> NoReturn:
         code = code or 1
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.exit(code)
+
+
+def program() -> NoReturn:
+    """``main`` as a process of its own: what the command ``sedic`` runs."""
+    run_and_leave(main)
 
 
 def _say(text: str) -> None:
