@@ -8,20 +8,28 @@ from typing import Annotated
 
 import typer
 
-from sedic.cli.bench_options import (
-    Facts,
-    MeasureOptions,
-    Method,
-    SubjectOptions,
+from sedic.cli.bench_console import (
     command_line,
-    measure,
     names_of,
     numbers_of,
     one_of,
     progress_bar,
     stopping,
-    subject_of,
     tell,
+)
+from sedic.cli.bench_options import (
+    Facts,
+    MeasureOptions,
+    Method,
+    PictureOptions,
+    SubjectOptions,
+    coders_of,
+    dataset_of,
+    families_of,
+    hows_of,
+    measure,
+    scaled,
+    subject_of,
 )
 from sedic.cli.option_groups import grouped
 from sedic.errors import SedicError
@@ -35,6 +43,17 @@ bench_app = typer.Typer(
     no_args_is_help=True,
 )
 
+Rivals = Annotated[
+    str | None, typer.Option(help='Codecs with commas between, or "none" (default: all).')
+]
+OwnRivals = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME:ENCODE:DECODE",
+        help="Any codec by its commands, e.g. 'mine:enc {input} {output} -q {quality=51..0}:"
+        "dec {input} {output}'; repeat for more.",
+    ),
+]
 Limit = Annotated[float, typer.Option("--bpp", help="Limit of the whole file.")]
 
 
@@ -49,39 +68,19 @@ def rd(
     objects: Annotated[
         str, typer.Option(help="Also a curve for at most so many objects each, as in 0,1,2,3.")
     ] = "",
-    rivals: Annotated[
-        str | None, typer.Option(help='Codecs with commas between, or "none" (default: all).')
-    ] = None,
-    rival: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME:ENCODE:DECODE",
-            help="Any codec by its commands, e.g. 'mine:enc {input} {output} -q {quality=51..0}:"
-            "dec {input} {output}'; repeat for more.",
-        ),
-    ] = None,
+    rivals: Rivals = None,
+    rival: OwnRivals = None,
 ) -> None:
     """Rate-distortion-perception curves (Fig. 3) and pictures (Fig. 4), rivals at equal bytes."""
-    from sedic.lab.bench.commands import CommandCoder
     from sedic.lab.bench.experiments.curves import OURS, REFERENCE, Curves
-    from sedic.lab.bench.rivals import NAMES, Missing, find, sizes
 
-    names = [] if rivals == "none" else names_of(rivals, NAMES, "codec")
-    found = find(names)
-    coders = [coder for coder in found if not isinstance(coder, Missing)]
-    coders += [CommandCoder.parse(text) for text in rival or []]
+    coders, missing = coders_of(rivals, rival)
     counts = [int(count) for count in numbers_of(objects, 0, MAX_OBJECTS, "--objects")]
     limits = numbers_of(bpp, 1e-4, 64, "--bpp")
     codec = subject_of(subject, options.folder("rd"), method)
     curves = Curves(codec, limits, counts, coders)
-    families = [(name, [name]) for name in (*curves.ours, REFERENCE)]
-    families += [(coder.name, [one.name for one in sizes(coder)]) for coder in coders]
-    facts = Facts(
-        OURS,
-        families,
-        {"rivals": {coder.name: coder.how for coder in coders}},
-        {coder.name: coder.reason for coder in found if isinstance(coder, Missing)},
-    )
+    families = [(name, [name]) for name in (*curves.ours, REFERENCE)] + families_of(coders)
+    facts = Facts(OURS, families, hows_of(coders), missing)
     measure(curves, codec, options, subject.describer, facts)
 
 
@@ -126,6 +125,52 @@ def swaps(*, subject: SubjectOptions, options: MeasureOptions, bpp: Limit = 0.04
     measure(Swaps(codec, bpp), codec, options, subject.describer, facts)
 
 
+@bench_app.command("reference")
+@grouped
+def reference(
+    *,
+    pictures: PictureOptions,
+    options: MeasureOptions,
+    profile: Annotated[str, typer.Option(help="Which set of models.")] = "mini",
+    bpp: Annotated[str, typer.Option(help="Limits in bits per pixel.")] = "0.01,0.02,0.03,0.045",
+    codec: Annotated[
+        list[str] | None,
+        typer.Option(help="A reference codec; repeat for more (default: the profile's)."),
+    ] = None,
+    before: Annotated[
+        Path | None, typer.Option(help="Other weights of the first codec, to compare with.")
+    ] = None,
+    rivals: Rivals = None,
+    rival: OwnRivals = None,
+) -> None:
+    """The reference image alone, in files without words, beside rivals at equal bytes."""
+    from sedic.encoder import Encoder
+    from sedic.lab.bench.experiments.reference_images import ReferenceImages
+    from sedic.lab.bench.experiments.subject import Subject, measured, weights_of
+    from sedic.parts import REFERENCE_CODECS
+    from sedic.profile import Profile
+
+    owner = Profile.load(profile)
+    names = [one_of(name, REFERENCE_CODECS.names, "reference codec") for name in codec or []]
+    names = names or [owner.reference_name]
+    encoders = {
+        name: Encoder(Profile.load(profile, reference=owner.reference_codec(name)))
+        for name in names
+    }
+    weights: dict[str, str] = {}
+    if before is not None:
+        earlier = REFERENCE_CODECS[names[0]].make(weights=before, dtype=None)
+        encoders[f"{names[0]}, before"] = Encoder(Profile.load(profile, reference=earlier))
+        weights[f"{names[0]}, before"] = f"fingerprint {earlier.fingerprint.hex()[:16]}"
+    coders, missing = coders_of(rivals, rival)
+    limits = numbers_of(bpp, 1e-4, 64, "--bpp")
+    experiment = ReferenceImages(encoders, limits, coders)
+    subject = Subject(dataset_of(pictures), measured, owner)
+    families = [(name, [name]) for name in encoders] + families_of(coders)
+    facts = Facts(names[0], families, hows_of(coders), missing, weights | weights_of(owner))
+    measure(experiment, subject, options, "none", facts)
+
+
 @bench_app.command("speed")
 @grouped
 def speed(
@@ -133,18 +178,30 @@ def speed(
     subject: SubjectOptions,
     method: Method = "sedic",
     bpp: Limit = 0.045,
-    rounds: Annotated[int, typer.Option(min=1, help="After one that warms up.")] = 5,
+    rounds: Annotated[
+        int, typer.Option(min=0, help="In one process, after one that warms up; 0: none.")
+    ] = 5,
+    processes: Annotated[
+        int, typer.Option(min=0, help="Of every whole command, in a process each; 0: none.")
+    ] = 3,
+    size: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WIDTHxHEIGHT", help="Scale the picture; repeat for more (default: as it is)."
+        ),
+    ] = None,
     device: Annotated[
         list[str] | None, typer.Option(help="cpu or cuda, or both (default: what is here).")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("runs/bench-speed"),
 ) -> None:
-    """Where the time goes (Table 2), on the first picture of the dataset."""
+    """Where the time goes (Table 2), on one picture: part by part, and as whole commands."""
     import torch
 
+    from sedic.lab.bench.experiments import processes as commands
     from sedic.lab.bench.experiments import speed as clock
     from sedic.lab.bench.report.build import check_libraries
-    from sedic.lab.bench.report.times import build
+    from sedic.lab.bench.report.times import Processes, build
     from sedic.lab.bench.results import Run
 
     check_libraries()
@@ -155,16 +212,21 @@ def speed(
     if subject.pictures not in (None, 1):
         raise typer.BadParameter("speed is measured on one picture: the first of the dataset")
     codec = subject_of(replace(subject, pictures=1), None, method)
-    speeds: dict[str, clock.Speed] = {}
+    subjects = scaled(codec, size or [], out / "pictures")
+    speeds: dict[tuple[str, str], clock.Speed] = {}
+    found: Processes = {}
     with progress_bar() as progress, stopping() as stopped:
-        for number, name in enumerate(devices):
-            for count, measured in enumerate(clock.measure(codec, 0, bpp, rounds, name), 1):
-                speeds[name] = measured
-                progress(number * rounds + count, len(devices) * rounds, name)
+        for name, one in subjects.items():
+            if processes:
+                found[name] = commands.measure(one, bpp, processes, progress)
+            for where in devices if rounds else []:
+                for count, measured in enumerate(clock.measure(one, 0, bpp, rounds, where), 1):
+                    speeds[name, where] = measured
+                    progress(count, rounds, f"{name}, {where}")
     facts = {"dataset": subject.dataset, "picture": codec.dataset.samples[0].name, "bpp": bpp}
     facts |= {"profile": subject.profile, "method": method, "describer": subject.describer}
     run = Run(command_line(), 0, facts, codec.weights)
-    tell(build(list(speeds.values()), run, out / "report"))
+    tell(build(list(speeds.values()), found, run, out / "report"))
     stopped()
 
 

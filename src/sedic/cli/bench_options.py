@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sedic.cli.bench_console import command_line, names_of, progress_bar, stopping, tell
 from sedic.cli.console import note
 from sedic.cli.options import choice, settings_from
 from sedic.errors import SedicError
@@ -26,13 +25,14 @@ if TYPE_CHECKING:
     from sedic.lab.bench.experiments.subject import Describe, Subject
     from sedic.lab.bench.inception import Inception
     from sedic.lab.bench.metrics import Metric
+    from sedic.lab.bench.rivals import Coder
 
 SETS = "FID and KID"
 
 
 @dataclass(frozen=True)
-class SubjectOptions:
-    """What is measured: the codec's side."""
+class PictureOptions:
+    """What is measured on."""
 
     dataset: Annotated[
         str, typer.Option("--dataset", help="kodak, div2k, clic2020 or folder:PATH.")
@@ -40,6 +40,12 @@ class SubjectOptions:
     pictures: Annotated[
         int | None, typer.Option("--pictures", min=1, help="Only the first so many pictures.")
     ] = None
+
+
+@dataclass(frozen=True)
+class SubjectOptions(PictureOptions):
+    """What is measured, and on what."""
+
     profile: Annotated[str, typer.Option(help="Which set of models.")] = "mini"
     describer: Annotated[
         str, choice(DESCRIBERS, "Who finds the words, as in `sedic compress`.")
@@ -101,13 +107,15 @@ class Facts:
     """What a results file says of its run, besides subject and metrics.
 
     ``subject``: the curve or variant that is ours, or ""; ``families``: curves of the report, each
-    with the codecs it is the best of; ``missing``: rivals that are not here, and why.
+    with the codecs it is the best of; ``missing``: rivals that are not here, and why; ``weights``:
+    what our side depends on, if that is not the subject's.
     """
 
     subject: str
     families: list[tuple[str, list[str]]]
     more: Mapping[str, Any] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
 
 
 def measure(
@@ -138,7 +146,8 @@ def measure(
         "describer": describer,
         **facts.more,
     }
-    weights = {metric.name: metric.weights for metric in metrics.loaded} | subject.weights
+    weights = {metric.name: metric.weights for metric in metrics.loaded}
+    weights |= facts.weights or subject.weights
     weights |= {SETS: metrics.inception[1]} if metrics.inception else {}
     missing = {**metrics.missing, **facts.missing}
     about = Run(command_line(), subject.seed, settings, weights, missing)
@@ -172,7 +181,7 @@ def subject_of(options: SubjectOptions, out: Path | None, method: str = "sedic")
     if options.describer != "measured":
         folder = options.semantics or (out / "semantics" if out else None)
         describe = _described(options, method, folder)
-    dataset = _dataset(options.dataset, options.pictures)
+    dataset = dataset_of(options)
     settings = settings_from(options.setting or [])
     return Subject(dataset, describe, options.profile, method, settings, options.seed)
 
@@ -208,19 +217,82 @@ def _described(options: SubjectOptions, method: str, folder: Path | None) -> Des
     return describe
 
 
-def _dataset(name: str, pictures: int | None) -> Dataset:
+def dataset_of(options: PictureOptions) -> Dataset:
+    """The pictures that ``options`` name; ``SedicError`` if two have one name."""
     from sedic.lab.bench.datasets import open_dataset
 
-    dataset = open_dataset(name)
-    if pictures is not None and pictures < len(dataset):
-        first = f"{dataset.checked}; the first {pictures} of {len(dataset)}"
-        dataset = replace(dataset, samples=dataset.samples[:pictures], checked=first)
+    dataset = open_dataset(options.dataset)
+    if options.pictures is not None and options.pictures < len(dataset):
+        first = f"{dataset.checked}; the first {options.pictures} of {len(dataset)}"
+        dataset = replace(dataset, samples=dataset.samples[: options.pictures], checked=first)
     twice = [name for name, n in Counter(one.name for one in dataset).items() if n > 1]
     if twice:
         raise SedicError(
             f"two pictures are named {twice[0]}: their results could not be told apart"
         )
     return dataset
+
+
+def scaled(subject: Subject, sizes: list[str], folder: Path) -> dict[str, Subject]:
+    """The subject on its first picture scaled to every size, WIDTHxHEIGHT, by that size.
+
+    The pictures are written to ``folder``. Without sizes, the subject as it is.
+    """
+    import numpy as np
+    from PIL import Image
+
+    from sedic.files import make_folder
+    from sedic.lab.bench.datasets import open_dataset
+    from sedic.lab.bench.experiments.subject import Subject
+    from sedic.picture import save_picture
+    from sedic.semantics import check_size
+
+    picture = subject.dataset.samples[0].load()
+    if not sizes:
+        return {f"{picture.shape[1]}x{picture.shape[0]}": subject}
+    subjects = {}
+    for size in sizes:
+        match = re.fullmatch(r"(\d{2,5})x(\d{2,5})", size)
+        if match is None:
+            raise typer.BadParameter(f"--size {printable(size)}: WIDTHxHEIGHT, as in 768x512")
+        width, height = map(int, match.groups())
+        check_size(width, height)
+        place = folder / size
+        make_folder(place)
+        image = Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC)
+        save_picture(np.asarray(image), place / f"{size}.png", force=True)
+        subjects[size] = Subject(
+            open_dataset(f"folder:{place}"),
+            subject.describe,
+            subject.profile,
+            subject.method,
+            subject.settings,
+            subject.seed,
+        )
+    return subjects
+
+
+def coders_of(names: str | None, own: list[str] | None) -> tuple[list[Coder], dict[str, str]]:
+    """The rivals of these names (all for None) and those of `--rival`; why some are missing."""
+    from sedic.lab.bench.commands import CommandCoder
+    from sedic.lab.bench.rivals import NAMES, Missing, find
+
+    rivals = find([] if names == "none" else names_of(names, NAMES, "codec"))
+    coders = [coder for coder in rivals if not isinstance(coder, Missing)]
+    coders += [CommandCoder.parse(text) for text in own or []]
+    return coders, {coder.name: coder.reason for coder in rivals if isinstance(coder, Missing)}
+
+
+def families_of(coders: list[Coder]) -> list[tuple[str, list[str]]]:
+    """Every rival's curve with its codecs at three sizes."""
+    from sedic.lab.bench.rivals import sizes
+
+    return [(coder.name, [one.name for one in sizes(coder)]) for coder in coders]
+
+
+def hows_of(coders: list[Coder]) -> dict[str, Any]:
+    """How every rival is run, for the results file."""
+    return {"rivals": {coder.name: coder.how for coder in coders}}
 
 
 @dataclass(frozen=True)
@@ -256,81 +328,3 @@ def metrics_of(wanted: str | None, judge: list[Path] | None) -> Metrics:
     if not loaded:
         raise SedicError("none of these metrics can be had here: " + "; ".join(reasons.values()))
     return Metrics(loaded, reasons, None if isinstance(inception, Unavailable) else inception)
-
-
-def names_of(text: str | None, known: Iterable[str], what: str) -> list[str]:
-    """Names with commas between, in any case; all that are known for None."""
-    if text is None:
-        return list(known)
-    return [one_of(name.strip(), known, what) for name in text.split(",") if name.strip()]
-
-
-def one_of(name: str, known: Iterable[str], what: str) -> str:
-    """The known name that is ``name`` but for its case; ``SedicError`` if none is."""
-    for candidate in known:
-        if candidate.casefold() == name.casefold():
-            return candidate
-    raise SedicError(f"unknown {what} {printable(name)!r}; one of {', '.join(known)}")
-
-
-def numbers_of(text: str, low: float, high: float, option: str) -> list[float]:
-    """Numbers with commas between, each from ``low`` to ``high``."""
-    try:
-        numbers = [float(item) for item in text.split(",") if item.strip()]
-    except ValueError as error:
-        raise typer.BadParameter(f"{option} takes numbers with commas between") from error
-    if not all(low <= number <= high for number in numbers):
-        raise typer.BadParameter(f"{option}: {low:g} to {high:g}")
-    return numbers
-
-
-def command_line() -> str:
-    """The command as it was typed."""
-    return shlex.join(["sedic", *sys.argv[1:]])
-
-
-def tell(folder: Path) -> None:
-    """Say where the report is."""
-    note(f"{printable(folder / 'index.html')}: written")
-
-
-@contextmanager
-def progress_bar() -> Iterator[Callable[[int, int, str], None]]:
-    """A progress bar with the time that is left."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        *(BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()),
-        TextColumn("{task.description}", markup=False),
-    )
-    with Progress(*columns, console=Console(stderr=True), speed_estimate_period=1800) as bars:
-        bar = bars.add_task("starting", total=None)
-
-        def progress(done: int, total: int, text: str) -> None:
-            bars.update(bar, completed=done, total=total, description=text)
-
-        yield progress
-
-
-@contextmanager
-def stopping() -> Iterator[Callable[[], None]]:
-    """Ends quietly on Ctrl-C; what it yields, called after the report, then ends the program."""
-    interrupted = False
-
-    def end() -> None:
-        if interrupted:
-            note("stopped: the same command goes on")
-            raise typer.Exit(130)
-
-    try:
-        yield end
-    except KeyboardInterrupt:
-        interrupted = True

@@ -19,6 +19,7 @@ from sedic.describe import names as table
 from sedic.describe.description import cut, cut_detail
 from sedic.describe.words import PALETTE
 from sedic.lab.train import photos
+from sedic.picture import load_picture
 
 if TYPE_CHECKING:
     from sedic.describe.region_features import Region
@@ -47,7 +48,7 @@ def describe_photos(
     places = sorted(names.scenes)
     lines = []
     for done, path in enumerate(photos.draw(folders, count), 1):
-        maps = measure_maps(photos.load(path))
+        maps = measure_maps(load_picture(path))
         for _ in range(_TIMES):
             regions = [
                 (draw.choice(things), _ellipse(maps.shape, draw))
@@ -84,7 +85,8 @@ def _ellipse(shape: tuple[int, int], draw: random.Random) -> Region:
     y, x = np.indices(shape)
     centre = [draw.uniform(0.2, 0.8) * size for size in shape]
     radius = [max(1.0, draw.uniform(0.05, 0.5) * size) for size in shape]
-    return np.hypot((y - centre[0]) / radius[0], (x - centre[1]) / radius[1]) < 1
+    inside: Region = np.hypot((y - centre[0]) / radius[0], (x - centre[1]) / radius[1]) < 1
+    return inside
 
 
 def corpora(folder: Path, progress: Callable[[int], None]) -> list[tuple[Path, int]]:

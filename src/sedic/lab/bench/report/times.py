@@ -1,4 +1,4 @@
-"""The report of ``sedic bench speed``."""
+"""The report of ``sedic bench speed``: a page, the numbers as JSON, and tables in Markdown."""
 
 from __future__ import annotations
 
@@ -8,35 +8,77 @@ from pathlib import Path
 
 from sedic.errors import SedicError
 from sedic.files import make_folder, write_atomically
+from sedic.lab.bench.experiments.processes import Process
 from sedic.lab.bench.experiments.speed import DECODING, ENCODING, Speed
 from sedic.lab.bench.published import published_times
 from sedic.lab.bench.report import plots
 from sedic.lab.bench.report.build import check_libraries, circumstances, write_json
 from sedic.lab.bench.report.page import Cell, Note, Plot, Plots, Section, Table, document
-from sedic.lab.bench.report.tables import number
+from sedic.lab.bench.report.tables import NONE, number
 from sedic.lab.bench.results import Run
 
+Processes = dict[str, list[Process]]  # by the size of the picture
 
-def build(speeds: Sequence[Speed], run: Run, folder: Path) -> Path:
-    """index.html and report.json in ``folder``; ``SedicError`` if no round was finished."""
-    if not speeds:
+
+def build(speeds: Sequence[Speed], processes: Processes, run: Run, folder: Path) -> Path:
+    """index.html, report.json and report.md in ``folder``; ``SedicError`` if nothing is done."""
+    if not speeds and not processes:
         raise SedicError("no round is done yet: nothing to report")
     check_libraries()
     make_folder(folder)
-    html = document(
-        "sedic bench speed: where the time goes",
-        f"One picture of {speeds[0].width}x{speeds[0].height} pixels, {speeds[0].size} bytes,"
-        f" profile {run.settings['profile']}, method {run.settings['method']}, describer"
-        f" {run.settings['describer']}. Seconds of wall time.",
-        [*(_device(speed) for speed in speeds), _published(), circumstances(asdict(run))],
+    lead = (
+        f"Profile {run.settings['profile']}, method {run.settings['method']}, describer"
+        f" {run.settings['describer']}, at most {run.settings['bpp']:g} bits per pixel."
     )
+    sections = [_commands(size, found) for size, found in processes.items()]
+    sections += [_device(speed) for speed in speeds]
+    sections += [_published(), circumstances(asdict(run))]
+    html = document("sedic bench speed: where the time goes", lead, sections)
     write_atomically(folder / "index.html", html.encode(), force=True)
     numbers = [
         asdict(speed) | {"medians": {name: timing.median for name, timing in speed.parts.items()}}
         for speed in speeds
     ]
-    write_json(folder / "report.json", {"facts": asdict(run), "speeds": numbers})
+    commands = {size: [asdict(process) for process in found] for size, found in processes.items()}
+    facts = {"facts": asdict(run), "speeds": numbers, "commands": commands}
+    write_json(folder / "report.json", facts)
+    text = _markdown(lead, run, sections[: len(processes) + len(speeds)])
+    write_atomically(folder / "report.md", text.encode(), force=True)
     return folder
+
+
+def _commands(size: str, processes: Sequence[Process]) -> Section:
+    rows = [
+        [
+            process.name,
+            number(process.seconds),
+            NONE if process.cpu is None else number(process.cpu),
+            NONE if process.memory is None else f"{process.memory:.2f}",
+        ]
+        for process in processes
+    ]
+    head = ["command", "wall s", "CPU s", "peak GiB"]
+    note = "Each command in a process of its own, with all that it has to import and load."
+    return Section(f"Whole commands, {size}", [Table(head, rows), Note(note)])
+
+
+def _markdown(lead: str, run: Run, sections: Sequence[Section]) -> str:
+    """The tables of these sections for a README."""
+    hardware = ", ".join(f"{name} {value}" for name, value in run.hardware.items())
+    lines = ["# Seconds and memory", "", lead, "", f"`{run.command}` on {hardware}; torch"]
+    lines[-1] += f" {run.versions.get('torch', 'unknown')}. Medians."
+    for section in sections:
+        lines += ["", f"## {section.title}", ""]
+        for block in section.blocks:
+            if isinstance(block, Table):
+                rows = [[c if isinstance(c, str) else c.text for c in row] for row in block.rows]
+                lines += [
+                    f"| {' | '.join(row)} |"
+                    for row in [block.head, ["---"] * len(block.head), *rows]
+                ]
+            elif isinstance(block, Note):
+                lines += ["", block.text]
+    return "\n".join(lines) + "\n"
 
 
 def _device(speed: Speed) -> Section:
@@ -58,7 +100,7 @@ def _device(speed: Speed) -> Section:
         memory += f"; of the device: {_gib(speed.device_memory)}"
     title = f"median of {rounds} rounds, seconds"
     return Section(
-        speed.device,
+        f"One warm process, {speed.device}, {speed.width}x{speed.height}, {speed.size} bytes",
         [
             Plots([Plot(title, plots.bars(title, [], bars))]),
             Table(["part", "median s", "quartiles s"], rows),
