@@ -95,6 +95,11 @@ def look(picture: Picture, classifier: Classifier, names: Names) -> Looked:
     return Looked(tuple(found), tuple(rejected), whole)
 
 
+def whole_view(picture: Picture) -> Picture:
+    """The whole picture as the classifier first sees it: its short side a view's."""
+    return _view(picture, _EVERYTHING, *_size(*picture.shape[:2], _SCALES[0]))
+
+
 def confirms(
     picture: Picture, piece: npt.NDArray[np.bool_], node: int, classifier: Classifier, names: Names
 ) -> bool:

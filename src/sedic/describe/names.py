@@ -25,7 +25,7 @@ class Names:
     """All names and kinds: the nodes of a forest, each class below one of them.
 
     ``words`` (n): what a node is called; ``parents`` (n): index of its kind, -1 at the top;
-    ``depth`` (n): 0 for a class' own name, 1 for its kind, 2 and more for wider kinds;
+    ``depth`` (n): 0 for a class' own name, else the longest way down to one;
     ``members`` (n, classes): 1 where a class belongs to the node; ``bare``: nodes whose word takes
     no article ("sunglasses"); ``silent``: nodes that are never said; ``scenes``: places.
     """

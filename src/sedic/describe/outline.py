@@ -10,6 +10,8 @@ rounds, as in GrabCut (Rother, Kolmogorov and Blake 2004).
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, sparse
@@ -30,6 +32,7 @@ _REGIONS = (40.0, 120.0, 360.0)  # sizes of even regions (felzenszwalb's scale)
 _BORDER = 0.4
 _NEUTRAL = 0.38  # evidence that speaks for neither side
 _CLEAR = 0.4  # evidence that is taken for an outline where looks say nothing
+_FLAT = 0.05  # range of evidence that says nothing of where
 _LEAST, _MOST = 0.003, 0.9  # share of the picture that a thing may fill
 _ROUND = 1.2  # cells over which an outline is rounded
 _SURE = 3.0  # log odds, at most
@@ -44,15 +47,19 @@ def outline(look: Floats, heat: npt.NDArray[np.floating]) -> list[Region]:
     none is left, what the evidence itself says.
     """
     rows, columns = heat.shape
+    if float(np.ptp(heat)) < _FLAT or float(np.ptp(look)) < 1:
+        return [heat >= _CLEAR]
     flat = look.reshape(-1, look.shape[2])
     evidence = np.clip(np.asarray(heat, np.float64).ravel(), 0, 1)
     laplacian = _laplacian(look)
-    centres, _ = kmeans2(flat, min(_LOOKS, len(flat)), iter=10, minit="++", seed=0)
+    with warnings.catch_warnings():  # that a cluster is empty: then there are fewer looks
+        warnings.simplefilter("ignore")
+        centres, _ = kmeans2(flat, min(_LOOKS, len(flat)), iter=10, minit="++", seed=0)
     away = np.square(flat[:, None] - centres[None]).sum(axis=2)
     near = np.exp(-(away - away.min(axis=1, keepdims=True)) / (2 * _EDGE**2))
     near /= near.sum(axis=1, keepdims=True)  # how much of each look a cell has
     told = _regional(look, evidence.reshape(rows, columns)).ravel()
-    neutral = _NEUTRAL * float(np.quantile(told, 0.98))
+    neutral = max(_NEUTRAL * float(np.quantile(told, 0.98)), 1e-3)
     own = np.clip(_TRUST * (told - neutral) / neutral, -1.5, 2.0)
     inside, outside = np.clip(own, 0, 1), np.clip(-own, 0, 1)
     share = evidence
@@ -78,7 +85,9 @@ def _regional(look: Floats, evidence: Floats) -> Floats:
     """
     total = np.zeros(evidence.shape)
     for scale in _REGIONS:
-        labels = felzenszwalb(look / 100, scale=scale, sigma=0.6, min_size=12, channel_axis=-1)
+        with warnings.catch_warnings():  # that six channels may be an accident
+            warnings.simplefilter("ignore", RuntimeWarning)
+            labels = felzenszwalb(look / 100, scale=scale, sigma=0.6, min_size=12, channel_axis=-1)
         area = np.bincount(labels.ravel()).astype(np.float64)
         rim = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
         along = np.bincount(rim, minlength=len(area)) / np.sqrt(area)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sedic.errors import SedicError
 from sedic.failures import reason, translated
-from sedic.lab.bench import fidelity
+from sedic.lab.bench import consistency, fidelity
 from sedic.models.download import sha256_of
 from sedic.models.registry import require
 
@@ -238,5 +238,8 @@ _KINDS: dict[str, tuple[str, Callable[[], tuple[Measure, str]]]] = {
     "DISTS": ("lower", _dists),
     "CLIP image": ("higher", _clip_image),
     "CLIP text": ("higher", _clip_text),
+    "same class": ("higher", lambda: consistency.measures("same")),
+    "top five": ("higher", lambda: consistency.measures("overlap")),
+    "class distance": ("lower", lambda: consistency.measures("distance")),
 }
 NAMES = tuple(_KINDS)
