@@ -56,7 +56,7 @@ class Decoder:
         and masks would be others.
         """
         container = self.parse(data)
-        self._check_tables(container)
+        self.profile.check_tables(container.mark, container.reference_codec)
         return container.unpack(self.profile)
 
     def preview(self, data: Bytes) -> Picture:
@@ -118,16 +118,3 @@ class Decoder:
         reference = self.profile.reference_codec(container.reference_codec)
         self.profile.check(container.mark, reference.fingerprint, restored=restored)
         return reference
-
-    def _check_tables(self, container: Container) -> None:
-        """``MissingWeightsError`` where text and masks were coded with other tables."""
-        name = container.reference_codec
-        pin = self.profile.store.pins.get(name)
-        try:
-            if pin is not None:  # without reading the codec's weights
-                fingerprint = bytes.fromhex(pin.sha256)
-            else:
-                fingerprint = self.profile.reference_codec(name).fingerprint
-        except MissingWeightsError:
-            return  # a codec with weights of the caller's own: nothing here knows its fingerprint
-        self.profile.check(container.mark, fingerprint, restored=False)

@@ -13,7 +13,6 @@ from sedic import extras, methods
 from sedic.coding.container import Container, pack
 from sedic.describe.description import Description, shorten
 from sedic.errors import SedicError
-from sedic.models.precision import own_torch_state
 from sedic.picture import load_picture
 from sedic.profile import Profile
 from sedic.rate import Choice, Layers, choose
@@ -105,6 +104,8 @@ class Encoder:
                 mask_coder=mask_coder or system.mask_coder,
                 settings=decoder.to_bytes(defaults),
             )
+
+        from sedic.models.precision import own_torch_state
 
         with own_torch_state():
             choice = choose(

@@ -318,6 +318,22 @@ class Profile:
             " --preview shows its reference image"
         )
 
+    def check_tables(self, mark: bytes, codec: str) -> None:
+        """Raise ``MissingWeightsError`` unless words and masks of a file can be decoded here.
+
+        ``mark`` is the file's, ``codec`` the name of its reference codec. A codec with weights of
+        the caller's own that are not here passes: nothing here knows its fingerprint.
+        """
+        pin = self.store.pins.get(codec)
+        try:
+            if pin is not None:  # without reading the codec's weights
+                fingerprint = bytes.fromhex(pin.sha256)
+            else:
+                fingerprint = self.reference_codec(codec).fingerprint
+        except MissingWeightsError:
+            return
+        self.check(mark, fingerprint, restored=False)
+
 
 def _pins(path: Path, table: dict[str, Any]) -> dict[str, Pin]:
     """The weight files of a profile's TOML table."""
