@@ -130,6 +130,27 @@ def describe(
     return maker.describe(load_picture(picture), budget, method).description
 
 
+def segment(picture: Source, objects: Mapping[str, str], *, method: str = "sedic") -> Description:
+    """Masks for named objects (names and their details), by Grounding DINO and SAM.
+
+    See ``describe.language_model.segment``.
+    """
+    from sedic.describe import language_model
+
+    return language_model.segment(load_picture(picture), objects, method).description
+
+
+def fit_words(text: str, *, profile: str | Profile = "mini") -> str:
+    """As many whole words of a text as the decoder's text encoder reads, 77 tokens.
+
+    A text that comes back as it was fits. Where the tokenizer of the profile is not here, tokens
+    are estimated, and never too few.
+    """
+    from sedic.describe.answers import fit_clip
+
+    return fit_clip(text, _profile(profile).tokenizer)
+
+
 def edit(
     data: Bytes,
     *,
