@@ -153,7 +153,9 @@ class Codec:
         image = container.unpack(self.language)  # a file whose words are damaged is a damaged file
         restores = self._networks is not None or profiles.load(container.profile).restores
         visible = sum(layer.mask.area > 0 for layer in image.objects)
-        picture = reference.decode(container.reference, image.width, image.height)
+        picture = reference.decode(
+            container.reference, image.width, image.height, settings.realism
+        )
         yield Stage(0, visible + 1 if restores else 0, "reference", picture)
         if restores:
             networks = self._networks or networks_of(container.profile)
@@ -165,9 +167,10 @@ class Codec:
         Raises ``SedicError`` where the bytes are no such file or need other weights.
         """
         container = Container.parse(data)
+        realism = settings_of(container).realism
         reference = self._reference_of(container, restored=False)
         container.unpack(self.language)
-        return reference.decode(container.reference, container.width, container.height)
+        return reference.decode(container.reference, container.width, container.height, realism)
 
     def _reference_of(self, container: Container, *, restored: bool) -> ReferenceCodec:
         if self._given is not None and self._given.name == container.reference_codec:

@@ -31,8 +31,12 @@ class ReferenceCodec(Protocol):
         """Do what does not depend on the rate; the result maps a level to the codec's bytes."""
         ...
 
-    def decode(self, data: bytes, width: int, height: int) -> Picture:
-        """The decoded (height, width, 3) uint8 picture; ``SedicError`` on data that lies."""
+    def decode(self, data: bytes, width: int, height: int, realism: float = 1.0) -> Picture:
+        """The decoded (height, width, 3) uint8 picture; ``SedicError`` on data that lies.
+
+        ``realism``: how much of the texture that the codec can make up is in it, 0 to 1. A codec
+        that makes up nothing ignores it.
+        """
         ...
 
 

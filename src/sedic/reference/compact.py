@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import cached_property
@@ -49,6 +50,7 @@ from sedic.reference.compact_network import (
 )
 from sedic.reference.fixed_point import FRACTION, ONE, fixed, shift_right, to_fixed
 from sedic.semantics import SedicError
+from sedic.synthesis import noise
 from sedic.tiles import in_tiles
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
 
 _PICTURE_TILE = 1024  # pixels
 _LATENT_TILE = 128  # latent positions
+_NOISE_SIDE = 64  # latent positions, 1024 pixels, after which a picture's noise repeats
 _EXACT_LIMIT = float((1 << 24) - 1)  # float32 holds integers up to here
 
 
@@ -233,8 +236,12 @@ class Compact:
         return encode
 
     @torch.inference_mode()
-    def decode(self, data: bytes, width: int, height: int) -> Picture:
-        """The picture of ``prepare``'s bytes; ``SedicError`` where they are no reference image."""
+    def decode(self, data: bytes, width: int, height: int, realism: float = 1.0) -> Picture:
+        """The picture of ``prepare``'s bytes; ``SedicError`` where they are no reference image.
+
+        ``realism`` times as much noise, 0 to 1, as the network finds right is in its textures; the
+        noise itself is decided by ``data``.
+        """
         if not data or data[0] >= LEVELS:
             raise SedicError("damaged reference image: no such rate level")
         level = data[0]
@@ -242,16 +249,38 @@ class Compact:
         latent = self._coder.decode(data[1:], level, rows, columns)
         levels = torch.tensor([level])
         ungain = torch.exp(interpolate(self._network.log_ungain, levels))
-        bias = interpolate(self._network.level_bias, levels).to(self._dtype)
+        bias = interpolate(self._network.level_bias, levels)
+
+        across = min(columns, _NOISE_SIDE)
+        positions = min(rows, _NOISE_SIDE) * across if realism else 0
+        drawn = _noise(data, positions, self._network.synthesis.noise_channels)
+        drawn = (drawn * realism).to(self._dtype)
+        row, column = torch.arange(rows) % _NOISE_SIDE, torch.arange(columns) % _NOISE_SIDE
+        places = (row[:, None] * across + column).float()[None, None]  # of each position's noise
 
         def synthesise(part: Tensor) -> Tensor:
-            values, tables = part.chunk(2, 1)
-            known = values * ungain, spread_of(tables)
-            seen = self._network.synthesis(*(x.to(self._dtype) for x in known), bias).float()
+            values, tables, where = part.split((latent.values.shape[1],) * 2 + (1,), 1)
+            known = values * ungain, spread_of(tables), bias
+            here = drawn[where[0, 0].long()].permute(2, 0, 1)[None] if positions else None
+            seen = self._network.synthesis(*(x.to(self._dtype) for x in known), here).float()
             return torch.round((seen + 0.5) * 255).clamp(0, 255).to(torch.uint8)
 
-        whole = in_tiles(synthesise, torch.cat(latent, 1), _PICTURE_TILE // STRIDE, Synthesis.HALO)
+        known = torch.cat([*latent, places], 1)
+        whole = in_tiles(synthesise, known, _PICTURE_TILE // STRIDE, Synthesis.HALO)
         return whole[0, :, :height, :width].permute(1, 2, 0).contiguous().numpy()
+
+
+def _noise(key: bytes, positions: int, channels: int) -> Tensor:
+    """(positions, channels) float32 of mean 0 and deviation 1, the same everywhere: a function of
+    the bytes ``key``, of position and channel. Sums of two random bytes: what is mixed from many of
+    them is normal enough."""
+    seed = hashlib.sha256(key).digest()
+    first, second, third = (int.from_bytes(seed[i : i + n]) for i, n in ((0, 4), (4, 2), (6, 2)))
+    count = positions * channels
+    pairs = noise.words(first, second, third, -(-count // 2)).astype("<u4", copy=False)
+    pairs = pairs.view(np.uint8).reshape(-1, 2)[:count].astype(np.float32)
+    values = (pairs[:, 0] + pairs[:, 1] - np.float32(255)) / np.float32(math.sqrt((256**2 - 1) / 6))
+    return torch.from_numpy(values.reshape(positions, channels))
 
 
 def save(network: CompactNetwork, path: Path) -> None:

@@ -68,7 +68,7 @@ class External:
 
         return encode
 
-    def decode(self, data: bytes, width: int, height: int) -> Picture:
+    def decode(self, data: bytes, width: int, height: int, realism: float = 1.0) -> Picture:
         """The decoded (height, width, 3) uint8 picture.
 
         Raises ``SedicError`` where the data is in no format of ``FORMATS``, is damaged, or

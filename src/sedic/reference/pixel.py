@@ -68,7 +68,7 @@ class Pixel:
 
         return encode
 
-    def decode(self, data: bytes, width: int, height: int) -> Picture:
+    def decode(self, data: bytes, width: int, height: int, realism: float = 1.0) -> Picture:
         """The decoded (height, width, 3) uint8 picture; ``SedicError`` on data that lies."""
         check_size(width, height)
         if not data or data[0] >= self.levels:

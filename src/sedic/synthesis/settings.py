@@ -42,6 +42,7 @@ _LIMITS: dict[str, _Limits] = {
     "blending": ("steps", "none"),
     "result": ("decoded", "added"),
     "amount": _Range(0, 1, per=100),
+    "realism": _Range(0, 1, per=100),
 }
 
 
@@ -75,6 +76,7 @@ class Settings:
     # latent decodes to, "added" to the reference: what is not changed keeps every detail.
     result: str = "decoded"
     amount: float = 1.0  # of what is changed that an "added" result shows, 0 to 1
+    realism: float = 1.0  # of the noise that a reference codec makes textures of, 0 to 1
 
     def __post_init__(self) -> None:
         for name, limits in _LIMITS.items():

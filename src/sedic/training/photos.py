@@ -81,6 +81,7 @@ class Crops:
     size: int
     batch: int
     seed: int
+    small: float = 0.0  # share of the crops from photographs shown at up to half their size
 
     def __call__(self, step: int) -> npt.NDArray[np.uint8]:
         """The (batch, size, size, 3) uint8 crops of one step."""
@@ -100,7 +101,7 @@ class Crops:
             if short >= self.size:
                 break
         side = self.size
-        if short > _SHRINKABLE:
+        if short > _SHRINKABLE or (self.small and rng.random() < self.small):
             side = min(short, round(self.size * rng.uniform(1.0, 2.0)))
         top = rng.integers(photo.shape[0] - side + 1)
         left = rng.integers(photo.shape[1] - side + 1)

@@ -31,6 +31,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from sedic.compute import picture_dtype
 from sedic.files import new_file
 from sedic.reference import cheng2020, compact
 from sedic.reference.cheng2020_network import Cheng2020Attention
@@ -38,8 +39,10 @@ from sedic.reference.compact_network import ANCHORS, LEVELS, STEPS, Coded, Compa
 from sedic.semantics import SedicError
 from sedic.training import card, photos, scenes, semantic
 from sedic.training.loop import Progress, Run, Schedule
+from sedic.training.classifier import Classifier, weights_path
 from sedic.training.perception import Perception, mesh
 from sedic.training.semantic import CaptionSimilarity
+from sedic.training.texture import Texture, Weights
 
 LOWEST_LAMBDA = 0.0018  # of CompressAI's published cheng2020-attn checkpoints
 
@@ -58,6 +61,10 @@ class Recipe:
     lpips: float = 1.0
     mesh: float = 300.0  # of what repeats from block to block
     clip: float = 0.0  # of 1 - the similarity of picture and caption
+    texture: Weights | None = None  # the loss of texture in place of the four above
+    noise: tuple[int, int, int] = (4, 4, 32)  # maps that the decoder gets for it
+    small: float = 0.0  # share of the crops from photographs at up to half their size
+    low: float = 1.0  # levels are this power of uniform numbers: above 1, more small files
     decoder_only: bool = False  # files keep their sizes
     rate_share: float = 1.0  # of the distortion, at most, for the rate term of a crop
     lowest_bpp: float = 0.0065  # held-out mean at compact's first anchor
@@ -137,6 +144,7 @@ class Task:
     crops: photos.Crops
     held_out: list[Tensor]  # (1, 3, h, w) in [-0.5, 0.5]
     similarity: CaptionSimilarity | None = None  # of the photographs of ``crops``
+    texture: Texture | None = None
     weights: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -147,8 +155,8 @@ class Task:
         torch.manual_seed(self.recipe.seed * 1_000_003 + step)
         crops, sources = self.crops.drawn(step)
         x = to_tensor(crops)
-        levels = torch.randint(0, LEVELS, (x.shape[0],))
-        with torch.autocast("cpu", torch.bfloat16):
+        levels = (torch.rand(x.shape[0]) ** self.recipe.low * LEVELS).long()
+        with half():
             decoded, noisy_bits, bits = self.network(x, levels)
         pixels = x.shape[-1] * x.shape[-2]
         noisy_bpp, bpp = noisy_bits / pixels, bits.detach() / pixels
@@ -156,21 +164,30 @@ class Task:
         place = levels / STEPS
         low = place.floor().long().clamp(max=ANCHORS - 2)
         weight = torch.exp(torch.lerp(table[low, 0], table[low + 1, 0], place - low))
-        lpips = torch.zeros_like(bpp)
+        distortion, parts = self._distortion(decoded, x, sources)
+        most = self.recipe.rate_share * distortion.detach() / bpp
+        loss = (torch.minimum(weight, most) * noisy_bpp + distortion).log().mean()
+        said = {"loss": loss, "bpp": bpp} | parts
+        return loss, {name: round(float(value.detach().mean()), 5) for name, value in said.items()}
+
+    def _distortion(
+        self, decoded: Tensor, x: Tensor, sources: tuple[int, ...]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """What is wrong with each crop, (b,), and its parts."""
+        if self.texture:
+            return self.texture(decoded, x)
+        lpips = x.new_zeros(x.shape[0])
         if self.recipe.lpips:
             lpips = self.perceived.anywhere(decoded, x)
         mse = (decoded.float() - x).square().mean((1, 2, 3))
         repeated = mesh(decoded, x)
         distortion = self.recipe.mse * mse + self.recipe.lpips * lpips
         distortion = distortion + self.recipe.mesh * repeated
-        parts = {"bpp": bpp, "mse": mse, "lpips": lpips, "mesh": 1e4 * repeated}
+        parts = {"mse": mse, "lpips": lpips, "mesh": 1e4 * repeated}
         if self.similarity:
             parts["clip"] = self.similarity(decoded + 0.5, sources)
             distortion = distortion + self.recipe.clip * (1 - parts["clip"])
-        most = self.recipe.rate_share * distortion.detach() / bpp
-        loss = (torch.minimum(weight, most) * noisy_bpp + distortion).log().mean()
-        said = {"loss": loss} | parts
-        return loss, {name: round(float(value.detach().mean()), 5) for name, value in said.items()}
+        return distortion, parts
 
     def after(self, run: Run) -> None:
         """Steer the rates now and then."""
@@ -213,17 +230,22 @@ class Task:
     def _bpp(self, x: Tensor, anchor: int) -> float:
         """Of ``compact`` alone, which has rates to steer: without decoding the picture."""
         assert isinstance(self.network.network, CompactNetwork)
-        with torch.autocast("cpu", torch.bfloat16):
+        with half():
             *_, bits = self.network.network.quantised(x, torch.tensor([anchor * STEPS]))
         return float(bits) / (x.shape[-1] * x.shape[-2])
 
     @torch.no_grad()
     def _coded(self, x: Tensor, anchor: int) -> tuple[Tensor, float]:
         self.network.eval()
-        with torch.autocast("cpu", torch.bfloat16):
+        with half():
             decoded, _, bits = self.network(x, torch.tensor([anchor * STEPS]))
         self.network.train()
         return decoded.float().clamp(-0.5, 0.5), float(bits) / (x.shape[-1] * x.shape[-2])
+
+
+def half() -> torch.autocast:
+    """Networks in bfloat16 on processors that compute in it; on others, as they are."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=picture_dtype() == torch.bfloat16)
 
 
 def to_tensor(pictures: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:
@@ -248,7 +270,10 @@ def whole_pictures(paths: list[Path], limit: int) -> list[Tensor]:
 def network_of(recipe: Recipe, start: Path | None) -> CompactNetwork | Cheng2020Attention:
     """The network to train, from ``start`` or, for ``compact`` alone, from random weights."""
     if recipe.network == "compact":
-        return compact.load(start)[0] if start else CompactNetwork()
+        network = compact.load(start)[0] if start else CompactNetwork()
+        if recipe.texture and not network.synthesis.noise_channels:
+            network = network.with_noise(recipe.noise)
+        return network
     if recipe.network != "cheng2020":
         raise SedicError(f"cannot train {recipe.network!r}: compact or cheng2020")
     if start is None:
@@ -315,13 +340,16 @@ def train(
     paths = photos.find(folders, held_out=False)
     pictures = photos.load_all(paths, lambda n: progress(n, len(paths), "reading photographs"))
     similarity = similarity_of(recipe, clip, captions, paths, out / "scenes", progress)
+    perceived = Perception(shared, 0 if recipe.texture else recipe.steps)
+    texture = recipe.texture and Texture(perceived, Classifier(weights_path()), recipe.texture)
     task = Task(
         recipe,
         Trainable(network),
-        Perception(shared, recipe.steps),
-        photos.Crops(pictures, recipe.crop, recipe.batch, recipe.seed),
+        perceived,
+        photos.Crops(pictures, recipe.crop, recipe.batch, recipe.seed, recipe.small),
         whole_pictures(photos.find(steer, held_out=True), 8),
         similarity,
+        texture,
         run.state.get("weights", []),
     )
     run.finish(task, progress)
