@@ -153,9 +153,7 @@ class Codec:
         image = container.unpack(self.language)  # a file whose words are damaged is a damaged file
         restores = self._networks is not None or profiles.load(container.profile).restores
         visible = sum(layer.mask.area > 0 for layer in image.objects)
-        picture = reference.decode(
-            container.reference, image.width, image.height, settings.realism
-        )
+        picture = reference.decode(container.reference, image.width, image.height, settings.realism)
         yield Stage(0, visible + 1 if restores else 0, "reference", picture)
         if restores:
             networks = self._networks or networks_of(container.profile)

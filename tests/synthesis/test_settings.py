@@ -26,6 +26,8 @@ settings = st.builds(
     handover=st.sampled_from(["picture", "latent"]),
     blending=st.sampled_from(["steps", "none"]),
     result=st.sampled_from(["decoded", "added"]),
+    amount=st.floats(0, 1),
+    realism=st.floats(0, 1),
 )
 
 
@@ -57,7 +59,7 @@ def test_what_differs_costs_two_bytes_each() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        bytes([16, 1]),  # a setting of the future
+        bytes([17, 1]),  # a setting of the future
         bytes([0]),  # no value
         bytes([0, 0x80]),  # half a value
         bytes([0, 0x84, 0]),  # more bytes than needed

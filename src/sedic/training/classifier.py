@@ -72,9 +72,7 @@ class Classifier(nn.Module):
         super().__init__()
         tensors = torch.load(path, map_location="cpu", weights_only=True)
 
-        def layer(
-            convolution: str, norm: str, stride: int = 1, *, active: bool = True
-        ) -> _Layer:
+        def layer(convolution: str, norm: str, stride: int = 1, *, active: bool = True) -> _Layer:
             weight = tensors[f"{convolution}.weight"].float()
             scale = tensors[f"{norm}.weight"] / (tensors[f"{norm}.running_var"] + _EPSILON).sqrt()
             bias = tensors[f"{norm}.bias"] - tensors[f"{norm}.running_mean"] * scale
@@ -121,5 +119,8 @@ class Classifier(nn.Module):
 def unlikeness(a: list[Tensor], b: list[Tensor]) -> Tensor:
     """One minus the cosine similarity of two pictures' ``maps``, (b,) float32, mean over taps."""
     return torch.stack(
-        [1 - F.cosine_similarity(x.float(), y.float(), 1).mean((1, 2)) for x, y in zip(a, b, strict=True)]
+        [
+            1 - F.cosine_similarity(x.float(), y.float(), 1).mean((1, 2))
+            for x, y in zip(a, b, strict=True)
+        ]
     ).mean(0)

@@ -88,6 +88,10 @@ class Recipe:
             return replace(self, lpips=Recipe.lpips, mesh=Recipe.mesh)
         return replace(self, lpips=0.0, mesh=0.0)
 
+    def for_texture(self) -> Recipe:
+        """The same run with the loss of texture, and many small files."""
+        return replace(self, texture=Weights(), batch=4, decay=1.0, small=0.3, low=1.5)
+
     def target_bpp(self) -> list[float]:
         """Mean bits per pixel wanted at each anchor, in equal ratios."""
         ratio = (self.highest_bpp / self.lowest_bpp) ** (1 / (ANCHORS - 1))

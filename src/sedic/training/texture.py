@@ -89,7 +89,9 @@ class Texture:
     def _statistics(self, a: list[Tensor], b: list[Tensor], share: Tensor) -> Tensor:
         total = share.new_zeros(share.shape[0])
         for tap, window in enumerate(texture.WINDOWS):
-            (mean, spread), (mean_b, spread_b) = (texture.moments(x, window) for x in (a[tap], b[tap]))
+            (mean, spread), (mean_b, spread_b) = (
+                texture.moments(x, window) for x in (a[tap], b[tap])
+            )
             unlike = (mean - mean_b).square() + (spread - spread_b).square()
             unlike = (unlike * self._perceived.head(tap)).sum(1, keepdim=True)
             at = F.interpolate(share, unlike.shape[-2:], mode="bilinear", antialias=True)
@@ -123,7 +125,11 @@ def spectrum(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
     """Mean absolute difference of the logarithms of local power, (b,)."""
     rows = torch.fft.fftfreq(texture.SIDE, 1 / texture.SIDE)[:, None]
     fast = (rows.square() + torch.arange(texture.SIDE // 2 + 1).square()) >= _LOWEST**2
-    unlike = ((local_power(a) + _FLOOR).log() - (local_power(b) + _FLOOR).log()).abs()[..., fast].mean(-1)
+    unlike = (
+        ((local_power(a) + _FLOOR).log() - (local_power(b) + _FLOOR).log())
+        .abs()[..., fast]
+        .mean(-1)
+    )
     at = F.interpolate(share, unlike.shape[1:], mode="bilinear", antialias=True)[:, 0]
     return (unlike * (0.2 + 0.8 * at)).mean((1, 2))
 
