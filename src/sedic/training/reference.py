@@ -38,8 +38,8 @@ from sedic.reference.cheng2020_network import Cheng2020Attention
 from sedic.reference.compact_network import ANCHORS, LEVELS, STEPS, Coded, CompactNetwork
 from sedic.semantics import SedicError
 from sedic.training import card, photos, scenes, semantic
-from sedic.training.loop import Progress, Run, Schedule
 from sedic.training.classifier import Classifier, weights_path
+from sedic.training.loop import Progress, Run, Schedule
 from sedic.training.perception import Perception, mesh
 from sedic.training.semantic import CaptionSimilarity
 from sedic.training.texture import Texture, Weights

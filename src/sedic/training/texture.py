@@ -1,10 +1,11 @@
 """A loss that wants texture to be *like* the original's where it is texture, and the original
 itself where it is structure.
 
-After "Wasserstein distortion" (Qiu et al. 2024; Ballé et al. 2024, "Good, cheap, and fast: overfitted
-image compression with Wasserstein distortion"): over a window, the means and deviations of features
-are compared instead of the features. Deviations alone are not enough: a weave has the right ones.
-The local power spectrum tells a weave from a meadow. ``structure`` says where windows must be small.
+After "Wasserstein distortion" (Qiu et al. 2024; Ballé et al. 2024, "Good, cheap, and fast:
+overfitted image compression with Wasserstein distortion"): over a window, the means and deviations
+of features are compared instead of the features. Deviations alone are not enough: a weave has the
+right ones. The local power spectrum tells a weave from a meadow. ``evaluation.texture.structure``
+says where windows must be small.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Weights:
     statistics: float = 3.0  # squared differences of features' local means and deviations
     deviation: float = 1.0  # absolute differences of the high-pass' local deviation
     spectrum: float = 0.2  # of the logarithm of local power
-    chroma: float = 0.05  # the same of two colour differences
+    chroma: float = 0.15  # the same of two colour differences
     classifier: float = 0.12  # one minus the cosine of a classifier's features
     mesh: float = 300.0  # what repeats from block to block
     lattice: float = 0.3  # power that is not the same on all 4x4 places
