@@ -26,6 +26,7 @@ from sedic.semantics import (
     check_size,
 )
 from sedic.synthesis.settings import Settings
+from sedic.synthesis.touch import strengths
 
 if TYPE_CHECKING:
     from sedic.models.networks import Networks
@@ -153,7 +154,7 @@ class Codec:
         image = container.unpack(self.language)  # a file whose words are damaged is a damaged file
         restores = self._networks is not None or profiles.load(container.profile).restores
         visible = sum(layer.mask.area > 0 for layer in image.objects)
-        picture = reference.decode(container.reference, image.width, image.height, settings.realism)
+        picture = _shown(reference, container, image)
         yield Stage(0, visible + 1 if restores else 0, "reference", picture)
         if restores:
             networks = self._networks or networks_of(container.profile)
@@ -165,10 +166,8 @@ class Codec:
         Raises ``SedicError`` where the bytes are no such file or need other weights.
         """
         container = Container.parse(data)
-        realism = settings_of(container).realism
         reference = self._reference_of(container, restored=False)
-        container.unpack(self.language)
-        return reference.decode(container.reference, container.width, container.height, realism)
+        return _shown(reference, container, container.unpack(self.language))
 
     def _reference_of(self, container: Container, *, restored: bool) -> ReferenceCodec:
         if self._given is not None and self._given.name == container.reference_codec:
@@ -178,6 +177,12 @@ class Codec:
         profile = profiles.load(container.profile)
         profile.check(container.fingerprint, reference.fingerprint, restored=restored)
         return reference
+
+
+def _shown(reference: ReferenceCodec, container: Container, image: SemanticImage) -> Picture:
+    """A file's reference image, its textures as rough as its settings and words say."""
+    realism = strengths(image.objects, image.width, image.height, settings_of(container).realism)
+    return reference.decode(container.reference, image.width, image.height, realism)
 
 
 def settings_of(container: Container) -> Settings:

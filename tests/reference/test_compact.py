@@ -178,6 +178,19 @@ def test_noise_is_the_same_whenever_a_file_is_decoded(noisy_weights: Path, weigh
     assert abs(np.corrcoef(change.ravel(), elsewhere.ravel())[0, 1]) < 0.2
 
 
+def test_strengths_of_noise_hold_where_they_are_said(noisy_weights: Path) -> None:
+    picture = samples.astronaut()[:131, :260]
+    codec = Compact(noisy_weights)
+    data = codec.prepare(picture)(27)
+    plain = codec.decode(data, 260, 131).astype(float)
+    assert np.array_equal(plain, codec.decode(data, 260, 131, np.ones((2, 17, 33), np.float32)))
+    for kind in (0, 1):
+        strength = np.ones((2, 17, 33), np.float32)
+        strength[kind, :, 20:] = 0
+        changed = np.abs(codec.decode(data, 260, 131, strength) - plain).mean((0, 2))
+        assert changed[:128].max() == 0 < changed[170:].min()
+
+
 def test_noise_is_exact_and_of_deviation_one() -> None:
     drawn = compact._noise(b"sedic", 64 * 64, 40)
     assert drawn.shape == (64 * 64, 40)

@@ -55,6 +55,7 @@ from sedic.tiles import in_tiles
 
 if TYPE_CHECKING:
     from sedic.picture import Picture
+    from sedic.reference import Realism
 
 _PICTURE_TILE = 1024  # pixels
 _LATENT_TILE = 128  # latent positions
@@ -236,10 +237,10 @@ class Compact:
         return encode
 
     @torch.inference_mode()
-    def decode(self, data: bytes, width: int, height: int, realism: float = 1.0) -> Picture:
+    def decode(self, data: bytes, width: int, height: int, realism: Realism = 1.0) -> Picture:
         """The picture of ``prepare``'s bytes; ``SedicError`` where they are no reference image.
 
-        ``realism`` times as much noise, 0 to 1, as the network finds right is in its textures; the
+        In its textures there is ``realism`` times as much noise as the network finds right; the
         noise itself is decided by ``data``.
         """
         if not data or data[0] >= LEVELS:
@@ -251,23 +252,38 @@ class Compact:
         ungain = torch.exp(interpolate(self._network.log_ungain, levels))
         bias = interpolate(self._network.level_bias, levels)
 
+        strength = _strengths(realism, rows, columns)
+        noisy = bool(self._network.synthesis.noise_channels and strength.any())
         across = min(columns, _NOISE_SIDE)
-        positions = min(rows, _NOISE_SIDE) * across if realism else 0
+        positions = min(rows, _NOISE_SIDE) * across if noisy else 0
         drawn = _noise(data, positions, self._network.synthesis.noise_channels)
-        drawn = (drawn * realism).to(self._dtype)
         row, column = torch.arange(rows) % _NOISE_SIDE, torch.arange(columns) % _NOISE_SIDE
         places = (row[:, None] * across + column).float()[None, None]  # of each position's noise
+        *coarse, fine = self._network.synthesis.counts
 
         def synthesise(part: Tensor) -> Tensor:
-            values, tables, where = part.split((latent.values.shape[1],) * 2 + (1,), 1)
+            values, tables, where, strong = part.split((latent.values.shape[1],) * 2 + (1, 2), 1)
+            here = None
+            if noisy:
+                here = drawn[where[0, 0].long()].permute(2, 0, 1)[None]
+                here = here * strong.repeat_interleave(torch.tensor([sum(coarse), fine]), 1)
+                here = here.to(self._dtype)
             known = values * ungain, spread_of(tables), bias
-            here = drawn[where[0, 0].long()].permute(2, 0, 1)[None] if positions else None
             seen = self._network.synthesis(*(x.to(self._dtype) for x in known), here).float()
             return torch.round((seen + 0.5) * 255).clamp(0, 255).to(torch.uint8)
 
-        known = torch.cat([*latent, places], 1)
+        known = torch.cat([*latent, places, strength], 1)
         whole = in_tiles(synthesise, known, _PICTURE_TILE // STRIDE, Synthesis.HALO)
         return whole[0, :, :height, :width].permute(1, 2, 0).contiguous().numpy()
+
+
+def _strengths(realism: Realism, rows: int, columns: int) -> Tensor:
+    """Strengths of coarse and fine noise at latent positions, (1, 2, rows, columns) float32."""
+    if isinstance(realism, np.ndarray):
+        cells = torch.from_numpy(realism)[None]
+        more = 2 * columns - cells.shape[-1], 2 * rows - cells.shape[-2]
+        return F.avg_pool2d(F.pad(cells, (0, more[0], 0, more[1]), mode="replicate"), 2)
+    return torch.full((1, 2, rows, columns), float(realism))
 
 
 def _noise(key: bytes, positions: int, channels: int) -> Tensor:

@@ -22,6 +22,7 @@ from sedic.semantics import SedicError, check_size
 
 if TYPE_CHECKING:
     from sedic.picture import Picture
+    from sedic.reference import Realism
 
 FORMATS = ("WEBP", "AVIF", "JXL")
 
@@ -68,7 +69,7 @@ class External:
 
         return encode
 
-    def decode(self, data: bytes, width: int, height: int, realism: float = 1.0) -> Picture:
+    def decode(self, data: bytes, width: int, height: int, realism: Realism = 1.0) -> Picture:
         """The decoded (height, width, 3) uint8 picture.
 
         Raises ``SedicError`` where the data is in no format of ``FORMATS``, is damaged, or
