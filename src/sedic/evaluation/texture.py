@@ -65,7 +65,7 @@ def power(plane: Tensor) -> Tensor:
     windows = plane[:, 0].unfold(1, SIDE, SIDE // 2).unfold(2, SIDE, SIDE // 2)
     hann = torch.hann_window(SIDE, periodic=True)
     found = torch.fft.rfft2(windows * (hann[:, None] * hann))
-    return found.real.square() + found.imag.square()
+    return torch.view_as_real(found).square().sum(-1)
 
 
 def structure(x: Tensor) -> Tensor:

@@ -259,14 +259,16 @@ class Compact:
         drawn = _noise(data, positions, self._network.synthesis.noise_channels)
         row, column = torch.arange(rows) % _NOISE_SIDE, torch.arange(columns) % _NOISE_SIDE
         places = (row[:, None] * across + column).float()[None, None]  # of each position's noise
-        *coarse, fine = self._network.synthesis.counts
+        coarse = sum(self._network.synthesis.counts[:2])  # channels of noise; the rest is fine
 
         def synthesise(part: Tensor) -> Tensor:
-            values, tables, where, strong = part.split((latent.values.shape[1],) * 2 + (1, 2), 1)
+            channels = latent.values.shape[1]
+            values, tables, where, strong = torch.split(part, [channels, channels, 1, 2], 1)
             here = None
             if noisy:
                 here = drawn[where[0, 0].long()].permute(2, 0, 1)[None]
-                here = here * strong.repeat_interleave(torch.tensor([sum(coarse), fine]), 1)
+                here[:, :coarse] *= strong[:, :1]
+                here[:, coarse:] *= strong[:, 1:]
                 here = here.to(self._dtype)
             known = values * ungain, spread_of(tables), bias
             seen = self._network.synthesis(*(x.to(self._dtype) for x in known), here).float()
@@ -294,8 +296,10 @@ def _noise(key: bytes, positions: int, channels: int) -> Tensor:
     first, second, third = (int.from_bytes(seed[i : i + n]) for i, n in ((0, 4), (4, 2), (6, 2)))
     count = positions * channels
     pairs = noise.words(first, second, third, -(-count // 2)).astype("<u4", copy=False)
-    pairs = pairs.view(np.uint8).reshape(-1, 2)[:count].astype(np.float32)
-    values = (pairs[:, 0] + pairs[:, 1] - np.float32(255)) / np.float32(math.sqrt((256**2 - 1) / 6))
+    halves = pairs.view("<u2")[:count]
+    values = ((halves & 0xFF) + (halves >> 8)).astype(np.float32)
+    values -= np.float32(255)
+    values /= np.float32(math.sqrt((256**2 - 1) / 6))
     return torch.from_numpy(values.reshape(positions, channels))
 
 

@@ -345,7 +345,9 @@ def train(
     pictures = photos.load_all(paths, lambda n: progress(n, len(paths), "reading photographs"))
     similarity = similarity_of(recipe, clip, captions, paths, out / "scenes", progress)
     perceived = Perception(shared, 0 if recipe.texture else recipe.steps)
-    texture = recipe.texture and Texture(perceived, Classifier(weights_path()), recipe.texture)
+    texture = None
+    if recipe.texture:
+        texture = Texture(perceived, Classifier(weights_path()), recipe.texture)
     task = Task(
         recipe,
         Trainable(network),

@@ -31,8 +31,8 @@ class Weights:
     """How much each part of the loss counts."""
 
     mse: float = 7.5  # of pictures at half size
-    lpips: float = 1.0  # all of it where structure is
-    lpips_in_texture: float = 0.4  # and this much of it where there is none
+    lpips: float = 1.2  # all of it where structure is
+    lpips_in_texture: float = 0.5  # and this much of it where there is none
     statistics: float = 3.0  # squared differences of features' local means and deviations
     deviation: float = 1.0  # absolute differences of the high-pass' local deviation
     spectrum: float = 0.2  # of the logarithm of local power
