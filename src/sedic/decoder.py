@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sedic import extras
 from sedic.coding.container import Container
 from sedic.errors import MissingWeightsError
+from sedic.preview import show_reference
 from sedic.profile import Profile
 from sedic.settings import Settings
 
@@ -66,11 +67,12 @@ class Decoder:
         """
         container = self.parse(data)
         reference = self._reference_codec(container, restored=False)
-        container.unpack(self.profile)  # a file whose words are damaged is a damaged file
+        image = container.unpack(self.profile)
+        settings = self.settings(data)
         from sedic.models.precision import own_torch_state
 
         with own_torch_state():
-            return reference.decode(container.reference, container.width, container.height)
+            return show_reference(reference, image, settings)
 
     def decompress(self, data: Bytes, tile: int | None = None) -> Picture:
         """The picture of a file, (height, width, 3) uint8: the last of ``stages``."""
@@ -108,7 +110,7 @@ class Decoder:
         image = container.unpack(self.profile)
         restores = self.profile.restores
         visible = sum(layer.mask.area > 0 for layer in image.objects)
-        picture = reference.decode(container.reference, image.width, image.height)
+        picture = show_reference(reference, image, settings)
         yield Stage(0, visible + 1 if restores else 0, "reference", picture)
         if restores:
             negative = self.profile.negative(image.method)

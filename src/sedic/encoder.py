@@ -14,6 +14,7 @@ from sedic.coding.container import Container, pack
 from sedic.describe.description import Description, shorten
 from sedic.errors import SedicError
 from sedic.picture import load_picture
+from sedic.preview import show_reference
 from sedic.profile import Profile
 from sedic.rate import Choice, Layers, choose
 from sedic.semantics import Rate, ReferenceImage, SemanticImage, check_size
@@ -123,5 +124,5 @@ class Encoder:
             back = Settings.from_bytes(parsed.settings, defaults)
             if parsed.unpack(profile) != image or back != decoder:
                 raise SedicError("internal error: the file does not decode to what was encoded")
-            preview = reference.decode(parsed.reference, width, height)
+            preview = show_reference(reference, image, decoder)
         return Compressed(data, image, preview, choice, notes)
