@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sedic.errors import SedicError
 from sedic.models import convert as conversion
-from sedic.models import networks, originals, registry
+from sedic.models import diffusion, originals, registry
 from sedic.models.convert import convert, parts, read_checkpoint
 from sedic.synthesis.samplers import Sampler
 
@@ -56,7 +56,7 @@ def filled(part: originals.Part) -> Any:
     network = part.empty().to_empty(device="cpu").eval()
     network.load_state_dict({k: v.float() for k, v in part.tensors.items()}, strict=False)
     if part.folder == "controlnet":
-        network.controlnet_cond_embedding = networks.NoConditioning()
+        network.controlnet_cond_embedding = diffusion.NoConditioning()
     if part.folder == "text_encoder":  # a buffer, which is not in checkpoints
         network.embeddings.position_ids = torch.arange(part.config["max_position_embeddings"])[None]
     return network
@@ -287,7 +287,7 @@ def test_a_converted_folder_loads_and_computes_the_same(
     names = {path.name for path in written}
     assert names == {"unet", "vae", "text_encoder", "controlnet", "scheduler", "tokenizer"}
     assert {path.name for path in out.iterdir()} == names  # and nothing temporary
-    loaded = networks.load(out).to("cpu", torch.float32)
+    loaded = diffusion.load(out).to("cpu", torch.float32)
     assert loaded.condition == "latent"
     assert loaded.schedule["prediction_type"] == "epsilon"
     io = load_file(golden / "ircontrolnet" / "stored_io.safetensors")
@@ -351,7 +351,7 @@ def test_what_a_network_predicts_must_be_said_and_reaches_the_sampler(
     for zero_snr in (True, False):
         out = tmp_path / str(zero_snr)
         convert(checkpoints, out, words, prediction="v", zero_snr=zero_snr, **both)
-        schedule = networks.load(out).schedule
+        schedule = diffusion.load(out).schedule
         assert schedule["prediction_type"] == "v_prediction"
         sampler = Sampler("ddpm", schedule, 4, blended=False)
         one, none = torch.ones(1), torch.zeros(1)
@@ -377,9 +377,9 @@ def test_a_unet_and_a_controlnet_of_two_kinds_are_not_run_together(
     convert(checkpoints[:1], tmp_path, words, **SMALL)
     convert(checkpoints[1:], tmp_path, **{**SMALL, "prediction": "v"})
     with pytest.raises(SedicError, match="belong together"):
-        networks.load(tmp_path)
+        diffusion.load(tmp_path)
     convert(checkpoints[1:], tmp_path, **SMALL, force=True)
-    assert networks.load(tmp_path).condition == "latent"
+    assert diffusion.load(tmp_path).condition == "latent"
 
 
 def test_only_the_last_layer_of_a_whole_text_tower_is_left_out(

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from sedic.describe.answers import fit_clip
-from sedic.models import networks as network_module
+from sedic.models import diffusion
 from sedic.models.convert import convert
 from sedic.models.diffusion import DiffusionNetworks as Networks
 from sedic.models.prompt import clean
@@ -39,7 +39,7 @@ def tokenizer(clip_words: Words, tmp_path_factory: pytest.TempPathFactory) -> An
     lines = ["#version: 0.2", *(" ".join(pair) for pair in merges)]
     (folder / "merges.txt").write_text("\n".join(lines) + "\n")
     convert([], folder / "sd21", folder)
-    return network_module.load_tokenizer(folder / "sd21")
+    return diffusion.load_tokenizer(folder / "sd21")
 
 
 @pytest.fixture(scope="module")

@@ -33,10 +33,10 @@ def train_text(
 ) -> None:
     """Prime the text coder.
 
-    By default on the shared image descriptions and on measured descriptions of the shared
-    photographs, which are made first (a few minutes).
+    By default on the shared image descriptions, on measured and named descriptions of the shared
+    photographs, which are made first (a few minutes), and on all names.
     """
-    from sedic.lab.train import text_table
+    from sedic.lab.train import named_texts, text_table
     from sedic.lab.train.photos import shared_folder
 
     make_folder(out)
@@ -55,7 +55,8 @@ def train_text(
                     measured,
                     progress=lambda n: say(f"described {n} photographs"),
                 )
-            corpora = [(data / "captions" / "iiw.jsonl", 1), (measured, 1)]
+            named = named_texts.corpora(out, lambda n: say(f"composed for {n} photographs"))
+            corpora = [(data / "captions" / "iiw.jsonl", 1), (measured, 1), *named]
         rate = text_table.build(corpora, out / "text.safetensors.xz", say)
     note(f"{out}: {rate:.3f} bits a character on held-out texts")
     note(PINNING)
@@ -145,6 +146,13 @@ def train_reference(
         bool,
         typer.Option(help="With --start, of compact: files keep their sizes, and decode better."),
     ] = False,
+    texture: Annotated[
+        bool,
+        typer.Option(
+            help="compact's loss of texture: noise for the decoder, statistics where there are no"
+            " edges."
+        ),
+    ] = False,
 ) -> None:
     """Train the reference codec on the shared photographs.
 
@@ -156,6 +164,10 @@ def train_reference(
     recipe = ReferenceRecipe() if network is Trainable.compact else sedic_recipe()
     if loss is not None:
         recipe = recipe.with_loss(loss.value)
+    if texture:
+        if loss is not None or network is not Trainable.compact:
+            raise typer.BadParameter("--texture is a loss of its own, for compact")
+        recipe = recipe.for_texture()
     recipe = options.changed(recipe, decoder_only=decoder_only)
     _finish(lambda progress: train(recipe, options.out, progress, start, clip, captions))
 

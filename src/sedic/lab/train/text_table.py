@@ -42,6 +42,8 @@ _ROUNDS = 60
 _PRIOR = 1.0  # counts for and against, so that no confidence is fitted to nothing
 _SOURCES = {
     "iiw.jsonl": "image descriptions of google/imageinwords (Garg et al. 2024), CC BY 4.0",
+    "named.jsonl": "named descriptions of training photographs, made by sedic, with drawn names",
+    "names.jsonl": "the names of sedic's classifier (sedic/describe/imagenet.txt)",
     "measured.jsonl": "measured descriptions of training photographs, made by sedic itself",
 }
 
