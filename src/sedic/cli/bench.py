@@ -215,11 +215,11 @@ def speed(
     codec = subject_of(replace(subject, pictures=1), None, method)
     subjects = scaled(codec, size or [], out / "pictures")
     speeds: dict[tuple[str, str], clock.Speed] = {}
-    found: Processes = {}
+    timed: Processes = {}
     with progress_bar() as progress, stopping() as stopped:
         for name, one in subjects.items():
             if processes:
-                found[name] = commands.measure(one, bpp, processes, progress)
+                timed[name] = commands.measure(one, bpp, processes, progress)
             for where in devices if rounds else []:
                 for count, measured in enumerate(clock.measure(one, 0, bpp, rounds, where), 1):
                     speeds[name, where] = measured
@@ -227,7 +227,7 @@ def speed(
     facts = {"dataset": subject.dataset, "picture": codec.dataset.samples[0].name, "bpp": bpp}
     facts |= {"profile": subject.profile, "method": method, "describer": subject.describer}
     run = Run(command_line(), 0, facts, codec.weights)
-    tell(build(list(speeds.values()), found, run, out / "report"))
+    tell(build(list(speeds.values()), timed, run, out / "report"))
     stopped()
 
 

@@ -79,7 +79,8 @@ class Dataset:
 def open_dataset(name: str) -> Dataset:
     """``kodak``, ``div2k``, ``clic2020``, ``samples`` or ``folder:PATH``.
 
-    Pictures of a folder are in the order of their names. ``SedicError``, saying where to get it, if it is not here or not whole.
+    Pictures of a folder are in the order of their names. ``SedicError``, saying where to get it,
+    if it is not here or not whole.
     """
     kind, _, place = name.partition(":")
     if kind == "folder" and place:
@@ -126,8 +127,8 @@ def _samples() -> list[Path]:
 def _pictures(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise SedicError(f"{printable(folder)}: there is no such folder")
-    found = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    return sorted(path for path in found if not path.name.startswith("."))
+    paths = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    return sorted(path for path in paths if not path.name.startswith("."))
 
 
 def _find(name: str, get: str) -> Path:

@@ -192,8 +192,10 @@ class ReferenceTask:
         distortion, parts = self._distortion(decoded, x, sources)
         most = self.recipe.rate_share * distortion.detach() / bpp
         loss = (torch.minimum(weight, most) * noisy_bpp + distortion).log().mean()
-        said = {"loss": loss, "bpp": bpp} | parts
-        return loss, {name: round(float(value.detach().mean()), 5) for name, value in said.items()}
+        values = {"loss": loss, "bpp": bpp} | parts
+        return loss, {
+            name: round(float(value.detach().mean()), 5) for name, value in values.items()
+        }
 
     def _distortion(
         self, decoded: Tensor, x: Tensor, sources: tuple[int, ...]
