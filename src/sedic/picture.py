@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
 from sedic.errors import SedicError
 from sedic.files import new_file, printable
@@ -34,6 +35,7 @@ Picture = npt.NDArray[np.uint8]  # (height, width, 3), sRGB
 MAX_INPUT_BYTES = 1 << 30  # of a picture that comes through a pipe
 _STRIP_ROWS = 128  # converted at a time: no second copy of a large picture is ever held
 _ORIENTATION = 0x0112
+_TIFF_XMP = 700  # tag
 _UPRIGHT: dict[int, Callable[[Picture], Picture]] = {
     2: np.fliplr,
     3: lambda picture: picture[::-1, ::-1],
@@ -88,11 +90,14 @@ def load_picture(source: str | Path | BinaryIO | bytes) -> Picture:
     return _load(io.BytesIO(data), name)
 
 
-def save_picture(picture: Picture, target: Path | BinaryIO, *, force: bool = False) -> None:
+def save_picture(
+    picture: Picture, target: Path | BinaryIO, *, force: bool = False, xmp: bytes = b""
+) -> None:
     """Write a (height, width, 3) uint8 array, whole or not at all.
 
     The suffix of a path chooses the format: PNG (also without suffix), JPEG (quality 95), WebP
-    (lossless), TIFF, BMP, PPM; a stream gets PNG. Raises ``SedicError`` for an unknown suffix, an
+    (lossless), TIFF, BMP, PPM; a stream gets PNG. ``xmp`` is a packet of metadata to go with it,
+    which BMP and PPM have no place for. Raises ``SedicError`` for an unknown suffix, an
     existing file without ``force``, and whatever cannot be written.
     """
     image = Image.fromarray(np.ascontiguousarray(picture, np.uint8))
@@ -103,15 +108,28 @@ def save_picture(picture: Picture, target: Path | BinaryIO, *, force: bool = Fal
             raise SedicError(f"{printable(target)}: unknown picture format; use one of {known}")
         format_name, settings = _WRITERS[suffix]
         with new_file(target, force=force) as file:
-            image.save(file, format_name, **settings)
+            image.save(file, format_name, **settings, **_metadata(format_name, xmp))
         return
     buffer = io.BytesIO()
-    image.save(buffer, "PNG")
+    image.save(buffer, "PNG", **_metadata("PNG", xmp))
     try:
         target.write(buffer.getvalue())
         target.flush()
     except OSError as error:
         raise SedicError(f"cannot write the picture: {printable(error)}") from error
+
+
+def _metadata(format_name: str, xmp: bytes) -> dict[str, Any]:
+    """How Pillow wants an XMP packet for this format."""
+    if not xmp or format_name in ("BMP", "PPM"):
+        return {}
+    if format_name == "PNG":
+        chunks = PngInfo()
+        chunks.add_itxt("XML:com.adobe.xmp", xmp.decode())
+        return {"pnginfo": chunks}
+    if format_name == "TIFF":
+        return {"tiffinfo": {_TIFF_XMP: xmp}}
+    return {"xmp": xmp}
 
 
 def pad_to_multiple(picture: Picture, multiple: int) -> Picture:
