@@ -12,6 +12,7 @@ import pytest
 
 if TYPE_CHECKING:
     from sedic.models.networks import Networks
+    from sedic.profile import Profile
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # a spinning wait is 2 to 8 times slower
 
@@ -24,6 +25,14 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the shared data folder (SEDIC_SHARED), not found at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def mini() -> Profile:
+    """The embedded profile."""
+    from sedic.profile import Profile
+
+    return Profile.load("mini")
 
 
 @pytest.fixture(scope="session")

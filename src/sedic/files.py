@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from sedic.errors import SedicError
+from sedic.errors import OutputError, UnsuitableInputError
 
 
 def printable(name: object) -> str:
@@ -21,34 +21,37 @@ def printable(name: object) -> str:
 
 
 def read_bounded(path: Path, limit: int) -> bytes:
-    """All of a file; ``SedicError`` if it cannot be read or has more than ``limit`` bytes."""
+    """All of a file of at most ``limit`` bytes.
+
+    Raises ``UnsuitableInputError`` where it is larger or cannot be read.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(limit + 1)
     except OSError as error:
-        raise SedicError(f"cannot read {printable(path)}: {_reason(error)}") from error
+        raise UnsuitableInputError(f"cannot read {printable(path)}: {_reason(error)}") from error
     if len(data) > limit:
-        raise SedicError(f"{printable(path)}: more than {limit} bytes")
+        raise UnsuitableInputError(f"{printable(path)}: more than {limit} bytes")
     return data
 
 
 def refuse_overwrite(path: Path, *, force: bool) -> None:
-    """Raise ``SedicError`` if ``path`` may not become a new regular file.
+    """Raise ``OutputError`` if ``path`` may not become a new regular file.
 
     An existing file needs ``force``; a folder, device or pipe is never replaced.
     """
     name = printable(path)
     try:
         if "\0" in str(path):
-            raise SedicError(f"cannot write {name}: this is no file name")
+            raise OutputError(f"cannot write {name}: this is no file name")
         if path.is_dir():
-            raise SedicError(f"{name} is a folder; name a file to write")
+            raise OutputError(f"{name} is a folder; name a file to write")
         if path.exists() and not path.is_file():
-            raise SedicError(f"{name} is not a regular file; use - to write to a pipe")
+            raise OutputError(f"{name} is not a regular file; use - to write to a pipe")
         if path.exists() and not force:
-            raise SedicError(f"{name} exists already; use --force to overwrite it")
+            raise OutputError(f"{name} exists already; use --force to overwrite it")
     except OSError as error:
-        raise SedicError(f"cannot write {name}: {_reason(error)}") from error
+        raise OutputError(f"cannot write {name}: {_reason(error)}") from error
 
 
 @contextmanager
@@ -56,7 +59,7 @@ def new_file(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
     """A file to write, which gets its name ``path`` only once all is written.
 
     Until then it has a hidden temporary name in the same folder, and it is gone if anything is
-    raised. Raises ``SedicError`` where ``refuse_overwrite`` does and if the file cannot be written.
+    raised. Raises ``OutputError`` as ``refuse_overwrite`` does, and if it cannot be written.
     """
     refuse_overwrite(path, force=force)
     temporary = path.parent / f".sedic-{secrets.token_hex(8)}.part"
@@ -67,7 +70,7 @@ def new_file(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise SedicError(f"cannot write {printable(path)}: {_reason(error)}") from error
+        raise OutputError(f"cannot write {printable(path)}: {_reason(error)}") from error
     finally:
         # It has its name already, or it is not wanted; in a folder that cannot be written to,
         # it was never made.
@@ -76,15 +79,17 @@ def new_file(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
 
 
 def make_folder(folder: Path) -> None:
-    """``folder`` and those above it; ``SedicError`` where that cannot be."""
+    """``folder`` and those above it; ``OutputError`` where that cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SedicError(f"cannot make the folder {printable(folder)}: {_reason(error)}") from error
+        raise OutputError(
+            f"cannot make the folder {printable(folder)}: {_reason(error)}"
+        ) from error
 
 
 def write_atomically(path: Path, data: bytes, *, force: bool = False) -> None:
-    """Write ``data`` as the whole of ``path``; on ``SedicError`` nothing has changed."""
+    """Write ``data`` as the whole of ``path``; on ``OutputError`` nothing has changed."""
     with new_file(path, force=force) as file:
         file.write(data)
 

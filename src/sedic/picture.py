@@ -24,13 +24,14 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
-from sedic.errors import SedicError
+from sedic.errors import OutputError, SedicError, UnsuitableInputError
 from sedic.files import new_file, printable
 from sedic.semantics import (
     check_size,
 )
 
 Picture = npt.NDArray[np.uint8]  # (height, width, 3), sRGB
+Source = str | Path | BinaryIO | bytes | Picture  # what load_picture takes
 
 MAX_INPUT_BYTES = 1 << 30  # of a picture that comes through a pipe
 _STRIP_ROWS = 128  # converted at a time: no second copy of a large picture is ever held
@@ -59,7 +60,7 @@ _WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def load_picture(source: str | Path | BinaryIO | bytes) -> Picture:
+def load_picture(source: Source) -> Picture:
     """Read any picture that Pillow can, as a (height, width, 3) uint8 sRGB array.
 
     ``source`` is a path, a binary stream (read to its end) or the file's bytes. Encapsulated
@@ -67,6 +68,10 @@ def load_picture(source: str | Path | BinaryIO | bytes) -> Picture:
     read, is no picture, is damaged, or is larger than ``semantics.check_size`` allows; the size is
     checked before any pixel is decoded.
     """
+    if isinstance(source, np.ndarray):
+        if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3:
+            raise UnsuitableInputError("a picture array is (height, width, 3) uint8")
+        return np.ascontiguousarray(source)
     if isinstance(source, (str, Path)):
         name = printable(source)
         try:
@@ -91,7 +96,7 @@ def load_picture(source: str | Path | BinaryIO | bytes) -> Picture:
 
 
 def save_picture(
-    picture: Picture, target: Path | BinaryIO, *, force: bool = False, xmp: bytes = b""
+    picture: Picture, target: str | Path | BinaryIO, *, force: bool = False, xmp: bytes = b""
 ) -> None:
     """Write a (height, width, 3) uint8 array, whole or not at all.
 
@@ -101,12 +106,9 @@ def save_picture(
     existing file without ``force``, and whatever cannot be written.
     """
     image = Image.fromarray(np.ascontiguousarray(picture, np.uint8))
-    if isinstance(target, Path):
-        suffix = target.suffix.lower()
-        if suffix not in _WRITERS:
-            known = " ".join(filter(None, _WRITERS))
-            raise SedicError(f"{printable(target)}: unknown picture format; use one of {known}")
-        format_name, settings = _WRITERS[suffix]
+    if isinstance(target, (str, Path)):
+        target = Path(target)
+        format_name, settings = check_format(target)
         with new_file(target, force=force) as file:
             image.save(file, format_name, **settings, **_metadata(format_name, xmp))
         return
@@ -130,6 +132,18 @@ def _metadata(format_name: str, xmp: bytes) -> dict[str, Any]:
     if format_name == "TIFF":
         return {"tiffinfo": {_TIFF_XMP: xmp}}
     return {"xmp": xmp}
+
+
+def check_format(path: Path) -> tuple[str, dict[str, Any]]:
+    """Pillow's name of the format that a path's suffix chooses, and how it is written.
+
+    Raises ``OutputError`` for a suffix that no format has.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in _WRITERS:
+        known = " ".join(filter(None, _WRITERS))
+        raise OutputError(f"{printable(path)}: unknown picture format; use one of {known}")
+    return _WRITERS[suffix]
 
 
 def pad_to_multiple(picture: Picture, multiple: int) -> Picture:

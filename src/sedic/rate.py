@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from sedic import methods, profiles
+from sedic import methods
 from sedic.coding.container import Container
 from sedic.errors import SedicError
 from sedic.semantics import (
     Rate,
 )
+
+if TYPE_CHECKING:
+    from sedic.profile import Profile
 
 SEMANTIC_SHARE = 1 / 3  # of the limit, at most, for header, text and masks
 
@@ -46,12 +50,12 @@ def rate_for(
     bpp: float | None = None,
     max_bytes: int | None = None,
     method: str = "sedic",
-    profile: str = "mini",
+    profile: Profile | None = None,
 ) -> Rate:
-    """The rate of a size limit or of bits per pixel (0.03 if neither is given).
+    """The rate of a limit of bytes or of bits per pixel (0.03 if neither is given).
 
-    Objects and words are the method's; where it leaves objects open, no more of them than pay for
-    their bytes with this profile's restorer.
+    Objects and words are the method's. Where it leaves the number of objects open, they are no
+    more than are worth their bytes with this ``profile``.
     """
     if max_bytes is None:
         bpp = 0.03 if bpp is None else bpp
@@ -60,8 +64,8 @@ def rate_for(
         bpp = min(64.0, max(1e-9, 8 * max_bytes / (width * height)))
         rate = replace(Rate.of_bpp(bpp, width, height), max_bytes=max_bytes)
     system = methods.load(method)
-    if system.objects is None:
-        rate = replace(rate, max_objects=profiles.load(profile).paying(bpp, rate.max_objects))
+    if system.objects is None and profile is not None:
+        rate = replace(rate, max_objects=profile.objects_worth(bpp, rate.max_objects))
     return system.budget(rate)
 
 
@@ -117,7 +121,7 @@ def choose(
     return Choice(layers, level, data, tuple(reasons))
 
 
-def explain(container: Container) -> list[str]:
+def explain(container: Container, profile: Profile) -> list[str]:
     """What a file shows of ``choose``: its operating point and where its bytes went."""
     parts = container.parts()
     total = sum(parts.values())
@@ -126,7 +130,7 @@ def explain(container: Container) -> list[str]:
         container.height,
         max_bytes=total,
         method=container.method,
-        profile=container.profile,
+        profile=profile,
     )
     spoken = total - parts["reference"]
     lines = [

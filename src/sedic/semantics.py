@@ -12,14 +12,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sedic.errors import SedicError
+from sedic.errors import LimitError, UnsuitableInputError
+from sedic.parts import REFERENCE_CODECS
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
 METHODS = ("sedic", "misc", "image-text")
-REFERENCE_CODECS = ("compact", "cheng2020", "pixel", "external")
 
 MAX_SIDE = 16_383
 MAX_PIXELS = 1 << 26  # 8192 x 8192
@@ -42,24 +42,24 @@ def even_parts(length: int, parts: int) -> list[int]:
 
 
 def check_size(width: int, height: int) -> None:
-    """Raise ``SedicError`` unless a picture of this size may exist in a file."""
+    """Raise ``LimitError`` unless a picture of this size may exist in a file."""
     if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
-        raise SedicError(f"picture size {width}x{height}: each side must be 1 to {MAX_SIDE} pixels")
+        raise LimitError(f"picture size {width}x{height}: each side must be 1 to {MAX_SIDE} pixels")
     if width * height > MAX_PIXELS:
-        raise SedicError(f"picture size {width}x{height}: more than {MAX_PIXELS} pixels in all")
+        raise LimitError(f"picture size {width}x{height}: more than {MAX_PIXELS} pixels in all")
 
 
 def _check_text(text: str, what: str) -> None:
     if any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or c in "\u2028\u2029" for c in text):
-        raise SedicError(f"{what}: control characters and line breaks are not allowed")
+        raise UnsuitableInputError(f"{what}: control characters and line breaks are not allowed")
     if text != text.strip():
-        raise SedicError(f"{what}: no blanks at either end, please")
+        raise UnsuitableInputError(f"{what}: no blanks at either end, please")
     try:
         size = len(text.encode())
     except UnicodeEncodeError as error:
-        raise SedicError(f"{what}: not valid Unicode text") from error
+        raise UnsuitableInputError(f"{what}: not valid Unicode text") from error
     if size > MAX_TEXT_BYTES:
-        raise SedicError(f"{what}: {size} bytes of text; at most {MAX_TEXT_BYTES}")
+        raise UnsuitableInputError(f"{what}: {size} bytes of text; at most {MAX_TEXT_BYTES}")
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,14 @@ class Mask:
 
     def __post_init__(self) -> None:
         if not (1 <= self.width <= MAX_SIDE and 1 <= self.height <= MAX_SIDE):
-            raise SedicError(f"mask size {self.width}x{self.height} is out of range")
+            raise UnsuitableInputError(f"mask size {self.width}x{self.height} is out of range")
         if self.width * self.height > MAX_PIXELS:
-            raise SedicError(f"mask size {self.width}x{self.height}: too many cells")
+            raise UnsuitableInputError(f"mask size {self.width}x{self.height}: too many cells")
         cells = self.width * self.height
         if len(self.bits) != -(-cells // 8):
-            raise SedicError(f"mask of {cells} cells cannot have {len(self.bits)} bytes")
+            raise UnsuitableInputError(f"mask of {cells} cells cannot have {len(self.bits)} bytes")
         if cells % 8 and self.bits[-1] & (0xFF >> cells % 8):
-            raise SedicError("mask has cells beyond its end")
+            raise UnsuitableInputError("mask has cells beyond its end")
 
     @classmethod
     def of(cls, cells: npt.NDArray[np.bool_]) -> Mask:
@@ -92,7 +92,7 @@ class Mask:
         import numpy as np
 
         if cells.ndim != 2 or cells.dtype != np.bool_:
-            raise SedicError("a mask is made from a two-dimensional boolean array")
+            raise UnsuitableInputError("a mask is made from a two-dimensional boolean array")
         height, width = cells.shape
         return cls(width, height, np.packbits(cells).tobytes())
 
@@ -133,9 +133,11 @@ class ObjectLayer:
         _check_text(self.detail, "object detail")
         words = self.name.split(" ")
         if not (self.name and 1 <= len(words) <= MAX_NAME_WORDS and all(words)):
-            raise SedicError(f"object name {self.name!r}: one to {MAX_NAME_WORDS} words")
+            raise UnsuitableInputError(f"object name {self.name!r}: one to {MAX_NAME_WORDS} words")
         if leading_words(self.detail, len(words)) != self.name:
-            raise SedicError(f"the detail of object {self.name!r} must begin with its name")
+            raise UnsuitableInputError(
+                f"the detail of object {self.name!r} must begin with its name"
+            )
 
 
 @dataclass(frozen=True)
@@ -146,10 +148,9 @@ class ReferenceImage:
     data: bytes = field(repr=False)
 
     def __post_init__(self) -> None:
-        if self.codec not in REFERENCE_CODECS:
-            raise SedicError(f"unknown reference codec {self.codec!r}; one of {REFERENCE_CODECS}")
+        REFERENCE_CODECS[self.codec]  # an unknown name raises
         if len(self.data) > MAX_REFERENCE_BYTES:
-            raise SedicError(f"reference image of {len(self.data)} bytes is too large")
+            raise UnsuitableInputError(f"reference image of {len(self.data)} bytes is too large")
 
 
 @dataclass(frozen=True)
@@ -171,16 +172,16 @@ class SemanticImage:
     def __post_init__(self) -> None:
         check_size(self.width, self.height)
         if not 0 <= self.seed < 1 << 32:
-            raise SedicError(f"seed {self.seed}: 0 to {(1 << 32) - 1}")
+            raise UnsuitableInputError(f"seed {self.seed}: 0 to {(1 << 32) - 1}")
         if self.method not in METHODS:
-            raise SedicError(f"unknown method {self.method!r}; one of {METHODS}")
+            raise UnsuitableInputError(f"unknown method {self.method!r}; one of {METHODS}")
         _check_text(self.overall, "overall description")
         if len(self.objects) > MAX_OBJECTS:
-            raise SedicError(f"{len(self.objects)} objects; at most {MAX_OBJECTS}")
+            raise UnsuitableInputError(f"{len(self.objects)} objects; at most {MAX_OBJECTS}")
         grid = grid_size(self.width, self.height)
         for layer in self.objects:
             if (layer.mask.width, layer.mask.height) != grid:
-                raise SedicError(
+                raise UnsuitableInputError(
                     f"mask of {layer.name!r} is {layer.mask.width}x{layer.mask.height};"
                     f" this picture's grid is {grid[0]}x{grid[1]}"
                 )
@@ -197,11 +198,11 @@ class Rate:
 
     def __post_init__(self) -> None:
         if self.max_bytes < 1:
-            raise SedicError("the size limit must be at least one byte")
+            raise UnsuitableInputError("the size limit must be at least one byte")
         if not 0 <= self.max_objects <= MAX_OBJECTS:
-            raise SedicError(f"objects: 0 to {MAX_OBJECTS}")
+            raise UnsuitableInputError(f"objects: 0 to {MAX_OBJECTS}")
         if self.detail_words < MAX_NAME_WORDS or self.overall_words < 0:
-            raise SedicError(f"words: at least {MAX_NAME_WORDS} per detail, 0 overall")
+            raise UnsuitableInputError(f"words: at least {MAX_NAME_WORDS} per detail, 0 overall")
 
     @classmethod
     def of_bpp(cls, bpp: float, width: int, height: int) -> Rate:
@@ -210,7 +211,7 @@ class Rate:
         Up to 0.035 bpp: one object, 20 words for it, 30 overall; above: three, 30 and 50.
         """
         if not 0 < bpp <= 64:
-            raise SedicError(f"{bpp} bpp: must be above 0 and at most 64")
+            raise UnsuitableInputError(f"{bpp} bpp: must be above 0 and at most 64")
         max_bytes = max(1, int(bpp * width * height / 8))
         if bpp <= 0.035:
             return cls(max_bytes, max_objects=1, detail_words=20, overall_words=30)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,23 +14,38 @@ import pytest
 from PIL import Image
 from skimage import data as samples
 
+from sedic.cli.main import main
 from sedic.coding.container import checksum
 
-PROGRAM = [sys.executable, "-c", "from sedic.cli.main import main; main()"]
-Done = subprocess.CompletedProcess[bytes]
+PROGRAM = [sys.executable, "-m", "sedic"]
+
+
+@dataclass
+class Done:
+    """What a command left behind."""
+
+    returncode: int
+    stdout: bytes
+    stderr: bytes
 
 
 def sedic(*arguments: object, stdin: bytes = b"", models: Path | None = None) -> Done:
-    return subprocess.run(
-        [*PROGRAM, *map(str, arguments)],
-        input=stdin,
-        capture_output=True,
-        timeout=120,
-        env=os.environ
-        | {"OMP_NUM_THREADS": "1"}
-        | ({"SEDIC_MODELS": str(models)} if models else {}),
-        check=False,
-    )
+    """Run the command line in this process, with streams of its own."""
+    streams = [io.TextIOWrapper(io.BytesIO(data), "utf-8") for data in (stdin, b"", b"")]
+    code = 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["sedic", *map(str, arguments)])
+        patch.setenv("COLUMNS", "200")
+        if models:
+            patch.setenv("SEDIC_MODELS", str(models))
+        for name, stream in zip(("stdin", "stdout", "stderr"), streams, strict=True):
+            patch.setattr(sys, name, stream)
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+        out, err = (stream.flush() or stream.buffer.getvalue() for stream in streams[1:])  # type: ignore[attr-defined]
+    return Done(code, out, err)
 
 
 def assert_one_clear_line(result: Done, *words: str) -> None:
@@ -232,7 +247,7 @@ def test_a_fingerprint_that_is_not_ours(coded: Path, tmp_path: Path) -> None:
     other.write_bytes(data + checksum(bytes(data)))
     ours = coded.read_bytes()[4:6].hex()
     result = sedic("decompress", other, tmp_path / "out.png")
-    assert_one_clear_line(result, "fingerprint", data[4:6].hex(), ours)
+    assert_one_clear_line(result, "mark", data[4:6].hex(), ours)
     facts = json.loads(sedic("inspect", other, "--json").stdout)
     assert facts["overall"] is None and ours in facts["problem"]
 
@@ -248,14 +263,7 @@ def test_outputs_that_cannot_be_written(photo: Path, coded: Path, tmp_path: Path
 def test_a_full_disk(coded: Path) -> None:
     with Path("/dev/full").open("wb") as full:
         result = subprocess.run(
-            [
-                sys.executable,
-                "-c",
-                "from sedic.cli.main import main; main()",
-                "decompress",
-                coded,
-                "-",
-            ],
+            [*PROGRAM, "decompress", coded, "-", "--preview"],
             stdout=full,
             stderr=subprocess.PIPE,
             check=False,
@@ -270,6 +278,8 @@ def test_a_full_disk(coded: Path) -> None:
         ["compress"],
         ["compress", "a.png", "b.sedic", "--bpp", "0.03", "--max-bytes", "100"],
         ["compress", "a.png", "b.sedic", "--rate", "medium"],
+        ["compress", "a.png", "b.sedic", "--text-coder", "morse"],
+        ["compress", "a.png", "b.sedic", "--reference-weights", "w.pth"],
         ["compress", "a.png", "b.sedic", "--setting", "last_steps"],
         ["compress", "a.png", "b.sedic", "--describer", "sidecar"],
         ["decompress", "a.sedic", "b.png", "--preview", "--until-stage", "1"],

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from sedic.coding.container import MAGIC, Container, checksum, pack
 from sedic.errors import SedicError
+from sedic.profile import Profile
 from sedic.semantics import (
     Mask,
     ObjectLayer,
@@ -21,10 +22,11 @@ from sedic.semantics import (
     SemanticImage,
     grid_size,
 )
-from sedic.synthesis.settings import Settings
+from sedic.settings import Settings
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
-FINGERPRINT = b"\xab\xcd"
+PROFILE = Profile.load("mini")
+MARK = b"\xab\xcd"
 
 
 def ellipse(size: tuple[int, int], x: float, y: float, radius: float) -> Mask:
@@ -73,17 +75,17 @@ FEATURES = {
 
 def file_of(name: str) -> bytes:
     image, coders = FEATURES[name]
-    return pack(image, "mini", FINGERPRINT, **coders).to_bytes()
+    return pack(image, PROFILE, profile="mini", mark=MARK, **coders).to_bytes()
 
 
 @pytest.mark.parametrize("name", FEATURES)
 def test_files_come_back(name: str) -> None:
     data = file_of(name)
     container = Container.parse(data)
-    assert container.unpack() == FEATURES[name][0]
+    assert container.unpack(PROFILE) == FEATURES[name][0]
     assert container.to_bytes() == data
     assert sum(container.parts().values()) == len(data)
-    assert container.fingerprint == FINGERPRINT
+    assert container.mark == MARK
 
 
 @pytest.mark.parametrize("name", FEATURES)
@@ -109,7 +111,7 @@ def test_settings_that_are_too_long_or_needless_are_refused() -> None:
 
 
 def meaning(container: Container) -> dict[str, object]:
-    image = container.unpack()
+    image = container.unpack(PROFILE)
     settings = {"settings": container.settings.hex()} if container.settings else {}
     return settings | {
         "size": [image.width, image.height],
@@ -162,7 +164,7 @@ def test_bit_flips_behind_a_right_checksum_give_a_scene_or_an_error(name: str) -
         try:
             container = Container.parse(resealed(bytes(damaged)))
             if container.width * container.height <= 1 << 20:
-                container.unpack()
+                container.unpack(PROFILE)
         except SedicError:
             continue
 
@@ -173,7 +175,7 @@ def test_garbage_behind_a_right_checksum_gives_a_scene_or_an_error(tail: bytes) 
     try:
         container = Container.parse(resealed(MAGIC + b"\x21" + tail))
         if container.width * container.height <= 1 << 18:
-            container.unpack()
+            container.unpack(PROFILE)
     except SedicError:
         return
     assert container.to_bytes() == resealed(MAGIC + b"\x21" + tail)

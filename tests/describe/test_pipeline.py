@@ -15,11 +15,11 @@ from threading import Thread
 import pytest
 from skimage import data as samples
 
-from sedic.cli.describing import describe
-from sedic.codec import Codec
 from sedic.coding.container import Container
 from sedic.describe.segmentation import KEPT
+from sedic.encoder import Encoder
 from sedic.models import registry
+from sedic.profile import Profile
 from sedic.semantics import Rate
 
 PICTURE = samples.astronaut()[:128, :192]
@@ -71,14 +71,16 @@ def finders(
 
 def test_words_of_a_language_model_become_a_file(endpoint: None, finders: None) -> None:
     rate = Rate(2_000)
-    said, notes = describe(PICTURE, "api", "any", "sedic", "mini", rate, lambda _: None)
+    profile = Profile.load("mini")
+    described = profile.describer("api", model="any").describe(PICTURE, rate)
+    said, notes = described.description, described.notes
     fates = {line.partition(": ")[0]: line.partition(": ")[2] for line in notes if ": " in line}
     for item in SAID["objects"]:  # type: ignore[attr-defined]
         assert item["name"] in fates
     kept = [found.name for found in said.objects]
     assert kept == [name for name, fate in fates.items() if fate == KEPT and name in kept]
     assert all(found.mask.area > 0 for found in said.objects)
-    data = Codec().compress(PICTURE, rate, said).data
-    image = Container.parse(data).unpack()
+    data = Encoder(profile).compress(PICTURE, rate, said).data
+    image = Container.parse(data).unpack(profile)
     assert image.overall == SAID["overall"]
     assert [found.name for found in image.objects] == kept

@@ -13,9 +13,9 @@ import pytest
 import torch
 from skimage import data as samples
 
-from sedic import profiles
 from sedic.errors import SedicError
 from sedic.models.tiled_run import in_tiles
+from sedic.profile import Profile
 from sedic.reference import compact
 from sedic.reference.compact import Compact, LatentCoder
 from sedic.reference.compact_network import (
@@ -68,7 +68,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shipped() -> Compact:
-    return Compact()
+    return Compact(Profile.load("mini").store.path("compact"))
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ def test_tiles_give_what_one_run_gives() -> None:
 
 def test_a_file_decodes_to_what_training_saw(shipped: Compact) -> None:
     picture = samples.coffee()[:256, :256]
-    network = compact.load(profiles.load("mini").weights["compact"].path())[0]
+    network = compact.load(Profile.load("mini").store.path("compact"))[0]
     x = torch.from_numpy(picture).permute(2, 0, 1)[None] / 255 - 0.5
     with torch.inference_mode():
         seen = network(x, torch.tensor([12])).decoded[0].permute(1, 2, 0).numpy() + 0.5

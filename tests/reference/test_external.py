@@ -54,7 +54,7 @@ def test_given_files_are_kept_as_they_are(photograph: np.ndarray, name: str) -> 
         pytest.skip(f"this Pillow has no {name}")
     height, width = photograph.shape[:2]
     data = _file(photograph[::4, ::4], name, quality=80)
-    codec = External(data)
+    codec = External(file=data)
     assert codec.levels == 1 and codec.prepare(photograph)(0) == data
     error = CODEC.decode(data, width, height).astype(float) - photograph
     assert np.abs(error).mean() < 15
@@ -77,7 +77,7 @@ def test_pictures_larger_than_announced_are_refused(photograph: np.ndarray) -> N
     with pytest.raises(SedicError, match="40x20 pixels are more"):
         CODEC.decode(data, 39, 20)
     with pytest.raises(SedicError, match="40x20 pixels are more"):
-        External(data).prepare(np.zeros((19, 40, 3), np.uint8))
+        External(file=data).prepare(np.zeros((19, 40, 3), np.uint8))
 
 
 def test_a_header_that_lies_is_refused_before_decoding() -> None:

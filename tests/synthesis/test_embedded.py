@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from sedic import profiles
-from sedic.codec import Codec
+from sedic.decoder import Decoder
+from sedic.encoder import Encoder
 from sedic.lab.bench.lpips import LPIPS, weights_path
 from sedic.lab.train import photos
-from sedic.models import networks_of
 from sedic.picture import Picture
+from sedic.profile import Profile
 from sedic.semantics import Rate, SemanticImage
 from sedic.synthesis.stages import restore
 
@@ -49,21 +49,22 @@ def lpips(distance: LPIPS, a: Picture, b: Picture) -> float:
 def test_the_result_is_better_than_the_reference_it_starts_from(
     pictures: list[Picture], distance: LPIPS
 ) -> None:
-    codec = Codec()
+    profile = Profile.load("mini")
     gains = []
     for picture in pictures:
-        done = codec.compress(picture, Rate(BYTES, 1, 20, 30))
-        result = codec.decompress(done.data)
+        done = Encoder(profile).compress(picture, Rate(BYTES, 1, 20, 30))
+        result = Decoder(profile).decompress(done.data)
         gains.append(lpips(distance, done.preview, picture) - lpips(distance, result, picture))
     assert np.mean(gains) > 0 and sum(gain > 0 for gain in gains) >= 4
 
 
 @pytest.mark.slow
 def test_words_of_another_picture_do_worse(pictures: list[Picture], distance: LPIPS) -> None:
-    codec, networks = Codec(), networks_of("mini")
-    made = [codec.compress(picture, Rate(2_000, 1, 20, 30)) for picture in pictures]
+    profile = Profile.load("mini")
+    encoder, networks = Encoder(profile), profile.networks
+    made = [encoder.compress(picture, Rate(2_000, 1, 20, 30)) for picture in pictures]
 
-    settings = profiles.load("mini").settings("sedic")
+    settings = profile.settings("sedic")
 
     def shown(preview: Picture, image: SemanticImage) -> Picture:
         *_, last = restore(preview, image, networks, settings)

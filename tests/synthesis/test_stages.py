@@ -20,7 +20,7 @@ from sedic.semantics import (
     SemanticImage,
     grid_size,
 )
-from sedic.synthesis.settings import Settings
+from sedic.settings import Settings
 from sedic.synthesis.stages import Stage, restore
 
 FAST = Settings(object_steps=3, last_steps=2, object_cfg=2.0, last_cfg=1.0, iterations=1, eta=20.0)

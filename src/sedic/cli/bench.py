@@ -19,12 +19,13 @@ from sedic.cli.bench_options import (
     subject_of,
     tell,
 )
-from sedic.cli.compress import Describer
-from sedic.cli.compress import Method as System
+from sedic.cli.options import choice
 from sedic.errors import SedicError
 from sedic.files import printable
+from sedic.parts import DESCRIBERS
 from sedic.semantics import (
     MAX_OBJECTS,
+    METHODS,
 )
 
 bench_app = typer.Typer(
@@ -57,8 +58,11 @@ Judge = Annotated[
     ),
 ]
 ProfileName = Annotated[str, typer.Option(help="Which set of models.")]
-Method = Annotated[System, typer.Option(help="The system: which words and masks are sent.")]
-Who = Annotated[Describer, typer.Option(help="Who finds the words, as in `sedic compress`.")]
+Method = Annotated[
+    str,
+    typer.Option(metavar="|".join(METHODS), help="The system: which words and masks are sent."),
+]
+Who = Annotated[str, choice(DESCRIBERS, "Who finds the words, as in `sedic compress`.")]
 Model = Annotated[str, typer.Option(help="Of the describer, as in `sedic compress`.")]
 Semantics = Annotated[
     Path | None,
@@ -96,8 +100,8 @@ def rd(
     metrics: Metrics = None,
     judge: Judge = None,
     profile: ProfileName = "mini",
-    method: Method = System.sedic,
-    describer: Who = Describer.measured,
+    method: Method = "sedic",
+    describer: Who = "measured",
     describer_model: Model = "",
     semantics: Semantics = None,
     setting: Setting = None,
@@ -120,7 +124,7 @@ def rd(
         dataset,
         pictures,
         profile,
-        method.value,
+        method,
         describer,
         describer_model,
         semantics,
@@ -141,7 +145,7 @@ def rd(
             "subject": OURS,
             "families": families,
             "rivals": {coder.name: coder.how for coder in coders},
-            "describer": describer.value,
+            "describer": describer,
         },
         out,
         report,
@@ -157,7 +161,7 @@ def ablation(
     metrics: Metrics = None,
     judge: Judge = None,
     profile: ProfileName = "mini",
-    describer: Who = Describer.measured,
+    describer: Who = "measured",
     describer_model: Model = "",
     semantics: Semantics = None,
     setting: Setting = None,
@@ -178,7 +182,7 @@ def ablation(
         "subject": WHOLE,
         "families": [(name, [name]) for name in VARIANTS],
         "published": PUBLISHED,
-        "describer": describer.value,
+        "describer": describer,
     }
     experiment = Ablation(subject, bpp)
     measure(experiment, subject, metrics_of(metrics, judge), {}, facts, out, report, shown)
@@ -193,8 +197,8 @@ def steps(
     metrics: Metrics = None,
     judge: Judge = None,
     profile: ProfileName = "mini",
-    method: Method = System.sedic,
-    describer: Who = Describer.measured,
+    method: Method = "sedic",
+    describer: Who = "measured",
     describer_model: Model = "",
     semantics: Semantics = None,
     setting: Setting = None,
@@ -211,7 +215,7 @@ def steps(
         dataset,
         pictures,
         profile,
-        method.value,
+        method,
         describer,
         describer_model,
         semantics,
@@ -222,7 +226,7 @@ def steps(
     facts = {
         "subject": "",
         "families": [(name, [name]) for name in SETTINGS],
-        "describer": describer.value,
+        "describer": describer,
     }
     experiment = Steps(subject, bpp, [int(n) for n in numbers_of(counts, 1, 50, "--counts")])
     measure(experiment, subject, metrics_of(metrics, judge), {}, facts, out, report, shown)
@@ -236,7 +240,7 @@ def swaps(
     metrics: Metrics = None,
     judge: Judge = None,
     profile: ProfileName = "mini",
-    describer: Who = Describer.measured,
+    describer: Who = "measured",
     describer_model: Model = "",
     semantics: Semantics = None,
     setting: Setting = None,
@@ -256,7 +260,7 @@ def swaps(
     facts = {
         "subject": SENT,
         "families": [(name, [name]) for name in SWAPS],
-        "describer": describer.value,
+        "describer": describer,
     }
     experiment = Swaps(subject, bpp)
     measure(experiment, subject, metrics_of(metrics, judge), {}, facts, out, report, shown)
@@ -271,8 +275,8 @@ def speed(
         list[str] | None, typer.Option(help="cpu or cuda, or both [default: what is here].")
     ] = None,
     profile: ProfileName = "mini",
-    method: Method = System.sedic,
-    describer: Who = Describer.measured,
+    method: Method = "sedic",
+    describer: Who = "measured",
     describer_model: Model = "",
     setting: Setting = None,
     out: Out = None,
@@ -291,7 +295,7 @@ def speed(
         raise SedicError(f"device {printable(wrong.pop())}: here is {' and '.join(here)}")
     out = out or Path("runs/bench-speed")
     subject = subject_of(
-        dataset, 1, profile, method.value, describer, describer_model, None, setting, 0, None
+        dataset, 1, profile, method, describer, describer_model, None, setting, 0, None
     )
     found: dict[str, clock.Speed] = {}
     with progress_bar() as progress, stopping() as stopped:
@@ -300,7 +304,7 @@ def speed(
                 found[name] = measured
                 progress(number * rounds + count, len(devices) * rounds, name)
     facts = {"dataset": dataset, "picture": subject.dataset.samples[0].name, "bpp": bpp}
-    facts |= {"profile": profile, "method": method.value, "describer": describer.value}
+    facts |= {"profile": profile, "method": method, "describer": describer}
     run = Run(command_line(), 0, facts, subject.weights)
     tell(build(list(found.values()), run, report or out / "report"))
     stopped()

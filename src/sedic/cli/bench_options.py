@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from sedic.cli.compress import Describer, settings_from
 from sedic.cli.console import note
+from sedic.cli.options import settings_from
 from sedic.errors import SedicError
 from sedic.files import printable
 
@@ -82,7 +82,7 @@ def subject_of(
     pictures: int | None,
     profile: str,
     method: str,
-    describer: Describer,
+    describer: str,
     model: str,
     semantics: Path | None,
     setting: list[str] | None,
@@ -91,10 +91,10 @@ def subject_of(
 ) -> Subject:
     from sedic.lab.bench.experiments.subject import Subject, measured
 
-    if (describer is Describer.sidecar) != (semantics is not None):
+    if (describer == "sidecar") != (semantics is not None):
         raise typer.BadParameter("--describer sidecar goes with --semantics")
     describe: Describe = measured
-    if describer is not Describer.measured:
+    if describer != "measured":
         folder = semantics or (out / "semantics" if out else None)
         describe = _described(describer, model, method, profile, folder)
     found = _dataset(dataset, pictures)
@@ -102,26 +102,29 @@ def subject_of(
 
 
 def _described(
-    describer: Describer, model: str, method: str, profile: str, folder: Path | None
+    describer: str, model: str, method: str, profile: str, folder: Path | None
 ) -> Describe:
     """A describer whose answers are kept in ``folder`` as sidecars, and taken from there."""
-    from sedic.cli.describing import describe as ask
     from sedic.describe import sidecar
     from sedic.describe.description import Description
     from sedic.files import make_folder
     from sedic.lab.bench.experiments.subject import DETAIL_WORDS, OVERALL_WORDS
     from sedic.picture import Picture
+    from sedic.profile import Profile
     from sedic.semantics import Rate
 
     rate = Rate(1, 3, DETAIL_WORDS, OVERALL_WORDS)
+    owner = Profile.load(profile)
 
     def describe(picture: Picture, name: str, say: Callable[[str], None]) -> Description:
         path = folder / f"{name}.json" if folder else None
-        if path is not None and (path.is_file() or describer is Describer.sidecar):
+        if path is not None and (path.is_file() or describer == "sidecar"):
             height, width = picture.shape[:2]
             return sidecar.load(path, width, height)
-        found, notes = ask(picture, describer.value, model, method, profile, rate, say)
-        for line in notes:
+        say("describing")
+        described = owner.describer(describer, model=model).describe(picture, rate, method)
+        found = described.description
+        for line in described.notes:
             note(f"{name}: {printable(line)}")
         if path is not None and folder is not None:
             make_folder(folder)

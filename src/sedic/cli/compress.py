@@ -3,61 +3,36 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from dataclasses import replace
-from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sedic.cli.console import busy, note
-from sedic.cli.streams import STANDARD, Force, Language, language_model, read_input, write_output
-from sedic.files import printable, refuse_overwrite
-from sedic.semantics import MAX_OBJECTS, MAX_REFERENCE_BYTES, Rate
+from sedic.cli.options import (
+    STANDARD,
+    Force,
+    Language,
+    check_output,
+    choice,
+    helps,
+    load_profile,
+    read_input,
+    reference_codec,
+    settings_from,
+    write_output,
+)
+from sedic.errors import MissingWeightsError
+from sedic.files import printable
+from sedic.parts import DESCRIBERS, MASK_CODERS, REFERENCE_CODECS, TEXT_CODERS
+from sedic.semantics import MAX_OBJECTS, MAX_REFERENCE_BYTES, METHODS, Rate
 
+if TYPE_CHECKING:
+    from sedic.profile import Profile
+    from sedic.reference import ReferenceCodec
 
-class Preset(str, Enum):
-    """The paper's operating points (SEDIC section 4.1)."""
-
-    low = "low"
-    high = "high"
-
-    def bpp(self) -> float:
-        return {"low": 0.03, "high": 0.05}[self.value]
-
-
-class Reference(str, Enum):
-    compact = "compact"
-    cheng2020 = "cheng2020"
-    pixel = "pixel"
-    external = "external"
-
-
-class Method(str, Enum):
-    sedic = "sedic"
-    misc = "misc"
-    image_text = "image-text"
-
-
-class Describer(str, Enum):
-    measured = "measured"
-    api = "api"
-    local = "local"
-    sidecar = "sidecar"
-
-
-class TextCoder(str, Enum):
-    primed = "primed"
-    huffman = "huffman"
-    model = "model"
-
-
-class MaskCoder(str, Enum):
-    context = "context"
-    runlength = "runlength"
-    jbig2 = "jbig2"
-    blocks = "blocks"
+PRESETS = {"low": 0.03, "high": 0.05}  # the paper's operating points in bpp (SEDIC section 4.1)
 
 
 def compress(
@@ -68,27 +43,26 @@ def compress(
     ] = None,
     max_bytes: Annotated[int | None, typer.Option(min=1, help="At most so many bytes.")] = None,
     rate: Annotated[
-        Preset | None,
-        typer.Option(help="The paper's points: low = 0.03 bpp (the default), high = 0.05 bpp."),
+        str | None,
+        typer.Option(
+            metavar="low|high",
+            help="The paper's points: low = 0.03 bpp (the default), high = 0.05 bpp.",
+        ),
     ] = None,
     objects: Annotated[
         int | None,
         typer.Option(
             min=0,
             max=MAX_OBJECTS,
-            help="Describe at most so many objects (default: as many as pay for their bytes;"
-            " with mini none below 0.1 bpp).",
+            help="Describe at most so many objects (default: as many as are worth their bytes).",
         ),
     ] = None,
     method: Annotated[
-        Method, typer.Option(help="The system: which words and masks are sent.")
-    ] = Method.sedic,
+        str,
+        typer.Option(metavar="|".join(METHODS), help="The system: which words and masks are sent."),
+    ] = "sedic",
     describer: Annotated[
-        Describer | None,
-        typer.Option(
-            help="Who finds the words: measured (the default), a language model behind an api"
-            " (SEDIC_API_BASE, SEDIC_API_MODEL, SEDIC_API_KEY) or a local one, or a sidecar file."
-        ),
+        str | None, choice(DESCRIBERS, f"Who finds the words. {helps(DESCRIBERS)}.")
     ] = None,
     describer_model: Annotated[
         str,
@@ -96,15 +70,14 @@ def compress(
     ] = "",
     semantics: Annotated[
         Path | None,
-        typer.Option(
-            help="The sidecar: your own words and masks (JSON) instead of the measured ones."
-        ),
+        typer.Option(help="Your own words and masks: a JSON file (docs/DESCRIBERS.md)."),
     ] = None,
     save_semantics: Annotated[
         Path | None, typer.Option(help="Also write the words and masks as JSON.")
     ] = None,
     reference: Annotated[
-        Reference | None, typer.Option(help="Another reference codec than the profile's.")
+        str | None,
+        choice(REFERENCE_CODECS, f"Another reference codec. {helps(REFERENCE_CODECS)}."),
     ] = None,
     reference_weights: Annotated[
         Path | None, typer.Option(help="Weights of the reference codec (cheng2020: required).")
@@ -114,13 +87,11 @@ def compress(
         typer.Option(help="Carry this WebP, AVIF or JPEG XL file of the photo as reference image."),
     ] = None,
     text_coder: Annotated[
-        TextCoder | None,
-        typer.Option(help="primed (the default), the paper's huffman, or model."),
+        str | None, choice(TEXT_CODERS, f"Another text coder. {helps(TEXT_CODERS)}.")
     ] = None,
     language: Language = None,
     mask_coder: Annotated[
-        MaskCoder | None,
-        typer.Option(help="The method's own is the default; runlength and jbig2 are the papers'."),
+        str | None, choice(MASK_CODERS, f"Another mask coder. {helps(MASK_CODERS)}.")
     ] = None,
     setting: Annotated[
         list[str] | None,
@@ -130,7 +101,9 @@ def compress(
             " repeat for more. A wrong name lists them all.",
         ),
     ] = None,
-    profile: Annotated[str, typer.Option(help="Which set of models.")] = "mini",
+    profile: Annotated[
+        str, typer.Option(help="Which set of models: mini, sd21, sd15, or your own TOML file.")
+    ] = "mini",
     seed: Annotated[int, typer.Option(min=0, help="Of the decoder's noise.")] = 0,
     force: Force = False,
     verbose: Annotated[
@@ -140,59 +113,59 @@ def compress(
     """Turn a picture into a .sedic file."""
     from sedic.describe import sidecar
     from sedic.describe.description import Description
+    from sedic.encoder import Encoder
     from sedic.picture import load_picture
 
-    for target in (output, save_semantics):
-        if target is not None and target != STANDARD:
-            refuse_overwrite(target, force=force)
+    if method not in METHODS:
+        raise typer.BadParameter(f"--method {method}: one of {', '.join(METHODS)}")
+    if (semantics is not None) and describer not in (None, "sidecar"):
+        raise typer.BadParameter("--semantics goes with --describer sidecar")
+    if describer == "sidecar" and semantics is None:
+        raise typer.BadParameter("--describer sidecar needs --semantics FILE")
+    sources = (photo, semantics, reference_file)
+    check_output(output, force=force, inputs=sources)
+    if save_semantics is not None:
+        check_output(save_semantics, force=force, inputs=sources)
+        if save_semantics.absolute() == output.absolute():
+            raise typer.BadParameter("--save-semantics and the output are the same file")
     settings = settings_from(setting or [])
     picture = load_picture(sys.stdin.buffer if photo == STANDARD else photo)
     height, width = picture.shape[:2]
-    limit = size_limit(width, height, bpp, max_bytes, rate, method.value, profile)
-    if describer is not None and (describer is Describer.sidecar) != (semantics is not None):
-        raise typer.BadParameter("--describer sidecar goes with --semantics")
-    description = None
-    if semantics is not None:
-        description = sidecar.load(semantics, width, height)
-        limit = limit.for_own_words()
-    if objects is not None:
-        limit = replace(limit, max_objects=objects)
     with busy("loading the codec") as say:
-        from sedic.codec import Codec
-        from sedic.reference import load
-
-        chosen = load(reference.value, reference_weights) if reference else None
-        if reference_file is not None:
-            from sedic.reference.external import External
-
-            chosen = External(read_input(reference_file, MAX_REFERENCE_BYTES))
-        notes: list[str] = []
-        if description is None:
-            from sedic.cli.describing import describe
-
-            who = (describer or Describer.measured).value
-            description, notes = describe(
-                picture, who, describer_model, method.value, profile, limit, say
-            )
+        codec = _reference(reference, reference_weights, reference_file)
+        owner = load_profile(profile, language=language, reference=codec)
+        limit = size_limit(width, height, bpp, max_bytes, rate, method, owner)
+        if semantics is not None:
+            limit = limit.for_own_words()
+        if objects is not None:
+            limit = replace(limit, max_objects=objects)
+        say("describing")
+        name = "sidecar" if semantics is not None else describer
+        maker = owner.describer(name, model=describer_model, source=semantics)
+        described = maker.describe(picture, limit, method)
         say("compressing")
-        codec = Codec(
-            profile,
-            chosen,
-            text_coder.value if text_coder else None,
-            mask_coder.value if mask_coder else None,
-            language=language_model(language),
+        done = Encoder(owner).compress(
+            picture,
+            limit,
+            described.description,
+            method=method,
+            seed=seed,
+            settings=settings,
+            text_coder=text_coder,
+            mask_coder=mask_coder,
         )
-        done = codec.compress(picture, limit, description, seed, method.value, settings)
-    for line in notes:
+    for line in described.notes:
         note(f"  {printable(line)}")
     if save_semantics is not None:
-        said = Description(done.image.overall, done.image.objects)
-        sidecar.save(said, save_semantics, force=force)
+        sent = Description(done.image.overall, done.image.objects)
+        data = sidecar.to_json(sent).encode()
+        write_output(save_semantics, data, force=force)
     write_output(output, done.data, force=force)
     rate_reached = 8 * len(done.data) / (width * height)
     note(f"{printable(output)}: {len(done.data)} bytes, {rate_reached:.4f} bpp")
+    _advise(owner)
     if verbose:
-        note(f"  at most J = {limit.max_objects} (profile {profile}, method {method.value})")
+        note(f"  at most J = {limit.max_objects} (profile {owner.name}, method {method})")
         for reason in done.choice.reasons:
             note(f"  {reason}")
 
@@ -202,9 +175,9 @@ def size_limit(
     height: int,
     bpp: float | None,
     max_bytes: int | None,
-    rate: Preset | None,
+    rate: str | None,
     method: str,
-    profile: str,
+    profile: Profile,
 ) -> Rate:
     """The one limit that was given, the low preset if none was."""
     from sedic.rate import rate_for
@@ -212,20 +185,31 @@ def size_limit(
     if sum(value is not None for value in (bpp, max_bytes, rate)) > 1:
         raise typer.BadParameter("give one of --bpp, --max-bytes and --rate")
     if rate is not None:
-        bpp = rate.bpp()
+        if rate not in PRESETS:
+            raise typer.BadParameter(f"--rate {rate}: one of {', '.join(PRESETS)}")
+        bpp = PRESETS[rate]
     return rate_for(width, height, bpp=bpp, max_bytes=max_bytes, method=method, profile=profile)
 
 
-def settings_from(items: list[str]) -> dict[str, int | float | str]:
-    """``NAME=VALUE`` items as the settings they name; what is no number is a word."""
-    settings: dict[str, int | float | str] = {}
-    for item in items:
-        name, sign, text = item.partition("=")
-        if not sign:
-            raise typer.BadParameter("--setting takes NAME=VALUE, as in last_steps=8")
-        value: int | float | str = text
-        for kind in (float, int):  # the stricter one last
-            with suppress(ValueError):
-                value = kind(text)
-        settings[name.strip()] = value
-    return settings
+def _reference(name: str | None, weights: Path | None, file: Path | None) -> ReferenceCodec | None:
+    """The reference codec that the options ask for; None is the profile's own."""
+    if file is None:
+        return reference_codec(name, weights)
+    if name not in (None, "external"):
+        raise typer.BadParameter("--reference-file goes with --reference external")
+    from sedic.reference.external import External
+
+    return External(file=read_input(file, MAX_REFERENCE_BYTES))
+
+
+def _advise(profile: Profile) -> None:
+    """Say so where this machine cannot decode what it has just encoded."""
+    from sedic.models.registry import require, select
+
+    if "restorer" in profile.store or not profile.restores:
+        return
+    if not all(model.here for model in select(profile.name)):
+        try:
+            require(profile.name)
+        except MissingWeightsError as error:
+            note(f"  to decompress it here: {error}")

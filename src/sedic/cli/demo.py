@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sedic.cli.sheet import row, tinted
-from sedic.codec import Codec, Compressed
 from sedic.coding.container import Container
-from sedic.files import make_folder, write_atomically
+from sedic.decoder import Decoder
+from sedic.encoder import Compressed, Encoder
+from sedic.errors import OutputError, UnsuitableInputError
+from sedic.files import make_folder, printable, write_atomically
 from sedic.picture import load_picture, save_picture
+from sedic.profile import Profile
 from sedic.rate import rate_for
 
 if TYPE_CHECKING:
@@ -32,27 +35,53 @@ def samples(photos: list[Path]) -> list[tuple[str, Picture]]:
     return [(name, getattr(data, name)()) for name in SAMPLES]
 
 
-def run(out: Path, photos: list[Path], bpp: float) -> None:
-    """Write ``NAME.sedic``, ``NAME.png`` and ``sheet.png`` into ``out``; print a table."""
+def check(out: Path, photos: list[Path], *, force: bool) -> None:
+    """Refuse, before any work, what ``run`` must not overwrite."""
+    stems = [path.stem for path in photos] or list(SAMPLES)
+    for stem in stems:
+        if stems.count(stem) > 1 or stem == "sheet":
+            raise UnsuitableInputError(
+                f"two results would be called {printable(stem)}: rename a photograph"
+            )
+    made = {
+        out / "sheet.png",
+        *(out / f"{stem}{end}" for stem in stems for end in (".sedic", ".png")),
+    }
+    taken = {path.resolve() for path in photos}
+    for path in sorted(made):
+        if path.resolve() in taken:
+            raise OutputError(f"{printable(path)} is one of the photographs: choose another folder")
+        if photos and not force and path.exists():
+            raise OutputError(f"{printable(path)} exists already; use --force to overwrite it")
+
+
+def run(out: Path, photos: list[Path], bpp: float, *, force: bool = False) -> None:
+    """Write ``NAME.sedic``, ``NAME.png`` and ``sheet.png`` into ``out``; print a table.
+
+    Raises ``OutputError`` where that would overwrite a photograph or, without ``force``, a file
+    that no demo made.
+    """
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
+    check(out, photos, force=force)
     pictures = samples(photos)
     make_folder(out)
     headings = ("picture", "size", "bytes", "bpp", "reference", "text", "masks", "enc s", "dec s")
     table = Table(*headings, box=SIMPLE, padding=(0, 1, 0, 0))
     for column in table.columns[2:]:
         column.justify = "right"
-    codec = Codec()
+    profile = Profile.load("mini")
+    encoder, decoder = Encoder(profile), Decoder(profile)
     rows = []
     for name, picture in pictures:
         height, width = picture.shape[:2]
         start = time.perf_counter()
-        rate = replace(rate_for(width, height, bpp=bpp), max_objects=OBJECTS)
-        done = codec.compress(picture, rate)
+        rate = replace(rate_for(width, height, bpp=bpp, profile=profile), max_objects=OBJECTS)
+        done = encoder.compress(picture, rate)
         middle = time.perf_counter()
-        decoded = codec.decompress(done.data)
+        decoded = decoder.decompress(done.data)
         end = time.perf_counter()
         write_atomically(out / f"{name}.sedic", done.data, force=True)
         save_picture(decoded, out / f"{name}.png", force=True)

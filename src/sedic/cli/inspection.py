@@ -6,11 +6,10 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from sedic import profiles
-from sedic.codec import settings_of
 from sedic.coding.container import Container
-from sedic.coding.token_text import TokenModel
+from sedic.decoder import Decoder
 from sedic.errors import SedicError
+from sedic.profile import Profile
 from sedic.rate import explain
 from sedic.semantics import (
     Mask,
@@ -18,11 +17,12 @@ from sedic.semantics import (
 )
 
 
-def summary(container: Container, language: TokenModel | None = None) -> dict[str, Any]:
+def summary(data: bytes, profile: Profile) -> dict[str, Any]:
     """Everything about a file, JSON-ready. Words that cannot be read are ``None``, with why."""
+    container = Container.parse(data)
     parts = container.parts()
     total = sum(parts.values())
-    image, problem = _image(container, language)
+    image, problem = _image(data, profile)
     objects = None
     if image is not None:
         objects = [
@@ -37,7 +37,7 @@ def summary(container: Container, language: TokenModel | None = None) -> dict[st
         "format": 1,
         "method": container.method,
         "profile": container.profile,
-        "fingerprint": container.fingerprint.hex(),
+        "mark": container.mark.hex(),
         "width": container.width,
         "height": container.height,
         "bytes": total,
@@ -47,7 +47,7 @@ def summary(container: Container, language: TokenModel | None = None) -> dict[st
         "text_coder": container.text_coder,
         "mask_coder": container.mask_coder,
         "seed": container.seed,
-        "settings": _settings(container),
+        "settings": _settings(data, profile),
         "object_count": container.object_count,
         "overall": image.overall if image else None,
         "objects": objects,
@@ -55,22 +55,23 @@ def summary(container: Container, language: TokenModel | None = None) -> dict[st
     }
 
 
-def as_json_text(container: Container, language: TokenModel | None = None) -> str:
+def as_json_text(data: bytes, profile: Profile) -> str:
     """``summary`` as text."""
-    return json.dumps(summary(container, language), indent=2, ensure_ascii=True)
+    return json.dumps(summary(data, profile), indent=2, ensure_ascii=True)
 
 
-def as_table(container: Container, language: TokenModel | None = None, *, verbose: bool) -> None:
+def print_table(data: bytes, profile: Profile, *, verbose: bool) -> None:
     """Print ``summary``, on a terminal in colour; ``verbose`` adds masks and reasons."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     console = Console()
-    facts = summary(container, language)
+    container = Container.parse(data)
+    facts = summary(data, profile)
     console.print(
         f"{facts['width']}x{facts['height']}, method {facts['method']}, profile {facts['profile']} "
-        f"({facts['fingerprint']}), reference {facts['reference_codec']}",
+        f"({facts['mark']}), reference {facts['reference_codec']}",
         highlight=False,
     )
     table = Table("part", "bytes", "bpp", "share")
@@ -85,8 +86,8 @@ def as_table(container: Container, language: TokenModel | None = None, *, verbos
             table.add_section()
         table.add_row(name, str(size), f"{8 * size / pixels:.4f}", f"{size / facts['bytes']:.1%}")
     console.print(table)
-    console.print(_decoder(container), highlight=False, markup=False)
-    image, problem = _image(container, language)
+    console.print(_decoder(data, profile), highlight=False, markup=False)
+    image, problem = _image(data, profile)
     if image is None:
         console.print(f"words and masks cannot be read: {escape(str(problem))}")
         return
@@ -97,15 +98,15 @@ def as_table(container: Container, language: TokenModel | None = None, *, verbos
         if verbose:
             console.print(thumbnail(layer.mask), highlight=False, markup=False)
     if verbose:
-        for line in explain(container):
+        for line in explain(container, profile):
             console.print(f"- {line}", highlight=False, markup=False)
 
 
-def _decoder(container: Container) -> str:
+def _decoder(data: bytes, profile: Profile) -> str:
     """One line: the stages of the decoder, and the settings that are not the profile's."""
+    container = Container.parse(data)
     try:
-        profile = profiles.load(container.profile)
-        settings = settings_of(container)
+        settings = Decoder(profile).settings(data)
     except SedicError as error:
         return f"decoder: refuses this file: {error}"
     defaults = asdict(profile.settings(container.method))
@@ -135,30 +136,17 @@ def thumbnail(mask: Mask, columns: int = 48) -> str:
     )
 
 
-def _settings(container: Container) -> dict[str, Any] | None:
-    """How the file wants to be restored, or nothing if it asks for what no decoder does."""
+def _settings(data: bytes, profile: Profile) -> dict[str, Any] | None:
+    """How the file wants to be restored, or None if it asks for what no decoder does."""
     try:
-        return asdict(settings_of(container))
+        return asdict(Decoder(profile).settings(data))
     except SedicError:
         return None
 
 
-def check_words(container: Container) -> None:
-    """``SedicError`` where the file was made with other tables, which make other words of it."""
-    profile = profiles.load(container.profile)
-    pinned = profile.weights.get(container.reference_codec)
-    # Weights of cheng2020 are the caller's own: nothing here knows their fingerprint.
-    if container.reference_codec != "cheng2020":
-        reference = bytes.fromhex(pinned.sha256) if pinned else bytes(32)
-        profile.check(container.fingerprint, reference, restored=False)
-
-
-def _image(
-    container: Container, language: TokenModel | None
-) -> tuple[SemanticImage | None, str | None]:
-    """What the file says, or why it cannot be told."""
+def _image(data: bytes, profile: Profile) -> tuple[SemanticImage | None, str | None]:
+    """What the file says, or why it cannot be read."""
     try:
-        check_words(container)
-        return container.unpack(language), None
+        return Decoder(profile).semantic_image(data), None
     except SedicError as error:
         return None, str(error)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -13,18 +15,23 @@ from sedic.cli.bench import bench_app
 from sedic.cli.compress import compress
 from sedic.cli.console import busy, note
 from sedic.cli.models import models_app
-from sedic.cli.streams import (
+from sedic.cli.options import (
     MAX_FILE,
     STANDARD,
+    Device,
+    Dtype,
     Force,
     Language,
-    language_model,
+    check_output,
+    check_picture_output,
+    load_profile,
     read_input,
+    reference_codec,
     write_output,
 )
 from sedic.cli.train import train_app
 from sedic.errors import SedicError
-from sedic.files import printable, refuse_overwrite
+from sedic.files import printable
 
 app = typer.Typer(
     help="Pictures as one to three kilobytes of meaning, and back.\n\n"
@@ -35,11 +42,32 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(compress)
 app.add_typer(models_app, name="models")
 app.add_typer(train_app, name="train")
 app.add_typer(bench_app, name="bench")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from sedic import __version__
+
+        typer.echo(f"sedic {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Options of all commands."""
 
 
 @app.command()
@@ -67,31 +95,45 @@ def decompress(
     reference_weights: Annotated[
         Path | None, typer.Option(help="Weights of the reference codec, if not ours.")
     ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(help="The profile to read it with, if not the one that the file names."),
+    ] = None,
     language: Language = None,
+    device: Device = None,
+    dtype: Dtype = None,
     force: Force = False,
 ) -> None:
     """Turn a .sedic file into a picture, object by object."""
+    if preview and (progress_dir is not None or until_stage is not None):
+        raise typer.BadParameter("--preview has no stages")
+    check_picture_output(output, force=force, inputs=(file,))
+    data = read_input(file, MAX_FILE)
+
     from sedic.coding.container import Container
     from sedic.picture import save_picture
 
-    if preview and (progress_dir is not None or until_stage is not None):
-        raise typer.BadParameter("--preview has no stages")
-    if output != STANDARD:
-        refuse_overwrite(output, force=force)
-    data = read_input(file, MAX_FILE)
     container = Container.parse(data)
     with busy("loading the codec"):
-        from sedic.codec import Codec
-        from sedic.reference import load
+        from sedic.decoder import Decoder
 
-        chosen = load(container.reference_codec, reference_weights) if reference_weights else None
-        codec = Codec(reference=chosen, language=language_model(language))
+        codec = None
+        if reference_weights is not None:
+            codec = reference_codec(container.reference_codec, reference_weights)
+        owner = load_profile(
+            profile or container.profile,
+            language=language,
+            reference=codec,
+            device=device,
+            dtype=dtype,
+        )
+    decoder = Decoder(owner)
     if preview:
-        picture = codec.preview(data)
+        picture = decoder.preview(data)
     else:
         from sedic.cli.progress import last_picture
 
-        stages = codec.stages(data, tile)
+        stages = decoder.stages(data, tile)
         picture = last_picture(stages, until_stage, progress_dir, force=force)
     save_picture(picture, sys.stdout.buffer if output == STANDARD else output, force=force)
     note(f"{printable(output)}: {container.width}x{container.height}")
@@ -111,30 +153,33 @@ def inspect(
     original: Annotated[
         Path | None, typer.Option(help="The original picture, for the sheet.")
     ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(help="The profile to read it with, if not the one that the file names."),
+    ] = None,
     language: Language = None,
     force: Force = False,
 ) -> None:
     """Show what a .sedic file holds; every byte is accounted for."""
-    from sedic.cli.inspection import as_json_text, as_table
+    from sedic.cli.inspection import as_json_text, print_table
     from sedic.coding.container import Container
 
+    if png is not None:
+        check_picture_output(png, force=force, inputs=(file, original))
     data = read_input(file, MAX_FILE)
-    container = Container.parse(data)
-    words = language_model(language)
+    owner = load_profile(profile or Container.parse(data).profile, language=language)
     if as_json:
-        typer.echo(as_json_text(container, words))
+        typer.echo(as_json_text(data, owner))
     else:
-        as_table(container, words, verbose=verbose)
+        print_table(data, owner, verbose=verbose)
     if png is None:
         return
     from sedic.cli.sheet import sheet_of
-    from sedic.codec import Codec
     from sedic.picture import load_picture, save_picture
 
-    refuse_overwrite(png, force=force)
     with busy("decompressing"):
-        seen = load_picture(original) if original is not None else None
-        sheet = sheet_of(data, Codec(language=words), seen)
+        known = load_picture(original) if original is not None else None
+        sheet = sheet_of(data, owner, known)
     save_picture(sheet, png, force=force)
     note(f"{printable(png)}: written")
 
@@ -164,16 +209,20 @@ def edit(
     force: Force = False,
 ) -> None:
     """Change the words of a .sedic file; the original picture is not needed."""
-    from sedic.cli.edit import edit as edited
     from sedic.coding.container import Container
+    from sedic.editing import edit as change
 
-    if len(number or []) != len(detail or []):
+    numbers = number or []
+    if len(numbers) != len(detail or []):
         raise typer.BadParameter("every --object needs a --detail, and the other way round")
-    if output != STANDARD:
-        refuse_overwrite(output, force=force)
-    details = dict(zip(number or [], detail or [], strict=True))
-    container = Container.parse(read_input(file, MAX_FILE))
-    data = edited(container, overall, details, drop_object or [], language_model(language))
+    if len(set(numbers)) != len(numbers):
+        raise typer.BadParameter("an object is named by two --object options")
+    check_output(output, force=force, inputs=(file,))
+    details = dict(zip(numbers, detail or [], strict=True))
+    before = read_input(file, MAX_FILE)
+    container = Container.parse(before)
+    owner = load_profile(container.profile, language=language)
+    data = change(before, owner, overall=overall, details=details, dropped=drop_object or [])
     write_output(output, data, force=force)
     rate = 8 * len(data) / (container.width * container.height)
     note(f"{printable(output)}: {len(data)} bytes, {rate:.4f} bpp")
@@ -186,23 +235,46 @@ def demo(
         list[Path] | None, typer.Option(help="Your own pictures instead of three samples.")
     ] = None,
     bpp: Annotated[float, typer.Option(help="Bits per pixel of the files.")] = 0.03,
+    force: Force = False,
 ) -> None:
     """Compress sample photographs and lay the results side by side."""
     from sedic.cli.demo import run
 
-    run(out, photo or [], bpp)
+    run(out, photo or [], bpp, force=force)
 
 
 def main() -> NoReturn:
     """Run the command line: exit code 1 with one line for what went wrong, 2 for wrong usage."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may know only ASCII
+    code = 1
     try:
         app(standalone_mode=True)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if code == 130:
+            _say("sedic: interrupted; nothing that is unfinished was kept")
     except SedicError as error:
-        note(f"sedic: {printable(error)}")
+        _say(f"sedic: {printable(error)}")
     except MemoryError:
-        note("sedic: out of memory; when decompressing, a smaller --tile needs less")
+        _say("sedic: out of memory; when decompressing, a smaller --tile needs less")
     except KeyboardInterrupt:
-        note("sedic: interrupted")
+        code = 130
+        _say("sedic: interrupted; nothing that is unfinished was kept")
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(1)
+        pass
+    except OSError as error:  # such as a full disk behind standard output
+        _say(f"sedic: cannot write the output: {error.strerror or error}")
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError, AttributeError):  # a reader that left, a full disk, no stream
+        code = code or 1
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.exit(code)
+
+
+def _say(text: str) -> None:
+    """A line on standard error, if there is one."""
+    with suppress(OSError, ValueError, AttributeError):
+        note(text)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sedic.cli.console import note
-from sedic.cli.streams import MAX_FILE, STANDARD, Force, read_input, write_output
+from sedic.cli.options import MAX_FILE, STANDARD, Force, read_input, write_output
 from sedic.errors import DamagedFileError, LimitError, UnsuitableInputError
 from sedic.files import make_folder, printable, read_bounded, refuse_overwrite, write_atomically
 

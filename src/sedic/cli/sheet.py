@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from sedic.coding.container import Container
+from sedic.decoder import Decoder
 from sedic.errors import SedicError
 from sedic.semantics import (
     GRID,
@@ -16,8 +16,8 @@ from sedic.semantics import (
 )
 
 if TYPE_CHECKING:
-    from sedic.codec import Codec
     from sedic.picture import Picture
+    from sedic.profile import Profile
 
 PANEL = 480  # pixels, the width of one picture on a sheet
 _CAPTION = 64
@@ -35,15 +35,16 @@ _COLOURS = np.array(
 )
 
 
-def sheet_of(data: bytes, codec: Codec, original: Picture | None = None) -> Picture:
+def sheet_of(data: bytes, profile: Profile, original: Picture | None = None) -> Picture:
     """A file's masks with names, its reference image and its decoded picture, side by side.
 
     ``original``, if given, stands first; ``SedicError`` if it has another size.
     """
-    container = Container.parse(data)
-    image = container.unpack(codec.language)
+    decoder = Decoder(profile)
+    container = decoder.parse(data)
+    image = decoder.semantic_image(data)
     bpp = 8 * len(data) / (image.width * image.height)
-    reference = codec.preview(data)
+    reference = decoder.preview(data)
     panels = []
     if original is not None:
         if original.shape != reference.shape:
@@ -53,7 +54,7 @@ def sheet_of(data: bytes, codec: Codec, original: Picture | None = None) -> Pict
     panels.append((tinted(reference if original is None else original, image.objects), said))
     size = container.parts()["reference"]
     panels.append((reference, f"reference image, {container.reference_codec}, {size} bytes"))
-    panels.append((codec.decompress(data), f"decoded from {len(data)} bytes, {bpp:.4f} bpp"))
+    panels.append((decoder.decompress(data), f"decoded from {len(data)} bytes, {bpp:.4f} bpp"))
     return row(panels)
 
 

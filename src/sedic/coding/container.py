@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import binascii
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from sedic.coding.masks import MASK_CODERS, decode_masks, encode_masks
-from sedic.coding.text import TEXT_CODERS, decode_text, encode_text
-from sedic.coding.token_text import TokenModel
-from sedic.errors import SedicError
+from sedic.coding.masks import MaskCoder
+from sedic.coding.text import TextCoder
+from sedic.errors import DamagedFileError, MissingWeightsError
+from sedic.parts import FIRST_PRIVATE, MASK_CODERS, PROFILES, REFERENCE_CODECS, TEXT_CODERS
 from sedic.semantics import (
     MAX_OBJECTS,
     MAX_REFERENCE_BYTES,
     MAX_TEXT_BYTES,
     METHODS,
-    REFERENCE_CODECS,
+    Mask,
     ObjectLayer,
     ReferenceImage,
     SemanticImage,
@@ -30,26 +31,32 @@ from sedic.semantics import (
 
 MAGIC = b"\x5e\xdc"
 VERSION = 1
-PROFILES = ("none", "mini", "sd21", "sd15")
 CRC_BYTES = 2
 MAX_SETTINGS_BYTES = 255
 _MAX_SECTION = 1 << 20  # text or masks
 _MAX_BYTES = MAX_REFERENCE_BYTES + 2 * _MAX_SECTION + MAX_SETTINGS_BYTES + 64
 
 
+class Coders(Protocol):
+    """Who owns the coders of text and masks: a ``Profile``."""
+
+    def text_coder(self, name: str) -> TextCoder: ...
+    def mask_coder(self, name: str) -> MaskCoder: ...
+
+
 @dataclass(frozen=True)
 class Container:
     """A file, split into its parts; nothing is decoded yet.
 
-    ``settings`` are the decoder's settings that differ from the profile's defaults, as
-    ``synthesis.settings`` writes them: bytes that only the profile gives a meaning.
+    ``settings`` are the decoder's settings that differ from the profile's defaults, in the bytes of
+    ``Settings.to_bytes``.
     """
 
     width: int
     height: int
     method: str
     profile: str
-    fingerprint: bytes  # two bytes, made by the profile
+    mark: bytes  # of the weights, two bytes (``Profile.mark``)
     reference_codec: str
     object_count: int
     text_coder: str = "primed"
@@ -73,14 +80,23 @@ class Container:
 
     def to_bytes(self) -> bytes:
         """The file."""
-        usual = ("primed", "context", 0, b"")
-        special = (self.text_coder, self.mask_coder, self.seed, self.settings) != usual
+        numbers = (
+            PROFILES.number_of(self.profile),
+            REFERENCE_CODECS.number_of(self.reference_codec),
+            TEXT_CODERS.number_of(self.text_coder),
+            MASK_CODERS.number_of(self.mask_coder),
+        )
+        private = max(numbers) >= FIRST_PRIVATE
+        profile, codec, text_coder, mask_coder = (0, 0, 0, 0) if private else numbers
+        usual = (0, 0, 0, b"")
+        special = (text_coder, mask_coder, self.seed, self.settings) != usual
         first = VERSION << 5 | METHODS.index(self.method) << 3 | self.object_count
-        second = PROFILES.index(self.profile) << 4 | REFERENCE_CODECS.index(self.reference_codec)
-        header = MAGIC + bytes([first, second | special << 2]) + self.fingerprint
+        second = profile << 4 | private << 3 | special << 2 | codec
+        header = MAGIC + bytes([first, second]) + self.mark
+        header += bytes(numbers) if private else b""
         header += _number(self.width) + _number(self.height)
         if special:
-            coders = TEXT_CODERS.index(self.text_coder) | MASK_CODERS.index(self.mask_coder) << 2
+            coders = text_coder | mask_coder << 2
             header += bytes([coders | (self.seed != 0) << 4 | (self.settings != b"") << 5])
             header += _number(self.seed) if self.seed else b""
             header += _number(len(self.settings)) + self.settings if self.settings else b""
@@ -92,26 +108,31 @@ class Container:
 
     @classmethod
     def parse(cls, data: bytes) -> Container:
-        """Split a file; ``SedicError`` says what is wrong with it. Allocates nothing large."""
+        """Split a file; allocates nothing large.
+
+        Raises ``DamagedFileError`` for bytes that are no such file and ``MissingWeightsError`` for
+        features and parts that are not here.
+        """
         if not data:
-            raise SedicError("the file is empty")
+            raise DamagedFileError("the file is empty")
         if data[: len(MAGIC)] != MAGIC:
-            raise SedicError("not a .sedic file")
+            raise DamagedFileError("not a .sedic file")
         if len(data) > _MAX_BYTES:
-            raise SedicError(f"a .sedic file has at most {_MAX_BYTES} bytes")
+            raise DamagedFileError(f"a .sedic file has at most {_MAX_BYTES} bytes")
         if len(data) > 2 and data[2] >> 5 != VERSION:
-            raise SedicError(
+            raise MissingWeightsError(
                 f"file format version {data[2] >> 5}; this sedic reads version {VERSION}"
             )
         body = data[:-CRC_BYTES]
         if checksum(body) != data[-CRC_BYTES:]:
-            raise SedicError("the file is damaged or cut short (checksum)")
+            raise DamagedFileError("the file is damaged or cut short (checksum)")
         return _Reader(body).container()
 
-    def unpack(self, language: TokenModel | None = None) -> SemanticImage:
-        """Decode text and masks; ``SedicError`` where they are damaged.
+    def unpack(self, coders: Coders) -> SemanticImage:
+        """Decode text and masks with the coders of a profile.
 
-        ``language``: the language model of a text that was coded with one.
+        Raises ``DamagedFileError`` where they are damaged. ``Profile.check`` says whether the
+        profile has the tables that the file was made with.
         """
         grid = grid_size(self.width, self.height)
         count = self.object_count
@@ -119,11 +140,13 @@ class Container:
         counts = int.from_bytes(self.text[:names_bytes], "big")
         limit = (MAX_TEXT_BYTES + 1) * (count + 1)
         coded = self.text[names_bytes:]
-        whole = decode_text(coded, self.text_coder, limit, language) if coded else ""
+        whole = coders.text_coder(self.text_coder).decode(coded, limit) if coded else ""
         overall, *details = whole.split("\n")
         if len(details) != count:
-            raise SedicError(f"damaged text: {len(details)} details for {count} objects")
-        masks = decode_masks(self.masks, *grid, count, self.mask_coder) if count else ()
+            raise DamagedFileError(f"damaged text: {len(details)} details for {count} objects")
+        masks: tuple[Mask, ...] = ()
+        if count:
+            masks = coders.mask_coder(self.mask_coder).decode(self.masks, *grid, count)
         layers = []
         for i, (detail, mask) in enumerate(zip(details, masks, strict=True)):
             words = counts >> 2 * (count - 1 - i) & 3
@@ -149,30 +172,34 @@ def checksum(body: bytes) -> bytes:
 
 def pack(
     image: SemanticImage,
+    coders: Coders,
+    *,
     profile: str,
-    fingerprint: bytes,
+    mark: bytes,
     text_coder: str = "primed",
     mask_coder: str = "context",
     settings: bytes = b"",
-    language: TokenModel | None = None,
 ) -> Container:
-    """Code ``image``; ``fingerprint`` (two bytes) and ``settings`` are the profile's affair.
+    """Code ``image`` with the coders of these names.
 
-    ``language`` is the language model of the text coder ``model``.
+    ``profile`` names the profile that owns ``coders``; ``mark`` (two bytes) is its
+    ``Profile.mark``; ``settings`` are the bytes of ``Settings.to_bytes``.
     """
     count = len(image.objects)
     counts = 0
     for layer in image.objects:
         counts = counts << 2 | len(layer.name.split(" "))
     text = "\n".join([image.overall, *(layer.detail for layer in image.objects)])
-    coded = encode_text(text, text_coder, language) if text else b""
-    masks = encode_masks([layer.mask for layer in image.objects], mask_coder) if count else b""
+    coded = coders.text_coder(text_coder).encode(text) if text else b""
+    masks = b""
+    if count:
+        masks = coders.mask_coder(mask_coder).encode([layer.mask for layer in image.objects])
     return Container(
         image.width,
         image.height,
         image.method,
         profile,
-        fingerprint,
+        mark,
         image.reference.codec,
         count,
         text_coder,
@@ -203,7 +230,7 @@ class _Reader:
 
     def take(self, count: int) -> bytes:
         if count > len(self._data) - self._at:
-            raise SedicError("the file is damaged: it ends too early")
+            raise DamagedFileError("the file is damaged: it ends too early")
         self._at += count
         return self._data[self._at - count : self._at]
 
@@ -216,28 +243,35 @@ class _Reader:
                 if value > limit or (place and not byte):
                     break
                 return value
-        raise SedicError("the file is damaged: a number is out of range")
+        raise DamagedFileError("the file is damaged: a number is out of range")
 
     def container(self) -> Container:
         self.take(len(MAGIC))
         first, second = self.take(2)
         method, count = first >> 3 & 3, first & MAX_OBJECTS
-        profile, special, codec = second >> 4, second >> 2 & 1, second & 3
-        if method >= len(METHODS) or profile >= len(PROFILES) or second >> 3 & 1:
-            raise SedicError("the file uses a feature that this sedic does not know")
-        fingerprint = self.take(2)
+        profile, private, special = second >> 4, second >> 3 & 1, second >> 2 & 1
+        codec = second & 3
+        if method >= len(METHODS):
+            raise MissingWeightsError("the file uses a method that this sedic does not know")
+        mark = self.take(2)
+        parts = self.take(4) if private else b""
         width, height = self.number(1 << 20), self.number(1 << 20)
         check_size(width, height)
         coders, seed, settings = 0, 0, b""
         if special:
             coders = self.take(1)[0]
-            if coders >> 6 or coders & 3 >= len(TEXT_CODERS) or coders >> 2 & 3 >= len(MASK_CODERS):
-                raise SedicError("the file uses a feature that this sedic does not know")
+            if coders >> 6:
+                raise MissingWeightsError("the file uses a feature that this sedic does not know")
             has_seed, has_settings = coders >> 4 & 1, coders >> 5 & 1
             seed = self.number((1 << 32) - 1) if has_seed else 0
             settings = self.take(self.number(MAX_SETTINGS_BYTES)) if has_settings else b""
             if not coders or has_seed > (seed != 0) or has_settings > (settings != b""):
-                raise SedicError("the file is damaged: needless fields")
+                raise DamagedFileError("the file is damaged: needless fields")
+        numbers = parts or bytes([profile, codec, coders & 3, coders >> 2 & 3])
+        if private and (any([profile, codec, coders & 15]) or max(numbers) < FIRST_PRIVATE):
+            raise DamagedFileError("the file is damaged: needless fields")
+        tables = PROFILES, REFERENCE_CODECS, TEXT_CODERS, MASK_CODERS
+        names = [table.name_of(n) for table, n in zip(tables, numbers, strict=True)]
         text_bytes = self.number(_MAX_SECTION)
         mask_bytes = self.number(_MAX_SECTION) if count else 0
         text, masks = self.take(text_bytes), self.take(mask_bytes)
@@ -245,12 +279,12 @@ class _Reader:
             width,
             height,
             METHODS[method],
-            PROFILES[profile],
-            fingerprint,
-            REFERENCE_CODECS[codec],
+            names[0],
+            mark,
+            names[1],
             count,
-            TEXT_CODERS[coders & 3],
-            MASK_CODERS[coders >> 2 & 3],
+            names[2],
+            names[3],
             seed,
             settings,
             text,

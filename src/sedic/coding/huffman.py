@@ -25,6 +25,21 @@ from collections import Counter
 from sedic.errors import SedicError
 
 
+class HuffmanText:
+    """The text coder ``huffman``: it has neither table nor language model."""
+
+    def __init__(self, table: object = None, language: object = None) -> None:
+        pass
+
+    def encode(self, text: str) -> bytes:
+        """The bytes of a text (``encode``)."""
+        return encode(text)
+
+    def decode(self, data: bytes, max_bytes: int) -> str:
+        """The text of ``encode``'s bytes (``decode``)."""
+        return decode(data, max_bytes)
+
+
 def encode(text: str) -> bytes:
     """The bytes of a text; ``SedicError`` if it is not valid Unicode (a lone surrogate)."""
     try:

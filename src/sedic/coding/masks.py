@@ -10,23 +10,19 @@ counts can be reproduced.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
-from importlib.resources import files
+from typing import Protocol
 
 import numpy as np
 
 from sedic.coding import block_masks, jbig2, runlength
 from sedic.coding.bilevel import Cells, Template, Weights, decode_plane, encode_plane
 from sedic.coding.range_coder import RangeDecoder, RangeEncoder
-from sedic.errors import SedicError
+from sedic.errors import DamagedFileError, MissingWeightsError, UnsuitableInputError
 from sedic.semantics import (
     GRID,
     MAX_OBJECTS,
     Mask,
 )
-
-MASK_CODERS = ("context", "runlength", "jbig2", "blocks")
-PRIMING = "masks.safetensors"  # in sedic/weights; made by sedic.lab.train.mask_table
 
 TEMPLATE: Template = (
     *((-2, column) for column in (-1, 0, 1)),
@@ -35,55 +31,110 @@ TEMPLATE: Template = (
 )
 
 
-def encode_masks(masks: Sequence[Mask], coder: str = "context") -> bytes:
-    """The bytes of up to ``MAX_OBJECTS`` masks of one size; none have none.
+class MaskCoder(Protocol):
+    """Turns all masks of a picture into one stream of bytes and back."""
 
-    Raises ``SedicError`` for an unknown coder, masks of different sizes, masks that are too large
-    (jbig2) or too ragged (runlength) for a full-resolution coder, and others than blocks (blocks).
-    """
-    _check(len(masks), coder)
-    if not masks:
-        return b""
-    if len({(mask.width, mask.height) for mask in masks}) > 1:
-        raise SedicError("masks of one picture must have one size")
-    planes = [mask.array for mask in masks]
-    if coder == "context":
+    def encode(self, masks: Sequence[Mask]) -> bytes:
+        """The bytes of 1 to ``MAX_OBJECTS`` masks of one size.
+
+        Raises ``UnsuitableInputError`` for masks of different sizes and for masks that this coder
+        cannot write.
+        """
+        ...
+
+    def decode(self, data: bytes, width: int, height: int, count: int) -> tuple[Mask, ...]:
+        """``count`` masks of ``width`` x ``height`` grid cells (``semantics.grid_size``).
+
+        Any bytes give masks or ``DamagedFileError``, in time and memory that only the grid bounds.
+        """
+        ...
+
+
+class ContextMasks:
+    """The mask coder ``context``. ``table``: the bytes of a safetensors file of its weights."""
+
+    def __init__(self, table: bytes | None) -> None:
+        if table is None:
+            raise MissingWeightsError("this profile has no table for the mask coder 'context'")
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        try:
+            self._weights: Weights = load(table)["weights"].astype(np.int64)
+        except (SafetensorError, KeyError) as error:
+            raise DamagedFileError("the mask table is damaged: run `sedic train masks`") from error
+
+    def encode(self, masks: Sequence[Mask]) -> bytes:
+        """The bytes of masks; see ``MaskCoder``."""
         encoder = RangeEncoder()
-        encode_planes(encoder, planes, _primed_weights())
+        encode_planes(encoder, _planes(masks), self._weights.copy())
         return encoder.finish()
-    if coder == "blocks":
-        return block_masks.encode(planes)
-    encode = runlength.encode if coder == "runlength" else jbig2.encode
-    return encode(plane.repeat(GRID, 0).repeat(GRID, 1) for plane in planes)
+
+    def decode(self, data: bytes, width: int, height: int, count: int) -> tuple[Mask, ...]:
+        """The masks of ``encode``'s bytes; see ``MaskCoder``."""
+        decoder = RangeDecoder(data)
+        weights = self._weights.copy()
+        masks = []
+        taken: Cells | None = None
+        for _ in range(count):
+            plane = decode_plane(decoder, height, width, TEMPLATE, weights, taken)
+            taken = plane if taken is None else taken | plane
+            masks.append(Mask.of(plane))
+        return tuple(masks)
 
 
-def decode_masks(
-    data: bytes, width: int, height: int, count: int, coder: str = "context"
-) -> tuple[Mask, ...]:
-    """``count`` masks of ``width`` x ``height`` grid cells (see ``semantics.grid_size``).
+class BlockMasks:
+    """The mask coder ``blocks``, for masks that are even on every one of 8 x 8 blocks (MISC)."""
 
-    Any bytes give masks or ``SedicError``, in time and memory that only the grid bounds.
-    """
-    _check(count, coder)
-    if not count:
-        if data:
-            raise SedicError("damaged masks: bytes for no mask")
-        return ()
-    if coder == "context":
-        return tuple(Mask.of(plane) for plane in _decode_planes(data, width, height, count))
-    if coder == "blocks":
+    def __init__(self, table: object = None) -> None:
+        pass
+
+    def encode(self, masks: Sequence[Mask]) -> bytes:
+        """The bytes of masks; ``UnsuitableInputError`` for a mask that is uneven on a block."""
+        return block_masks.encode(_planes(masks))
+
+    def decode(self, data: bytes, width: int, height: int, count: int) -> tuple[Mask, ...]:
+        """The masks of ``encode``'s bytes; see ``MaskCoder``."""
         return tuple(Mask.of(plane) for plane in block_masks.decode(data, width, height, count))
-    decode: Callable[[bytes, int, int, int], Iterator[Cells]]
-    decode = runlength.decode if coder == "runlength" else jbig2.decode
-    planes = decode(data, width * GRID, height * GRID, count)
-    return tuple(Mask.of(plane[::GRID, ::GRID]) for plane in planes)
 
 
-def _check(count: int, coder: str) -> None:
-    if coder not in MASK_CODERS:
-        raise SedicError(f"unknown mask coder {coder!r}; one of {MASK_CODERS}")
-    if not 0 <= count <= MAX_OBJECTS:
-        raise SedicError(f"{count} masks; at most {MAX_OBJECTS}")
+class _FullResolution:
+    """Codes masks at the picture's resolution, as the papers do, to reproduce their byte counts."""
+
+    _encode: Callable[[Iterator[Cells]], bytes]
+    _decode: Callable[[bytes, int, int, int], Iterator[Cells]]
+
+    def __init__(self, table: object = None) -> None:
+        pass
+
+    def encode(self, masks: Sequence[Mask]) -> bytes:
+        """The bytes of masks; ``UnsuitableInputError`` where they are too large or too ragged."""
+        return type(self)._encode(plane.repeat(GRID, 0).repeat(GRID, 1) for plane in _planes(masks))
+
+    def decode(self, data: bytes, width: int, height: int, count: int) -> tuple[Mask, ...]:
+        """The masks of ``encode``'s bytes; see ``MaskCoder``."""
+        planes = type(self)._decode(data, width * GRID, height * GRID, count)
+        return tuple(Mask.of(plane[::GRID, ::GRID]) for plane in planes)
+
+
+class RunLengthMasks(_FullResolution):
+    """The mask coder ``runlength`` (SEDIC)."""
+
+    _encode, _decode = staticmethod(runlength.encode), staticmethod(runlength.decode)
+
+
+class Jbig2Masks(_FullResolution):
+    """The mask coder ``jbig2``."""
+
+    _encode, _decode = staticmethod(jbig2.encode), staticmethod(jbig2.decode)
+
+
+def _planes(masks: Sequence[Mask]) -> list[Cells]:
+    if not 1 <= len(masks) <= MAX_OBJECTS:
+        raise UnsuitableInputError(f"{len(masks)} masks; 1 to {MAX_OBJECTS}")
+    if len({(mask.width, mask.height) for mask in masks}) > 1:
+        raise UnsuitableInputError("masks of one picture must have one size")
+    return [mask.array for mask in masks]
 
 
 def encode_planes(encoder: RangeEncoder, planes: Sequence[Cells], weights: Weights) -> None:
@@ -92,26 +143,3 @@ def encode_planes(encoder: RangeEncoder, planes: Sequence[Cells], weights: Weigh
     for plane in planes:
         encode_plane(encoder, plane, TEMPLATE, weights, taken)
         taken = plane if taken is None else taken | plane
-
-
-def _decode_planes(data: bytes, width: int, height: int, count: int) -> Iterator[Cells]:
-    decoder = RangeDecoder(data)
-    weights = _primed_weights()
-    taken: Cells | None = None
-    for _ in range(count):
-        plane = decode_plane(decoder, height, width, TEMPLATE, weights, taken)
-        taken = plane if taken is None else taken | plane
-        yield plane
-
-
-@lru_cache(maxsize=1)
-def _stored_weights() -> Weights:
-    from safetensors.numpy import load
-
-    stored = load((files("sedic") / "weights" / PRIMING).read_bytes())
-    return stored["weights"].astype(np.int64)
-
-
-def _primed_weights() -> Weights:
-    """A fresh copy of the weights that the context coder starts from."""
-    return _stored_weights().copy()

@@ -17,18 +17,15 @@ a byte that UTF-8 never uses.
 
 from __future__ import annotations
 
-import hashlib
 import lzma
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from sedic.coding.range_coder import RangeDecoder, RangeEncoder
-from sedic.errors import SedicError
+from sedic.errors import DamagedFileError, MissingWeightsError, UnsuitableInputError
 
 END = 0xFF
 LINE_FEED = 0x0A
@@ -192,22 +189,6 @@ class Predictor:
         self._nodes = [0, *(node for node in nodes if node)]
 
 
-def _table() -> bytes:
-    return (files("sedic") / "weights" / "text.safetensors.xz").read_bytes()
-
-
-@cache
-def fingerprint() -> bytes:
-    """sha256 (32 bytes) of the table in the package: both ends must have the same one."""
-    return hashlib.sha256(_table()).digest()
-
-
-@cache
-def default_model() -> Model:
-    """The model in the package."""
-    return load(_table())
-
-
 def save(trie: Trie, confidence: Integers) -> bytes:
     """The table file: an xz-compressed safetensors file; equal models give equal bytes."""
     from safetensors.numpy import save as to_safetensors
@@ -222,7 +203,7 @@ def save(trie: Trie, confidence: Integers) -> bytes:
 
 
 def load(table: bytes) -> Model:
-    """The model of a table file. Raises ``SedicError`` if it is none."""
+    """The model of a table file. Raises ``DamagedFileError`` if it is none."""
     from safetensors import SafetensorError
     from safetensors.numpy import load as from_safetensors
 
@@ -232,53 +213,62 @@ def load(table: bytes) -> Model:
         trie = Trie(arrays["symbols"], arrays["counts"].astype(np.int64), kinds)
         confidence = arrays["confidence"].astype(np.int64)
     except (lzma.LZMAError, SafetensorError, KeyError) as error:
-        raise SedicError("the text model is damaged: run `sedic train text`") from error
+        raise DamagedFileError("the text model is damaged: run `sedic train text`") from error
     nodes = trie.symbols.size
     if not (
         trie.counts.size == nodes == kinds.sum() == kinds.size - 1 and confidence.size == SLOTS
     ):
-        raise SedicError("the text model is of another version: run `sedic train text`")
+        raise DamagedFileError("the text model is of another version: run `sedic train text`")
     return Model(trie, confidence)
 
 
-def encode(text: str) -> bytes:
-    """The bytes of a text; ``SedicError`` if it is not valid Unicode (a lone surrogate)."""
-    try:
-        symbols = text.encode() + bytes([LINE_FEED, END])
-    except UnicodeEncodeError as error:
-        raise SedicError("this text is not valid Unicode: remove lone surrogates") from error
-    primed, raw = RangeEncoder(), RangeEncoder()
-    primed.encode_bit(0, _RAW_CHANCE)
-    predictor = Predictor(default_model())
-    for symbol in symbols:
-        primed.encode(symbol, predictor.weights())
-        predictor.update(symbol)
-    raw.encode_bit(1, _RAW_CHANCE)
-    for symbol in symbols:
-        raw.encode(symbol, _RAW_WEIGHTS)
-    return min(primed.finish(), raw.finish(), key=len)
+class PrimedText:
+    """The text coder ``primed``. ``table``: the bytes of a table file (``save``)."""
 
+    def __init__(self, table: bytes | None, language: object = None) -> None:
+        if table is None:
+            raise MissingWeightsError("this profile has no table for the text coder 'primed'")
+        self.model = load(table)
 
-def decode(data: bytes, max_bytes: int) -> str:
-    """The text of ``encode``'s bytes: at most ``max_bytes`` of UTF-8.
-
-    Raises ``SedicError`` if it is longer or no text at all; damage may also give another text.
-    """
-    decoder = RangeDecoder(data)
-    predictor = None if decoder.decode_bit(_RAW_CHANCE) else Predictor(default_model())
-    symbols = bytearray()
-    while len(symbols) <= max_bytes + 1:
-        symbol = decoder.decode(predictor.weights() if predictor else _RAW_WEIGHTS)
-        if symbol == END:
-            break
-        symbols.append(symbol)
-        if predictor:
+    def encode(self, text: str) -> bytes:
+        """The bytes of a text; ``UnsuitableInputError`` for a lone surrogate."""
+        try:
+            symbols = text.encode() + bytes([LINE_FEED, END])
+        except UnicodeEncodeError as error:
+            raise UnsuitableInputError(
+                "this text is not valid Unicode: remove lone surrogates"
+            ) from error
+        primed, raw = RangeEncoder(), RangeEncoder()
+        primed.encode_bit(0, _RAW_CHANCE)
+        predictor = Predictor(self.model)
+        for symbol in symbols:
+            primed.encode(symbol, predictor.weights())
             predictor.update(symbol)
-    else:
-        raise SedicError(f"damaged text: longer than {max_bytes} bytes")
-    if not symbols.endswith(b"\n"):
-        raise SedicError("damaged text: it ends within a line")
-    try:
-        return symbols[:-1].decode()
-    except UnicodeDecodeError as error:
-        raise SedicError("damaged text: not UTF-8") from error
+        raw.encode_bit(1, _RAW_CHANCE)
+        for symbol in symbols:
+            raw.encode(symbol, _RAW_WEIGHTS)
+        return min(primed.finish(), raw.finish(), key=len)
+
+    def decode(self, data: bytes, max_bytes: int) -> str:
+        """The text of ``encode``'s bytes: at most ``max_bytes`` of UTF-8.
+
+        Raises ``DamagedFileError`` if it is longer or no text; damage may also give another text.
+        """
+        decoder = RangeDecoder(data)
+        predictor = None if decoder.decode_bit(_RAW_CHANCE) else Predictor(self.model)
+        symbols = bytearray()
+        while len(symbols) <= max_bytes + 1:
+            symbol = decoder.decode(predictor.weights() if predictor else _RAW_WEIGHTS)
+            if symbol == END:
+                break
+            symbols.append(symbol)
+            if predictor:
+                predictor.update(symbol)
+        else:
+            raise DamagedFileError(f"damaged text: longer than {max_bytes} bytes")
+        if not symbols.endswith(b"\n"):
+            raise DamagedFileError("damaged text: it ends within a line")
+        try:
+            return symbols[:-1].decode()
+        except UnicodeDecodeError as error:
+            raise DamagedFileError("damaged text: not UTF-8") from error

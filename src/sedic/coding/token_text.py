@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sedic.coding.range_coder import RangeDecoder, RangeEncoder
-from sedic.errors import SedicError
+from sedic.errors import MissingWeightsError, SedicError
 
 IDENTITY_BYTES = 4
 STEPS = 4  # in a unit of log odds (nats)
@@ -181,3 +181,26 @@ def _differs() -> SedicError:
         "the language model gives other probabilities here than where the text was written: other "
         "weights, another library or other hardware (or the text is damaged)"
     )
+
+
+class ModelText:
+    """The text coder ``model``, with the language model that both ends have."""
+
+    def __init__(self, table: object = None, language: TokenModel | None = None) -> None:
+        self._language = language
+
+    def encode(self, text: str) -> bytes:
+        """The bytes of a text (``encode``); ``MissingWeightsError`` without a language model."""
+        return encode(text, self._needed)
+
+    def decode(self, data: bytes, max_bytes: int) -> str:
+        """The text of ``encode``'s bytes (``decode``)."""
+        return decode(data, max_bytes, self._needed)
+
+    @property
+    def _needed(self) -> TokenModel:
+        if self._language is None:
+            raise MissingWeightsError(
+                "this text is coded with a language model: name its folder with --language-model"
+            )
+        return self._language

@@ -1,15 +1,15 @@
-"""Picture to meaning: what is described, in which words, and where it is.
-
-``measure`` makes the embedded, measured description; ``sidecar`` reads a caller's own. Both give a
-``Description``. ``describe_api`` and ``describe_local`` ask a language model for words
-(``answers.Words``), which still have to be found in the picture. Nothing heavy is imported here.
-"""
+"""What is said about a picture, who can say it, and how it is cut to a budget of words."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
 from sedic.semantics import MAX_TEXT_BYTES, ObjectLayer, leading_words
+
+if TYPE_CHECKING:
+    from sedic.picture import Picture
+    from sedic.semantics import Rate
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,26 @@ class Description:
     def text(self) -> str:
         """Every word of it, one line for the whole and one for each object."""
         return "\n".join([self.overall, *(found.detail for found in self.objects)])
+
+
+@dataclass(frozen=True)
+class Described:
+    """A description and lines about how it came about, for people."""
+
+    description: Description
+    notes: tuple[str, ...] = ()
+
+
+class Describer(Protocol):
+    """Finds the words and masks of a picture. Describers are listed in ``parts.DESCRIBERS``."""
+
+    def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> Described:
+        """Describe a (height, width, 3) uint8 picture.
+
+        ``rate`` says how many objects and words are wanted at most; ``method`` is one of
+        ``semantics.METHODS``. Raises ``DescriberError`` where that fails.
+        """
+        ...
 
 
 def shorten(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sedic.describe import words as v
-from sedic.describe.description import Description, shorten
+from sedic.describe.description import Described, Description, shorten
 from sedic.errors import SedicError
 from sedic.semantics import (
     Mask,
@@ -22,6 +22,19 @@ from sedic.semantics import (
 if TYPE_CHECKING:
     from sedic.describe.region_features import Look, Maps, Region
     from sedic.picture import Picture
+    from sedic.semantics import Rate
+
+
+class MeasuredDescriber:
+    """The describer ``measured``; it needs no model."""
+
+    def __init__(self, profile: object = None, model: str = "", source: object = None) -> None:
+        pass
+
+    def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> Described:
+        """See ``description.Describer``."""
+        budget = rate.max_objects, rate.detail_words, rate.overall_words
+        return Described(describe(picture, *budget))
 
 
 def describe(
@@ -30,7 +43,7 @@ def describe(
     """Describe a (height, width, 3) uint8 sRGB picture of any size from 1x1.
 
     Deterministic; no more objects and words than asked for. Fewer come cheaply from the same
-    description: ``analysis.shorten``. Raises ``SedicError`` for an array that is no picture.
+    description: ``description.shorten``. Raises ``SedicError`` for an array that is no picture.
     """
     from sedic.describe.region_features import area_mean, edges, measure_maps
     from sedic.describe.salience import find_objects

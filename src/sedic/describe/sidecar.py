@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sedic.describe.description import Description, begin, one_line
-from sedic.errors import SedicError
+from sedic.describe.description import Described, Description, begin, one_line
+from sedic.errors import SedicError, UnsuitableInputError
 from sedic.files import read_bounded, write_atomically
 from sedic.semantics import (
     MAX_NAME_WORDS,
@@ -28,14 +28,32 @@ from sedic.semantics import (
     MAX_SIDE,
     Mask,
     ObjectLayer,
+    Rate,
     check_size,
     grid_size,
     leading_words,
 )
 
+if TYPE_CHECKING:
+    from sedic.picture import Picture
+
 MAX_FILE_BYTES = 1 << 24
 
 Cells = npt.NDArray[np.bool_]
+
+
+class SidecarDescriber:
+    """The describer ``sidecar``: the words and masks of the file ``source``."""
+
+    def __init__(self, profile: object, model: str = "", source: Path | None = None) -> None:
+        if source is None:
+            raise UnsuitableInputError("the describer 'sidecar' needs a file: --semantics FILE")
+        self._source = source
+
+    def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> Described:
+        """See ``description.Describer``; all that the file says, whatever ``rate`` asks for."""
+        height, width = picture.shape[:2]
+        return Described(load(self._source, width, height))
 
 
 def load(path: Path, width: int, height: int) -> Description:
@@ -69,16 +87,21 @@ def load(path: Path, width: int, height: int) -> Description:
 
 
 def save(description: Description, path: Path, *, force: bool = False) -> None:
-    """Write ``description`` to ``path``, self-contained: the masks as COCO run lengths.
+    """Write ``description`` to ``path``. Raises ``OutputError`` as ``write_atomically`` does."""
+    write_atomically(path, to_json(description).encode(), force=force)
 
-    ``load`` gives it back as it was. Raises ``SedicError`` where ``write_atomically`` does.
+
+def to_json(description: Description) -> str:
+    """``description`` as the text of a file, self-contained: the masks as COCO run lengths.
+
+    ``load`` gives it back as it was.
     """
     objects = [
         {"name": found.name, "detail": found.detail, "mask": _run_lengths(found.mask.array)}
         for found in description.objects
     ]
     scene = {"overall": description.overall, "objects": objects}
-    write_atomically(path, (json.dumps(scene, ensure_ascii=False) + "\n").encode(), force=force)
+    return json.dumps(scene, ensure_ascii=False) + "\n"
 
 
 def _get(parent: object, key: str, kind: type | tuple[type, ...], where: str) -> Any:

@@ -6,11 +6,13 @@ the embedded profile and the paper's.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,16 @@ class Networks:
     @property
     def _modules(self) -> tuple[Any, ...]:
         return self.vae, self.text_encoder, self.unet, self.controlnet
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 of all weights and the schedule, in hexadecimal."""
+        digest = hashlib.sha256(json.dumps(self.schedule, sort_keys=True, default=str).encode())
+        for network in self._modules:
+            for name, value in sorted(network.state_dict().items()):
+                digest.update(name.encode())
+                digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     @property
     def device(self) -> torch.device:

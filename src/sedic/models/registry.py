@@ -1,6 +1,6 @@
 """Which models a profile needs, where they come from, and whether what is here is right.
 
-The lists are the ``[[models]]`` tables of ``profiles/*.toml``, and of ``evaluation/models.toml``
+The lists are the ``[[models]]`` tables of ``profiles/*.toml``, and of ``metric_models.toml``
 for metrics. A model is either files, each of which every mirror offers under the same name, or a
 repository of the Hugging Face hub. Where a sha256 is not pinned there, the first download's is
 learned and kept in ``models.lock.json`` beside the models; from then on it is checked.
@@ -17,15 +17,14 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
 from sedic import profiles
 from sedic.errors import SedicError
 from sedic.files import make_folder, printable, read_bounded, write_atomically
-from sedic.lab.bench import data_file
 from sedic.models.download import Progress, download, sha256_of
+from sedic.parts import PROFILES
 
 LOCK = "models.lock.json"
 _MAX_LOCK = 1 << 22
@@ -103,10 +102,9 @@ def models_folder() -> Path:
 @cache
 def models() -> tuple[Model, ...]:
     """Every model of every profile, and those that metrics need."""
-    names = sorted(p.name for p in (package_files("sedic") / "profiles").iterdir())
-    known = [name.removesuffix(".toml") for name in names if name.endswith(".toml")]
-    tables = {name: profiles.load(name).models for name in known}
-    tables["bench"] = tuple(data_file("models.toml")["models"])  # no profile, but fetched alike
+    tables = {part.name: profiles.read(part.make()).get("models", []) for part in PROFILES}
+    metrics = Path(__file__).with_name("metric_models.toml")
+    tables["bench"] = profiles.read_toml(metrics)["models"]  # no profile, but fetched alike
     return tuple(Model.of(name, table) for name in tables for table in tables[name])
 
 

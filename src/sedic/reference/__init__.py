@@ -1,19 +1,12 @@
-"""The reference image: a picture at a few hundred bytes, as one of four codecs.
+"""The reference image: a picture at a few hundred bytes.
 
-Everything behind ``ReferenceCodec`` can be swapped. Implementations live in modules of the same
-name and are imported only when asked for (``load``).
+The codecs are listed in ``parts.REFERENCE_CODECS``; a profile makes them. Each has a module here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
-
-from sedic.errors import SedicError
-from sedic.semantics import (
-    REFERENCE_CODECS,
-)
 
 if TYPE_CHECKING:
     from sedic.picture import Picture
@@ -37,32 +30,3 @@ class ReferenceCodec(Protocol):
     def decode(self, data: bytes, width: int, height: int) -> Picture:
         """The decoded (height, width, 3) uint8 picture; ``SedicError`` on data that lies."""
         ...
-
-
-def load(name: str, weights: Path | None = None) -> ReferenceCodec:
-    """The reference codec of this name; ``weights`` for the learned ones.
-
-    Raises ``SedicError`` for an unknown name or weights that are missing or not the codec's.
-    """
-    if name == "compact":
-        from sedic.reference.compact import Compact
-
-        return Compact(weights)
-    if name == "cheng2020":
-        from sedic.reference.cheng2020 import Cheng2020
-
-        if weights is None:
-            raise SedicError(
-                "cheng2020 has no weights of its own: name a CompressAI checkpoint with"
-                " --reference-weights"
-            )
-        return Cheng2020([weights])
-    if name == "pixel":
-        from sedic.reference.pixel import Pixel
-
-        return Pixel()
-    if name == "external":
-        from sedic.reference.external import External
-
-        return External()
-    raise SedicError(f"unknown reference codec {name!r}; one of {', '.join(REFERENCE_CODECS)}")

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sedic.errors import SedicError
+from sedic.errors import MissingWeightsError, SedicError
 from sedic.models.precision import picture_dtype
 from sedic.models.tiled_run import in_tiles
 from sedic.picture import pad_to_multiple
@@ -134,6 +134,16 @@ class Cheng2020:
         rows, columns = -(-height // _BLOCK), -(-width // _BLOCK)
         pixels = self._levels[data[0]].decode(data[1:], rows, columns)
         return np.ascontiguousarray(pixels[0, :, :height, :width].permute(1, 2, 0).numpy())
+
+
+def from_weights(weights: Path | None, dtype: torch.dtype | None = None) -> Cheng2020:
+    """The codec with the checkpoint of one rate; ``MissingWeightsError`` without one."""
+    if weights is None:
+        raise MissingWeightsError(
+            "cheng2020 has no weights of its own: name a CompressAI checkpoint with"
+            " --reference-weights"
+        )
+    return Cheng2020([weights], dtype)
 
 
 def load(path: Path) -> Cheng2020Attention:

@@ -13,7 +13,6 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,7 +25,7 @@ from torch import Tensor
 
 from sedic.coding.gaussian import SYMBOL_LIMIT, GaussianTables
 from sedic.coding.range_coder import RangeDecoder, RangeEncoder
-from sedic.errors import SedicError
+from sedic.errors import MissingWeightsError, SedicError
 from sedic.models.precision import picture_dtype
 from sedic.models.tiled_run import in_tiles
 from sedic.picture import pad_to_multiple
@@ -192,19 +191,21 @@ def _symbols(values: Tensor) -> np.ndarray[Any, np.dtype[np.int32]]:
 
 
 class Compact:
-    """The codec; ``Compact()`` has the embedded weights, ``Compact(path)`` others."""
+    """The codec with the weights of a file.
+
+    ``dtype`` is that of the networks at the picture's ends; None is this machine's best.
+    """
 
     name = "compact"
     levels = LEVELS
 
-    def __init__(self, weights: Path | None = None) -> None:
-        path = weights or Path(str(files("sedic") / "weights" / "compact.safetensors"))
-        if not path.is_file():
-            raise SedicError(f"no weights of the compact codec at {path}")
-        self._path = path
-        self._network, tables = load(path)
+    def __init__(self, weights: Path | None, dtype: torch.dtype | None = None) -> None:
+        if weights is None or not weights.is_file():
+            raise MissingWeightsError(f"no weights of the compact codec at {weights}")
+        self._path = weights
+        self._network, tables = load(weights)
         self._coder = LatentCoder(self._network, tables)
-        self._dtype = picture_dtype()
+        self._dtype = dtype or picture_dtype()
         for end in (self._network.analysis, self._network.synthesis):
             end.to(self._dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
 

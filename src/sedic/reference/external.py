@@ -45,7 +45,9 @@ class External:
     name = "external"
     fingerprint = bytes(32)
 
-    def __init__(self, file: bytes | None = None) -> None:
+    def __init__(
+        self, weights: object = None, dtype: object = None, *, file: bytes | None = None
+    ) -> None:
         self._file = file
         self.levels = len(LEVELS) if file is None else 1
 

@@ -51,6 +51,9 @@ class Pixel:
     levels = len(LEVELS)
     fingerprint = bytes(32)
 
+    def __init__(self, weights: object = None, dtype: object = None) -> None:
+        pass
+
     def prepare(self, picture: Picture) -> Callable[[int], bytes]:
         """The encoder of ``picture`` (height, width, 3) uint8: a function of the level."""
         height, width = picture.shape[:2]

@@ -18,12 +18,12 @@ from sedic.picture import Picture
 from sedic.semantics import (
     SemanticImage,
 )
+from sedic.settings import Settings
 from sedic.synthesis.blend import blend
 from sedic.synthesis.canvas import Canvas
 from sedic.synthesis.colour import recolour_picture, smooth_picture
 from sedic.synthesis.denoising import Denoising
 from sedic.synthesis.samplers import Sampler
-from sedic.synthesis.settings import Settings
 
 TILE = 1024  # pixels; pictures of more than TILE**2 are made in tiles
 

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 from skimage import data as samples
 
-from sedic.codec import Codec
+from sedic.decoder import Decoder
+from sedic.encoder import Encoder
 from sedic.lab.bench.datasets import open_dataset
 from sedic.lab.bench.experiments import Outcome
 from sedic.lab.bench.experiments.ablation import MORE, TABLE_1, WHOLE, Ablation
@@ -16,6 +17,7 @@ from sedic.lab.bench.experiments.steps import Steps
 from sedic.lab.bench.experiments.subject import Subject, measured
 from sedic.lab.bench.experiments.swaps import SENT, SWAPS, Swaps
 from sedic.models.networks import Networks
+from sedic.profile import Profile
 
 FAST = {"object_steps": 2, "last_steps": 1, "guided": 0.5, "iterations": 1}
 
@@ -28,7 +30,8 @@ def subject(
     Image.fromarray(samples.astronaut()[:128, 64:256]).save(folder / "a.png")
     Image.fromarray(samples.coffee()[100:228, 100:292]).save(folder / "b.png")
     subject = Subject(open_dataset(f"folder:{folder}"), measured, settings=FAST)
-    subject.codec = Codec("mini", networks=tiny_networks())
+    subject.decoder = Decoder(Profile.load("mini", networks=tiny_networks()))
+    subject.encoder = Encoder(subject.decoder.profile)
     return subject
 
 

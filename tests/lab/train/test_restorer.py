@@ -13,11 +13,13 @@ import pytest
 from safetensors.torch import load_file
 from skimage import data as samples
 
-from sedic.codec import Codec
+from sedic.decoder import Decoder
+from sedic.encoder import Encoder
 from sedic.lab.train import photos, scenes
 from sedic.lab.train.restorer import DescribedCrops, Recipe, train
 from sedic.models import mini, pack
 from sedic.models.patch_autoencoder import PatchAutoencoder
+from sedic.profile import Profile
 from sedic.semantics import Rate
 
 RECIPE = Recipe(
@@ -63,13 +65,14 @@ def test_a_run_ends_in_networks_that_decode_a_file(small_data: Path, vae: Path) 
     weights = train(RECIPE, small_data / "run", silent, vae)
     networks = mini.load(weights.with_name("vae.safetensors"), weights)
     picture = samples.chelsea()[:128, :192]
-    codec = Codec(networks=networks)
+    profile = Profile.load("mini", networks=networks)
+    decoder = Decoder(profile)
     settings = {"object_steps": 1, "last_steps": 2, "object_cfg": 1, "last_cfg": 1, "iterations": 0}
-    data = codec.compress(picture, Rate(600, 1, 20, 20), settings=settings).data
-    *_, last = codec.stages(data)
+    data = Encoder(profile).compress(picture, Rate(600, 1, 20, 20), settings=settings).data
+    *_, last = decoder.stages(data)
     assert last.picture.shape == picture.shape
     # It began as the identity and has hardly moved.
-    assert np.abs(last.picture.astype(int) - codec.preview(data)).mean() < 40
+    assert np.abs(last.picture.astype(int) - decoder.preview(data)).mean() < 40
     card = weights.with_suffix(".md").read_text()
     assert "bsds" in card and "object wrong" in card
     log = [json.loads(line) for line in (small_data / "run" / "log.jsonl").read_text().splitlines()]

@@ -14,6 +14,7 @@ from sedic.coding.primed import ORDER, SLOTS, STAGES, Model, Predictor, Trie
 from sedic.coding.range_coder import RangeEncoder
 from sedic.errors import SedicError
 from sedic.lab.train.text_table import Corpus, Observations, build, count, fit
+from sedic.profile import Profile
 
 TEXTS = ("a red car", "a red cat\na green tree", "", "the red car, a red car")
 
@@ -116,7 +117,9 @@ def test_build_is_deterministic_and_its_model_codes_such_texts_best(tmp_path: Pa
         return len(encoder.finish())
 
     mine = size(primed.load(files[0][0]), SENTENCES[0])
-    assert mine <= 3 and mine < size(primed.default_model(), SENTENCES[0]) / 3
+    assert (
+        mine <= 3 and mine < size(Profile.load("mini").text_coder("primed").model, SENTENCES[0]) / 3
+    )
 
 
 @pytest.mark.parametrize(

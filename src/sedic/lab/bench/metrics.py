@@ -210,9 +210,9 @@ def _tensors(network: nn.Module) -> Callable[[Picture], Tensor]:
     import numpy as np
     import torch
 
-    from sedic.models.precision import fastest
+    from sedic.models.precision import choose
 
-    device, _ = fastest()
+    device, _ = choose()
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def tensor(picture: Picture) -> Tensor:

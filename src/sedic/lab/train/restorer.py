@@ -28,7 +28,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sedic import profiles
 from sedic.describe.description import Description
 from sedic.describe.measured import describe
 from sedic.lab.train import card, photos, scenes
@@ -39,6 +38,7 @@ from sedic.models import pack
 from sedic.models.clip_tokenizer import LENGTH, Merges, learn_merges, tokenizer_of
 from sedic.models.mini import SCHEDULE, fresh_restorer
 from sedic.models.patch_autoencoder import PatchAutoencoder
+from sedic.profile import Profile
 from sedic.reference import compact
 from sedic.reference.compact_network import LEVELS, CompactNetwork
 from sedic.semantics import GRID, Rate
@@ -316,8 +316,8 @@ def train(
     folders = [shared / "data" / "photos" / name for name in recipe.folders]
     held_out = [shared / "data" / "photos" / name for name in recipe.held_out_folders]
     out.mkdir(parents=True, exist_ok=True)
-    mini = profiles.load("mini")
-    vae = pack.load(vae_weights or mini.weights["vae"].path(), ("vae",))["vae"]
+    mini = Profile.load("mini")
+    vae = pack.load(vae_weights or mini.store.path("vae"), ("vae",))["vae"]
     paths = photos.find(folders, held_out=False)
     said = scenes.describe_all(
         paths, out / "scenes", lambda n: progress(n, len(paths), "describing photographs")
@@ -338,7 +338,7 @@ def train(
     run.state["recipe"] = asdict(recipe)
     if start:
         run.state["start"] = card.digest(start)
-    reference = compact.load(mini.weights["compact"].path())[0]
+    reference = compact.load(mini.store.path("compact"))[0]
     reference.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     task = Task(
         recipe,

@@ -172,11 +172,11 @@ class Ablation:
 
     def _file(self, whole: bytes, image: SemanticImage, variant: Variant) -> bytes:
         """The file of another meaning with the same reference image, or with none to speak of."""
-        subject, fingerprint = self.subject, None
+        subject, mark = self.subject, None
         if not variant.reference:
             image = replace(image, reference=ReferenceImage("external", _grey()))
-            fingerprint = subject.profile.mark(External().fingerprint)
-        return subject.file(whole, image, variant.mask_coder, dict(variant.settings), fingerprint)
+            mark = subject.profile.mark(External().fingerprint)
+        return subject.file(whole, image, variant.mask_coder, dict(variant.settings), mark)
 
 
 def _grey() -> bytes:

@@ -12,16 +12,15 @@ from statistics import median, quantiles
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from sedic.codec import Codec, Compressed
 from sedic.coding.container import Container, pack
-from sedic.errors import SedicError
+from sedic.decoder import Decoder
+from sedic.encoder import Compressed, Encoder
+from sedic.errors import MissingWeightsError
 from sedic.lab.bench.experiments.subject import Subject
-from sedic.reference import load as load_reference
+from sedic.profile import Profile
 
 if TYPE_CHECKING:
-    from sedic.models.networks import Networks
     from sedic.picture import Picture
-    from sedic.profiles import Profile
 
 ENCODING, DECODING = "encoding, in total", "decoding, in total"
 
@@ -85,19 +84,19 @@ def measure(
     """
     sample = subject.dataset.samples[index]
     picture = sample.load()
-    codec = Codec(subject.profile.name, networks=_networks(subject.profile, device))
+    profile = _profile(subject.profile, device)
     watch = Stopwatch(device)
     for number in range(rounds + 1):
         if number == 1:
             watch.parts.clear()
-        size = _round(subject, codec, picture, sample.name, limit, watch)
+        size = _round(subject, profile, picture, sample.name, limit, watch)
         if number:
             height, width = picture.shape[:2]
             yield Speed(device, width, height, size, watch.parts, _memory(), _on_device(device))
 
 
 def _round(
-    subject: Subject, codec: Codec, picture: Picture, name: str, limit: float, watch: Stopwatch
+    subject: Subject, profile: Profile, picture: Picture, name: str, limit: float, watch: Stopwatch
 ) -> int:
     """Encode and decode once; the bytes of the file."""
     begun = started = perf_counter()
@@ -110,18 +109,18 @@ def _round(
 
     description = subject.describe(picture, name, say)
     started = watch.lap(part, started)
-    done = codec.compress(
+    done = Encoder(profile).compress(
         picture,
         subject.rate(picture, limit),
         description,
-        subject.seed,
-        subject.method,
-        subject.settings,
+        method=subject.method,
+        seed=subject.seed,
+        settings=subject.settings,
     )
     watch.lap("reference image, rate control, coders and a decoder's check", started)
     watch.lap(ENCODING, begun)
     begun = started = perf_counter()
-    for stage in codec.stages(done.data):
+    for stage in Decoder(profile).stages(done.data):
         part = f"stage {stage.number} of {stage.count}: {stage.title}"
         if stage.number == 0:
             part = "reference image and words, decoded"
@@ -129,45 +128,40 @@ def _round(
             part = f"stage {stage.number}: an object"
         started = watch.lap(part, started)
     watch.lap(DECODING, begun)
-    _apart(subject.profile, done, picture, watch)
+    _apart(profile, done, picture, watch)
     return len(done.data)
 
 
 def _apart(profile: Profile, done: Compressed, picture: Picture, watch: Stopwatch) -> None:
     """Parts of what was timed in total, on their own."""
-    weights = profile.weights.get(profile.reference)
-    reference = load_reference(profile.reference, weights.path() if weights else None)
+    reference = profile.reference_codec()
     started = perf_counter()
     encode = reference.prepare(picture)
     started = watch.lap("apart: reference codec, its networks", started)
     encode(done.choice.level)
     started = watch.lap("apart: reference codec, coding at one level", started)
     container = Container.parse(done.data)
-    image = container.unpack()
+    image = container.unpack(profile)
     started = watch.lap("apart: words and masks, decoding", started)
     pack(
         image,
-        container.profile,
-        container.fingerprint,
-        container.text_coder,
-        container.mask_coder,
-        container.settings,
+        profile,
+        profile=container.profile,
+        mark=container.mark,
+        text_coder=container.text_coder,
+        mask_coder=container.mask_coder,
+        settings=container.settings,
     ).to_bytes()
     watch.lap("apart: words and masks, coding", started)
 
 
-def _networks(profile: Profile, device: str) -> Networks | None:
+def _profile(profile: Profile, device: str) -> Profile:
+    """``profile`` with its networks on ``device``."""
     import torch
 
-    from sedic.models import networks_of
-    from sedic.models.precision import picture_dtype
-
     if device == "cuda" and not torch.cuda.is_available():
-        raise SedicError("there is no CUDA device here")
-    if not profile.restores:
-        return None
-    dtype = picture_dtype() if device == "cpu" else torch.bfloat16
-    return networks_of(profile.name).to(device, dtype)
+        raise MissingWeightsError("there is no CUDA device here")
+    return Profile.load(profile.name, device=device)
 
 
 def _memory() -> float | None:

@@ -8,18 +8,19 @@ from functools import lru_cache
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from sedic import profiles
-from sedic.codec import Codec, Compressed
 from sedic.coding.container import Container, pack
+from sedic.decoder import Decoder
+from sedic.encoder import Compressed, Encoder
 from sedic.errors import SedicError
 from sedic.lab.bench.experiments import Cell, Outcome
+from sedic.profile import Profile
 from sedic.rate import rate_for
 from sedic.semantics import (
     MAX_OBJECTS,
     Rate,
     SemanticImage,
 )
-from sedic.synthesis.settings import Settings
+from sedic.settings import Settings
 
 if TYPE_CHECKING:
     from sedic.describe.description import Description
@@ -50,9 +51,9 @@ class Subject:
         settings: Mapping[str, Any] | None = None,
         seed: int = 0,
     ) -> None:
-        self.dataset, self.profile, self.method = dataset, profiles.load(profile), method
+        self.dataset, self.profile, self.method = dataset, Profile.load(profile), method
         self.settings, self.seed, self.describe = dict(settings or {}), seed, describe
-        self.codec = Codec(profile)
+        self.encoder, self.decoder = Encoder(self.profile), Decoder(self.profile)
 
         @lru_cache(2)  # a picture's own, and another's words (ablation)
         def description(index: int) -> Description:
@@ -64,7 +65,7 @@ class Subject:
     def rate(self, picture: Picture, limit: float, objects: int | None = None) -> Rate:
         """At most ``limit`` bits per pixel, words and, if not given, objects as in ``compress``."""
         height, width = picture.shape[:2]
-        rate = rate_for(width, height, bpp=limit, method=self.method, profile=self.profile.name)
+        rate = rate_for(width, height, bpp=limit, method=self.method, profile=self.profile)
         if objects is None:
             return rate
         return replace(rate, max_objects=objects)
@@ -83,13 +84,13 @@ class Subject:
         try:
             description = self.description(index)
             started = perf_counter()
-            done = self.codec.compress(
+            done = self.encoder.compress(
                 picture,
                 rate,
                 description,
-                self.seed,
-                self.method,
-                {**self.settings, **(settings or {})},
+                method=self.method,
+                seed=self.seed,
+                settings={**self.settings, **(settings or {})},
             )
             seconds = perf_counter() - started
         except SedicError as error:
@@ -98,7 +99,7 @@ class Subject:
             return
         if reference is not None:
             container = Container.parse(done.data)
-            yield Outcome(reference, done.preview, measures(container), said(container))
+            yield Outcome(reference, done.preview, measures(container), self.words(done.data))
         yield self.decoded(done.data, cell, {"encode s": seconds})
 
     def whole(self, index: int, picture: Picture, limit: float, objects: int) -> Compressed:
@@ -106,19 +107,21 @@ class Subject:
         pixel, with all words. ``SedicError`` where there is none so small."""
         rate = Rate(self.rate(picture, limit).max_bytes, objects)
         description = self.description(index)
-        return self.codec.compress(picture, rate, description, self.seed, settings=self.settings)
+        return self.encoder.compress(
+            picture, rate, description, seed=self.seed, settings=self.settings
+        )
 
     def decoded(self, data: bytes, cell: Cell, known: Mapping[str, float] | None = None) -> Outcome:
         """What a file decodes to; ``known``: values that are there already."""
         try:
             started = perf_counter()
-            picture = self.codec.decompress(data)
+            picture = self.decoder.decompress(data)
             seconds = perf_counter() - started
         except SedicError as error:
             return Outcome(cell, problem=str(error))
         container = Container.parse(data)
         values = {**(known or {}), **measures(container), "decode s": seconds}
-        return Outcome(cell, picture, values, said(container))
+        return Outcome(cell, picture, values, self.words(data))
 
     def file(
         self,
@@ -126,7 +129,7 @@ class Subject:
         image: SemanticImage,
         mask_coder: str | None = None,
         settings: Mapping[str, Any] | None = None,
-        fingerprint: bytes | None = None,
+        mark: bytes | None = None,
     ) -> bytes:
         """A file as ``whole``, but for what is named here."""
         container = Container.parse(whole)
@@ -134,18 +137,24 @@ class Subject:
         decoder = Settings.from_bytes(container.settings, defaults)
         return pack(
             image,
-            self.profile.name,
-            fingerprint or container.fingerprint,
-            container.text_coder,
-            mask_coder or container.mask_coder,
-            replace(decoder, **(settings or {})).to_bytes(defaults),
+            self.profile,
+            profile=self.profile.name,
+            mark=mark or container.mark,
+            text_coder=container.text_coder,
+            mask_coder=mask_coder or container.mask_coder,
+            settings=replace(decoder, **(settings or {})).to_bytes(defaults),
         ).to_bytes()
+
+    def words(self, data: bytes) -> str:
+        """All words of a file, those of the whole picture first."""
+        image = self.decoder.semantic_image(data)
+        return " ".join(filter(None, [image.overall, *(layer.detail for layer in image.objects)]))
 
     @property
     def weights(self) -> dict[str, str]:
         """What our numbers depend on besides the code."""
-        pins = {name: f"sha256:{w.sha256[:16]}" for name, w in self.profile.weights.items()}
-        restorer = self.profile.restorer
+        pins = {name: f"sha256:{w.sha256[:16]}" for name, w in self.profile.store.pins.items()}
+        restorer = self.profile.restorer_fingerprint
         pins["restorer"] = restorer.hex()[:16] if restorer else "none: the reference image is shown"
         return {f"{self.profile.name} {name}": pin for name, pin in pins.items()}
 
@@ -157,12 +166,6 @@ def measures(container: Container) -> dict[str, float]:
     sizes = {f"{part} bytes": float(parts[part]) for part in PARTS}
     rate = 8 * total / (container.width * container.height)
     return {"bytes": total, "bpp": rate, "objects": container.object_count, **sizes}
-
-
-def said(container: Container) -> str:
-    """All words of a file, the whole first."""
-    image = container.unpack()
-    return " ".join(filter(None, [image.overall, *(layer.detail for layer in image.objects)]))
 
 
 def measured(picture: Picture, name: str, say: Say) -> Description:

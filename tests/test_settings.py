@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sedic.errors import SedicError
-from sedic.synthesis.settings import Settings
+from sedic.settings import Settings
 
 settings = st.builds(
     Settings,

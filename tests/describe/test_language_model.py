@@ -11,15 +11,19 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from sedic.cli.describing import describe
+from sedic.describe.description import Described, Description
 from sedic.errors import SedicError
-from sedic.models import tokenizer_of
+from sedic.profile import Profile
 from sedic.semantics import (
     Rate,
 )
 
 PICTURE = np.zeros((64, 96, 3), np.uint8)
 SCENE = {"objects": [{"name": "bus", "detail": "bus, red"}], "overall": "A street at night."}
+
+
+def describe(describer: str, model: str, method: str, rate: Rate) -> Described:
+    return Profile.load("mini").describer(describer, model=model).describe(PICTURE, rate, method)
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -53,23 +57,21 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 def test_what_nothing_can_find_is_not_sent_and_a_line_says_so(
     server: None, method: str, model: str
 ) -> None:
-    found, notes = describe(PICTURE, "api", "any", method, "mini", Rate(1_000), lambda _: None)
-    assert found.overall == SCENE["overall"] and not found.objects
-    assert any(f"sedic models fetch {model}" in line for line in notes)
+    found = describe("api", "any", method, Rate(1_000))
+    assert found.description == Description(SCENE["overall"])
+    assert any(f"sedic models fetch {model}" in line for line in found.notes)
 
 
 def test_a_caption_needs_no_finder(server: None) -> None:
     rate = Rate(1_000, max_objects=0)
-    found, notes = describe(PICTURE, "api", "any", "image-text", "mini", rate, lambda _: None)
-    assert found.overall == SCENE["overall"]
-    assert not any("fetch" in line for line in notes)
+    found = describe("api", "any", "image-text", rate)
+    assert found.description.overall == SCENE["overall"]
+    assert not any("fetch" in line for line in found.notes)
 
 
 def test_a_local_model_that_is_not_here_is_named(server: None) -> None:
     with pytest.raises(SedicError, match="sedic models fetch smolvlm2-500m"):
-        describe(
-            PICTURE, "local", "", "image-text", "mini", Rate(1_000, max_objects=0), lambda _: None
-        )
+        describe("local", "", "image-text", Rate(1_000, max_objects=0))
 
 
 def test_words_that_the_decoder_would_cut_are_not_sent(
@@ -78,8 +80,8 @@ def test_words_that_the_decoder_would_cut_are_not_sent(
     long = "A street at night with " + "bicycles and lamps and " * 20 + "rain."
     monkeypatch.setitem(SCENE, "overall", long)
     rate = Rate(1_000, max_objects=0, overall_words=100)
-    found, _ = describe(PICTURE, "api", "any", "image-text", "mini", rate, lambda _: None)
-    tokenizer = tokenizer_of("mini")
+    found = describe("api", "any", "image-text", rate).description
+    tokenizer = Profile.load("mini").tokenizer
     assert long.startswith(found.overall) and len(found.overall) < len(long)
     words = len(found.overall.split())
     assert len(tokenizer(found.overall).input_ids) <= 77

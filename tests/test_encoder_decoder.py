@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,10 +15,9 @@ import pytest
 from skimage import data as samples
 
 import sedic
-from sedic import methods, profiles
-from sedic.codec import Codec, settings_of
+from sedic import Decoder, Encoder, Profile, methods
 from sedic.describe.description import Description
-from sedic.errors import SedicError
+from sedic.errors import MissingWeightsError, SedicError
 from sedic.rate import SEMANTIC_SHARE, Layers, choose, ladder, rate_for
 from sedic.reference.external import External
 from sedic.reference.pixel import Pixel
@@ -27,6 +27,7 @@ from sedic.semantics import (
     ObjectLayer,
     Rate,
 )
+from sedic.store import Pin
 
 if TYPE_CHECKING:
     from sedic.models.networks import Networks
@@ -51,17 +52,18 @@ def test_compress_is_deterministic(picture: np.ndarray) -> None:
 
 
 def test_the_preview_is_the_reference_image(picture: np.ndarray) -> None:
-    done = Codec().compress(picture, rate_for(451, 300, bpp=0.05))
+    done = Encoder(Profile.load()).compress(picture, rate_for(451, 300, bpp=0.05))
     assert np.array_equal(done.preview, sedic.preview(done.data))
     first = next(sedic.stages(done.data))
     assert (first.number, first.title) == (0, "reference")
     assert np.array_equal(first.picture, done.preview)
-    assert sedic.inspect(done.data).unpack() == done.image
+    assert sedic.read(done.data) == Description(done.image.overall, done.image.objects)
 
 
 @pytest.mark.parametrize("codec", [Pixel(), External()])
 def test_other_reference_codecs(picture: np.ndarray, codec) -> None:
-    done = Codec(reference=codec).compress(picture, rate_for(451, 300, max_bytes=1_500))
+    profile = Profile.load("mini", reference=codec)
+    done = Encoder(profile).compress(picture, rate_for(451, 300, max_bytes=1_500))
     assert len(done.data) <= 1_500
     assert sedic.inspect(done.data).reference_codec == codec.name
     assert np.array_equal(sedic.preview(done.data), done.preview)
@@ -72,18 +74,19 @@ def test_a_caller_s_own_words(picture: np.ndarray) -> None:
     cells[20:30, 25:40] = True
     nose = ObjectLayer("Nase", "Nase, rosa und feucht", Mask.of(cells))
     own = Description("Ein Kater schaut in die Kamera. 🐈", (nose,))
-    image = sedic.inspect(sedic.compress(picture, bpp=0.05, description=own)).unpack()
+    image = sedic.read(sedic.compress(picture, bpp=0.05, description=own))
     # Unlike measured ones, they are sent whether or not they pay for their bytes.
     assert (image.overall, image.objects) == (own.overall, own.objects)
 
 
 def test_pictures_without_anything_to_say() -> None:
     grey = np.full((40, 60, 3), 128, np.uint8)
-    done = Codec().compress(grey, Rate(200))
+    done = Encoder(Profile.load()).compress(grey, Rate(200))
     assert done.image.objects == ()
     assert np.abs(done.preview.astype(int) - 128).max() < 12
 
 
+PIXEL = Profile.load("mini", reference=Pixel())
 SMALL = (160, 128)
 FAST = {"object_steps": 2, "last_steps": 2, "iterations": 1, "last_cfg": 1.0}
 
@@ -94,6 +97,9 @@ def box(left: int, right: int) -> Mask:
     return Mask.of(cells)
 
 
+WORDS_OF_CHELSEA = Description(
+    "A cat.", (ObjectLayer("cat", "cat, brown", Mask.of(np.ones((38, 57), np.bool_))),)
+)
 WORDS = Description(
     "A street in the evening.",
     (
@@ -107,15 +113,16 @@ def small(picture: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(picture[: SMALL[1], : SMALL[0]])
 
 
-def made(picture: np.ndarray, codec: Codec, **changes: Any) -> bytes:
-    return codec.compress(small(picture), Rate(700), WORDS, **changes).data
+def made(picture: np.ndarray, profile: Profile, **changes: Any) -> bytes:
+    return Encoder(profile).compress(small(picture), Rate(700), WORDS, **changes).data
 
 
 def test_the_decoder_goes_from_the_reference_object_by_object(
     picture: np.ndarray, tiny_networks: Callable[..., Networks]
 ) -> None:
-    codec = Codec(reference=Pixel(), networks=tiny_networks())
-    data = made(picture, codec, settings=FAST)
+    profile = Profile.load("mini", reference=Pixel(), networks=tiny_networks())
+    codec = Decoder(profile)
+    data = made(picture, profile, settings=FAST)
     stages = list(codec.stages(data))
     assert [stage.number for stage in stages] == [0, 1, 2, 3]
     assert {stage.count for stage in stages} == {3}
@@ -123,15 +130,15 @@ def test_the_decoder_goes_from_the_reference_object_by_object(
     assert np.array_equal(stages[0].picture, codec.preview(data))
     assert np.array_equal(stages[-1].picture, codec.decompress(data))
     assert not np.array_equal(stages[-1].picture, stages[0].picture)
-    again = made(picture, codec, settings=FAST, seed=1)
+    again = made(picture, profile, settings=FAST, seed=1)
     assert not np.array_equal(stages[-1].picture, codec.decompress(again))
 
 
 def test_settings_travel_and_defaults_cost_nothing(picture: np.ndarray) -> None:
-    codec = Codec(reference=Pixel())
+    codec = PIXEL
     plain, changed = made(picture, codec), made(picture, codec, settings={"last_steps": 13})
     assert sedic.inspect(plain).settings == b""
-    assert settings_of(sedic.inspect(changed)).last_steps == 13
+    assert Decoder(codec).settings(changed).last_steps == 13
     assert sedic.inspect(changed).parts()["settings"] == 2
     with pytest.raises(SedicError, match=r"unknown setting 'last_step'; one of .*last_steps"):
         made(picture, codec, settings={"last_step": 13})
@@ -143,8 +150,9 @@ def test_limits_are_checked_before_any_model_is_wanted(
     picture: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEDIC_MODELS", str(tmp_path))  # where there are none
-    codec = Codec("sd21", Pixel())
-    fine = sedic.inspect(made(picture, codec))
+    profile = Profile.load("sd21", reference=Pixel())
+    codec = Decoder(profile)
+    fine = sedic.inspect(made(picture, profile))
     with pytest.raises(SedicError, match="sedic models fetch sd21"):
         codec.decompress(fine.to_bytes())
     for number, value in ((0, 101), (1, 0), (4, 21), (11, 4), (99, 1)):
@@ -155,34 +163,35 @@ def test_limits_are_checked_before_any_model_is_wanted(
 
 
 def test_a_restorer_that_is_not_the_file_s_is_refused(picture: np.ndarray) -> None:
-    codec = Codec("sd21", Pixel())
-    fine = sedic.inspect(made(picture, codec))
-    first, second = fine.fingerprint
-    other = replace(fine, fingerprint=bytes([first, second ^ 1])).to_bytes()
-    both = f"{bytes([first, second ^ 1]).hex()}; here: {fine.fingerprint.hex()}"
+    profile = Profile.load("sd21", reference=Pixel())
+    codec = Decoder(profile)
+    fine = sedic.inspect(made(picture, profile))
+    first, second = fine.mark
+    other = replace(fine, mark=bytes([first, second ^ 1])).to_bytes()
+    both = f"{bytes([first, second ^ 1]).hex()}, here {fine.mark.hex()}"
     with pytest.raises(SedicError, match=f"another restorer.*{both}.*--preview"):
         codec.decompress(other)
     assert np.array_equal(codec.preview(other), codec.preview(fine.to_bytes()))
-    tables = replace(fine, fingerprint=bytes([first ^ 1, second])).to_bytes()
+    tables = replace(fine, mark=bytes([first ^ 1, second])).to_bytes()
     with pytest.raises(SedicError, match="other weights"):
         codec.preview(tables)
 
 
 def test_files_made_before_there_was_a_restorer_are_restored_by_any(picture: np.ndarray) -> None:
-    sd21 = profiles.load("sd21")
-    old = sd21.mark(bytes(32), restored=False)
-    assert old == sd21.fingerprint(bytes(32))[:2] != sd21.mark(bytes(32))
+    sd21 = Profile.load("sd21")
+    old = sd21.coding_fingerprint(bytes(32))[:2]
+    assert old != sd21.mark(bytes(32))
     sd21.check(old, bytes(32), restored=True)
 
 
 def test_misc_sends_blocks_and_image_text_no_objects(picture: np.ndarray) -> None:
-    codec = Codec(reference=Pixel())
+    codec = PIXEL
     misc = sedic.inspect(made(picture, codec, method="misc"))
     assert (misc.method, misc.mask_coder, misc.object_count) == ("misc", "blocks", 2)
     assert misc.parts()["masks"] <= 12  # of 16 uncoded
     caption = sedic.inspect(made(picture, codec, method="image-text"))
     assert (caption.method, caption.object_count) == ("image-text", 0)
-    assert caption.unpack().overall == WORDS.overall
+    assert caption.unpack(codec).overall == WORDS.overall
     with pytest.raises(SedicError, match="unknown method 'mics'; one of sedic, misc"):
         made(picture, codec, method="mics")
 
@@ -203,8 +212,8 @@ def test_import_is_light() -> None:
 def test_coding_needs_no_torch() -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "from sedic.coding import container, gaussian, mask, text\n"
-        "from sedic.synthesis import settings"
+        "from sedic.coding import container, gaussian, huffman, masks, primed, text\n"
+        "from sedic import settings"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -240,3 +249,68 @@ def test_more_room_never_says_less() -> None:
 def test_the_smallest_possible_file_is_named() -> None:
     with pytest.raises(SedicError, match="smallest possible file of this picture has 116 bytes"):
         choose(Rate(115), cost, fake_reference, 29)
+
+
+def test_a_decoder_reads_the_files_of_its_own_profile_only(picture: np.ndarray) -> None:
+    data = made(picture, PIXEL)
+    with pytest.raises(MissingWeightsError, match=r"made with profile 'mini'.*'sd21'"):
+        Decoder(Profile.load("sd21", reference=Pixel())).preview(data)
+
+
+def test_networks_of_the_caller_leave_their_mark(
+    picture: np.ndarray, tiny_networks: Callable[..., Networks]
+) -> None:
+    own = Profile.load("mini", reference=Pixel(), networks=tiny_networks())
+    data = made(picture, own, settings=FAST)
+    with pytest.raises(MissingWeightsError, match="another restorer"):
+        Decoder(PIXEL).decompress(data)
+    assert np.array_equal(Decoder(PIXEL).preview(data), Decoder(own).preview(data))
+
+
+def test_every_changed_weight_file_is_refused(picture: np.ndarray, tmp_path: Path) -> None:
+    """One changed byte of any file is one clear error, whoever reads the file."""
+    data = sedic.compress(picture, bpp=0.05)
+    for part, pin in Profile.load().store.pins.items():
+        changed = bytearray(pin.path.read_bytes())
+        changed[len(changed) // 2] ^= 1
+        path = tmp_path / pin.path.name
+        path.write_bytes(changed)
+        profile = Profile.load()
+        profile.store.pins[part] = Pin(path, pin.sha256)
+        with pytest.raises(MissingWeightsError, match=f"{pin.path.name} are not this version's"):
+            Encoder(profile).compress(picture, Rate(900), WORDS_OF_CHELSEA)
+            Decoder(profile).decompress(data)
+
+
+def test_the_caller_s_torch_state_changes_no_byte_and_comes_back(picture: np.ndarray) -> None:
+    torch = pytest.importorskip("torch")
+    expected = sedic.compress(picture, bpp=0.05)
+    decoded = sedic.decompress(expected)
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.device("meta"), torch.autocast("cpu", torch.bfloat16), torch.enable_grad():
+            assert sedic.compress(picture, bpp=0.05) == expected
+            assert np.array_equal(sedic.decompress(expected), decoded)
+            assert torch.zeros(1).device.type == "meta" and torch.is_grad_enabled()
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_after_use_computes(picture: np.ndarray) -> None:
+    code = (
+        "import os, sys, signal, sedic, numpy as np\n"
+        "picture = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)\n"
+        "data = sedic.compress(picture, max_bytes=900)\n"
+        "child = os.fork()\n"
+        "if not child:\n"
+        "    signal.alarm(60)\n"
+        "    os._exit(sedic.compress(picture, max_bytes=900) != data)\n"
+        "sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], env=environment, check=False
+    )
+    assert done.returncode == 0

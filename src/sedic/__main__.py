@@ -1,0 +1,5 @@
+"""``python -m sedic``: the command line."""
+
+from sedic.cli.main import main
+
+main()

@@ -1,0 +1,136 @@
+"""A language model as a describer: it says the words, and other models look for its objects.
+
+SEDIC verifies names with Grounding DINO and draws masks with SAM; MISC asks CLIP for coarse maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sedic.describe.answers import Describer as WordSource
+from sedic.describe.answers import Words, fit_clip
+from sedic.describe.description import Described, Description
+from sedic.semantics import MAX_OBJECTS, ObjectLayer, Rate
+
+if TYPE_CHECKING:
+    from sedic.picture import Picture
+    from sedic.profile import Profile
+
+GROUNDER, SEGMENTER, CLIP = "grounding-dino-tiny", "sam-vit-base", "clip-vit-base-patch16"
+LOCAL = ("qwen2.5-vl-3b", "smolvlm2-500m")  # the best first
+
+
+def api_describer(profile: Profile, model: str = "", source: Path | None = None) -> LanguageModel:
+    """A model behind an OpenAI-compatible endpoint; ``model`` is its name there.
+
+    The environment names endpoint, model and key (``api.ApiDescriber``).
+    """
+    from sedic.describe.api import ApiDescriber
+
+    return LanguageModel(profile, lambda method: ApiDescriber(model=model, method=method))
+
+
+def local_describer(profile: Profile, model: str = "", source: Path | None = None) -> LanguageModel:
+    """A model on this machine: a folder, an id on the hub or a name of ``sedic models``.
+
+    "" is the best that was fetched.
+    """
+    from sedic.describe.local import LocalDescriber
+    from sedic.models.registry import models, require
+
+    def ask(method: str) -> WordSource:
+        name = model
+        if not name or name in {known.name for known in models()}:
+            fetched = (known for known in LOCAL if _is_here(known))
+            name = str(require(name or next(fetched, LOCAL[-1])))
+        return LocalDescriber(name, method)
+
+    return LanguageModel(profile, ask)
+
+
+class LanguageModel:
+    """Words by ``ask(method)``, cut to what the profile's text encoder reads; then masks.
+
+    Where the models that find objects are not here, the language model is asked for the whole
+    picture only, and a note says so.
+    """
+
+    def __init__(self, profile: Profile, ask: Callable[[str], WordSource]) -> None:
+        self._profile = profile
+        self._ask = ask
+
+    def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> Described:
+        """See ``description.Describer``."""
+        finders = (CLIP,) if method == "misc" else (GROUNDER, SEGMENTER)
+        notes = []
+        objects = min(rate.max_objects, MAX_OBJECTS)
+        missing = [name for name in finders if not _is_here(name)]
+        if objects and missing:
+            notes.append(
+                "no objects, only the whole picture: nothing here could find them;"
+                f" get it: sedic models fetch {' '.join(missing)}"
+            )
+            objects = 0
+        words = self._ask(method).describe(picture, objects, rate.detail_words, rate.overall_words)
+        words = self._fit(words)
+        notes += words.warnings
+        if words.usage.sent:
+            cost = "" if words.usage.cost is None else f", cost {words.usage.cost:.4f}"
+            notes.append(f"tokens: {words.usage.sent} sent, {words.usage.received} received{cost}")
+        if not words.objects:
+            return Described(Description(words.overall), tuple(notes))
+        description, more = (_map if method == "misc" else _segment)(picture, words)
+        return Described(description, (*notes, *more))
+
+    def _fit(self, words: Words) -> Words:
+        """The words that the decoder's text encoder would not cut off."""
+        tokenizer = self._profile.tokenizer
+        objects = []
+        for item in words.objects:
+            detail = fit_clip(item.detail, tokenizer)
+            whole = detail.startswith(item.name)  # a name of many tokens is sent all the same
+            objects.append(replace(item, detail=detail if whole else item.name))
+        overall = fit_clip(words.overall, tokenizer)
+        return replace(words, overall=overall, objects=tuple(objects))
+
+
+def _segment(picture: Picture, words: Words) -> tuple[Description, list[str]]:
+    """Objects as boxes by Grounding DINO and masks by SAM; a line about each name."""
+    from sedic.describe.grounding import Grounder
+    from sedic.describe.segmentation import Segmenter, look
+    from sedic.models.registry import require
+
+    device = _device()
+    grounder = Grounder(require(GROUNDER), device=device)
+    segmenter = Segmenter(require(SEGMENTER), device=device)
+    description, report = look(picture, words, grounder, segmenter)
+    return description, [f"{verdict.name}: {verdict.fate}" for verdict in report.verdicts]
+
+
+def _map(picture: Picture, words: Words) -> tuple[Description, list[str]]:
+    """Objects as 8 x 8 maps by CLIP."""
+    from sedic.describe.clip_maps import ClipMaps
+    from sedic.models.registry import require
+
+    finder = ClipMaps(require(CLIP), device=_device())
+    masks = finder.maps(picture, [item.name for item in words.objects])
+    layers = (
+        ObjectLayer(item.name, item.detail, mask)
+        for item, mask in zip(words.objects, masks, strict=True)
+    )
+    return Description(words.overall, tuple(layers)), []
+
+
+def _device() -> str:
+    from sedic.models.precision import choose
+
+    return str(choose()[0])
+
+
+def _is_here(name: str) -> bool:
+    from sedic.models.registry import select
+
+    return all(model.here for model in select(name))

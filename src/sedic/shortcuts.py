@@ -1,0 +1,131 @@
+"""The codec in single calls, for those who need no ``Profile`` of their own.
+
+A profile that is named here is loaded once per process and kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+from sedic import editing
+from sedic.coding.container import Container
+from sedic.decoder import Bytes, Decoder
+from sedic.encoder import Encoder
+from sedic.errors import UnsuitableInputError
+from sedic.picture import load_picture
+from sedic.profile import Profile
+from sedic.rate import rate_for
+
+if TYPE_CHECKING:
+    from sedic.describe.description import Description
+    from sedic.picture import Picture, Source
+    from sedic.synthesis.stages import Stage
+
+
+@cache
+def _load(name: str) -> Profile:
+    return Profile.load(name)
+
+
+def _profile(given: str | Profile) -> Profile:
+    return _load(given) if isinstance(given, str) else given
+
+
+def _profile_of(data: Bytes, given: Profile | None) -> Profile:
+    """The profile to read a file with: the given one, or the one that the file names."""
+    return given or _load(Container.parse(bytes(data)).profile)
+
+
+def compress(
+    picture: Source,
+    *,
+    bpp: float | None = None,
+    max_bytes: int | None = None,
+    description: Description | None = None,
+    profile: str | Profile = "mini",
+    method: str = "sedic",
+) -> bytes:
+    """A file's bytes for a picture, at most ``bpp`` bits per pixel or ``max_bytes`` bytes.
+
+    ``picture`` is whatever ``load_picture`` takes: a path, bytes, a Pillow image or an array.
+    Without a limit it is 0.03 bits per pixel, the paper's lower operating point. A ``description``
+    is sent whole, as far as it fits; one that the profile makes, as far as it is worth its bytes.
+
+    Raises ``SedicError``: see ``Encoder.compress``.
+    """
+    if bpp is not None and max_bytes is not None:
+        raise UnsuitableInputError("give bpp or max_bytes, not both")
+    pixels = load_picture(picture)
+    height, width = pixels.shape[:2]
+    owner = _profile(profile)
+    rate = rate_for(width, height, bpp=bpp, max_bytes=max_bytes, method=method, profile=owner)
+    if description is not None:
+        rate = rate.for_own_words()
+    return Encoder(owner).compress(pixels, rate, description, method=method).data
+
+
+def decompress(data: Bytes, *, profile: Profile | None = None, tile: int | None = None) -> Picture:
+    """The picture of a file's bytes, (height, width, 3) uint8 (``Decoder.decompress``)."""
+    return Decoder(_profile_of(data, profile)).decompress(data, tile)
+
+
+def stages(
+    data: Bytes, *, profile: Profile | None = None, tile: int | None = None
+) -> Iterator[Stage]:
+    """The picture of a file's bytes after every stage of the decoder (``Decoder.stages``)."""
+    return Decoder(_profile_of(data, profile)).stages(data, tile)
+
+
+def preview(data: Bytes, *, profile: Profile | None = None) -> Picture:
+    """The reference image of a file's bytes, (height, width, 3) uint8 (``Decoder.preview``)."""
+    return Decoder(_profile_of(data, profile)).preview(data)
+
+
+def inspect(data: Bytes) -> Container:
+    """The parts of a file; ``.parts()`` says how many bytes each one has."""
+    return Container.parse(bytes(data))
+
+
+def read(data: Bytes, *, profile: Profile | None = None) -> Description:
+    """The words and masks of a file; no network runs (``Decoder.semantic_image``)."""
+    from sedic.describe.description import Description
+
+    image = Decoder(_profile_of(data, profile)).semantic_image(data)
+    return Description(image.overall, image.objects)
+
+
+def describe(
+    picture: Source,
+    *,
+    describer: str | None = None,
+    model: str = "",
+    objects: int = 3,
+    detail_words: int = 30,
+    overall_words: int = 50,
+    method: str = "sedic",
+    profile: str | Profile = "mini",
+) -> Description:
+    """The words and masks of a picture, by a describer of ``parts.DESCRIBERS``.
+
+    By default the profile's own; ``model`` names the language model of ``api`` and ``local``.
+    """
+    from sedic.semantics import Rate
+
+    budget = Rate(1 << 20, objects, detail_words, overall_words)
+    maker = _profile(profile).describer(describer, model=model)
+    return maker.describe(load_picture(picture), budget, method).description
+
+
+def edit(
+    data: Bytes,
+    *,
+    overall: str | None = None,
+    details: Mapping[int, str] | None = None,
+    dropped: Sequence[int] = (),
+    profile: Profile | None = None,
+) -> bytes:
+    """The bytes of a file with other words (``editing.edit``)."""
+    owner = _profile_of(data, profile)
+    return editing.edit(data, owner, overall=overall, details=details, dropped=dropped)

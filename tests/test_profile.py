@@ -1,0 +1,128 @@
+"""Profiles: what they own, which weights they are, and parts of other packages."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from sedic.errors import DamagedFileError, MissingWeightsError, UnsuitableInputError
+from sedic.parts import PROFILES
+from sedic.profile import Profile
+from sedic.semantics import METHODS
+from sedic.store import Pin, WeightStore
+
+SMALL = """
+summary = "a profile of the tests"
+number = 200
+reference = "pixel"
+weights = "mini"
+objects_from = [0.03, 0.05]
+[settings]
+last_steps = 7
+[settings.misc]
+last_steps = 40
+[[releases]]
+version = "0.0.9"
+mark = "abcd"
+"""
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL)
+    return path
+
+
+def test_the_embedded_weights_are_the_pinned_ones_with_their_cards(mini: Profile) -> None:
+    assert {"text", "masks", mini.reference_name} <= mini.store.pins.keys()
+    total = 0
+    for part, pin in mini.store.pins.items():
+        path = mini.store.path(part)
+        total += path.stat().st_size
+        card = path.with_name(path.name.split(".")[0] + ".md").read_text()
+        assert pin.sha256 in card and "icence" in card
+    assert total <= 40_000_000
+
+
+def test_other_weights_are_refused(mini: Profile, tmp_path: Path) -> None:
+    path = mini.store.pins["masks"].path
+    store = WeightStore({"a": Pin(path, "0" * 64), "b": Pin(tmp_path / "absent", "0" * 64)})
+    with pytest.raises(MissingWeightsError, match="not this version's"):
+        store.read("a")
+    with pytest.raises(MissingWeightsError, match="missing"):
+        store.read("b")
+    with pytest.raises(MissingWeightsError, match="no weights for 'c'"):
+        store.read("c")
+
+
+def test_parts_are_made_once(mini: Profile) -> None:
+    assert mini.reference_codec() is mini.reference_codec("compact")
+    assert mini.text_coder("primed") is mini.text_coder("primed")
+
+
+def test_unknown_profiles_list_the_known_ones() -> None:
+    for name in ("maxi", "../profiles/mini"):
+        with pytest.raises(UnsuitableInputError, match="mini, sd21, sd15"):
+            Profile.load(name)
+
+
+def test_a_profile_of_one_s_own(small: Path) -> None:
+    profile = Profile.load(small)
+    assert (profile.name, profile.number, profile.reference_name) == ("small", 200, "pixel")
+    assert profile.settings("sedic").last_steps == profile.settings("image-text").last_steps == 7
+    assert profile.settings("misc").last_steps == 40
+    worth = [profile.objects_worth(bpp, 3) for bpp in (0.029, 0.03, 0.05, 1.0)]
+    assert worth == [0, 1, 2, 2] and profile.objects_worth(1.0, 1) == 1
+    assert not profile.restores and profile.restorer_fingerprint is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("number = 200", "number = 3"), "128 to 255"),
+        (("number = 200", ""), "must say 'number'"),
+        (("[settings]", "[settings"), "not TOML"),
+    ],
+)
+def test_profiles_that_cannot_be_used(small: Path, change: tuple[str, str], message: str) -> None:
+    small.write_text(SMALL.replace(*change))
+    with pytest.raises((DamagedFileError, UnsuitableInputError), match=message):
+        Profile.load(small)
+    with pytest.raises(MissingWeightsError, match="absent"):
+        Profile.load(small.with_name("absent.toml"))
+
+
+def test_a_file_of_another_release_names_it(small: Path) -> None:
+    profile = Profile.load(small)
+    with pytest.raises(MissingWeightsError, match=r"mark abcd, here .*; sedic 0.0.9 reads it"):
+        profile.check(bytes.fromhex("abcd"), bytes(32), restored=False)
+
+
+def test_fingerprints_depend_on_profile_and_reference(mini: Profile) -> None:
+    assert len(mini.coding_fingerprint(bytes(32))) == 32
+    assert mini.coding_fingerprint(bytes(32)) != mini.coding_fingerprint(b"\1" * 32)
+    sd21 = Profile.load("sd21")
+    assert sd21.restores and sd21.restorer_fingerprint not in (None, mini.restorer_fingerprint)
+
+
+@pytest.mark.parametrize("name", PROFILES.names)
+@pytest.mark.parametrize("method", METHODS)
+def test_every_profile_s_defaults_are_within_the_limits(name: str, method: str) -> None:
+    assert Profile.load(name).settings(method).last_steps >= 1
+
+
+@pytest.mark.slow
+def test_a_wheel_carries_weights_and_profiles(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parent.parent
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "-q", "-w", tmp_path, root]
+    subprocess.run(command, check=True)
+    (wheel,) = tmp_path.glob("sedic-*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    for pin in Profile.load("mini").store.pins.values():
+        assert f"sedic/weights/{pin.path.name}" in names
+    assert "sedic/profiles/mini.toml" in names and "sedic/py.typed" in names
