@@ -1,9 +1,10 @@
-"""``compact``, the embedded reference codec: one network, twenty-nine rates, exact symbols.
+"""``compact``, the embedded reference codec: one network, 227 rates, exact symbols.
 
-Bytes of a reference image: the rate level (one byte), then one range-coded stream: the
-hyper-latent z, the latent at the checkerboard's first positions, the latent at the others; each
-channel by channel, row by row. Means and tables come from fixed-point networks, so the symbols
-are the same on every machine; only the networks at the picture ends are floating point.
+Bytes of a reference image: one for the rate level, then one range-coded stream: the hyper-latent
+z, the latent at the checkerboard's first positions, the latent at the others; each from the widest
+table to the narrowest, so that a prefix holds what changes the picture most. Means and tables come
+from fixed-point networks, so the symbols are the same on every machine; only the networks at the
+picture ends are floating point.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sedic.coding.gaussian import SYMBOL_LIMIT, GaussianTables
-from sedic.coding.range_coder import RangeDecoder, RangeEncoder
+from sedic.coding.range_coder import PrefixDecoder, RangeDecoder, RangeEncoder, Symbolwise
 from sedic.errors import MissingWeightsError, SedicError
 from sedic.models.precision import picture_dtype
 from sedic.models.tiled_run import in_tiles
@@ -55,11 +56,15 @@ if TYPE_CHECKING:
 
 _PICTURE_TILE = 1024  # pixels
 _LATENT_TILE = 128  # latent positions
+_OLD_LEVELS, _OLD_STEP = 29, 6  # first bytes of format version 1: every sixth level up to 168
 _EXACT_LIMIT = float((1 << 24) - 1)  # float32 holds integers up to here
 
 
 def _at_level(table: Tensor, level: int) -> Tensor:
-    """A row of a fixed-point (ANCHORS, channels) table at a level: (1, channels, 1, 1)."""
+    """A row of a fixed-point (ANCHORS, channels) table at a level: (1, channels, 1, 1).
+
+    Exact: the division of integers is rounded once, as IEEE 754 says.
+    """
     low = min(level // STEPS, ANCHORS - 2)
     part = level - low * STEPS
     mixed = (table[low] * (STEPS - part) + table[low + 1] * part) / STEPS
@@ -109,27 +114,37 @@ class LatentCoder:
         z = torch.round(z).clamp(-limit, limit)
         hyper_index = self._hyper_indices(level, z)
         z = torch.where(hyper_index < CERTAIN, 0.0, z)
-        self._tables.encode(encoder, _symbols(z), hyper_index.numpy().ravel())
+        self._tables.encode(encoder, _symbols(z), hyper_index.numpy().ravel(), last_first=True)
 
         def symbols_of(mean: Tensor, index: Tensor, where: Tensor) -> Tensor:
             q = torch.round(y[..., where] - mean / ONE).clamp(-limit, limit)
             q = torch.where(index < CERTAIN, 0.0, q)
-            self._tables.encode(encoder, _symbols(q), index.numpy().ravel())
+            self._tables.encode(encoder, _symbols(q), index.numpy().ravel(), last_first=True)
             return q
 
         latent = self._passes(z, level, y.shape[-2:], symbols_of)
         return encoder.finish(), latent
 
-    def decode(self, data: bytes, level: int, height: int, width: int) -> Latent:
-        """The latent of ``encode``'s bytes."""
-        decoder = RangeDecoder(data)
+    def decode(
+        self,
+        decoder: Symbolwise,
+        level: int,
+        height: int,
+        width: int,
+        *,
+        widest_first: bool = True,
+    ) -> Latent:
+        """The latent of ``encode``'s bytes; what ``decoder`` does not know is its mean.
+
+        ``widest_first``: the order of tables, which format version 1 had the other way round.
+        """
         shape = 1, self._config.hyper, -(-height // HYPER), -(-width // HYPER)
         hyper_index = self._hyper_indices(level, torch.zeros(shape))
-        found = self._tables.decode(decoder, hyper_index.numpy().ravel())
+        found = self._tables.decode(decoder, hyper_index.numpy().ravel(), last_first=widest_first)
         z = torch.from_numpy(found.astype(np.float32)).view(shape)
 
         def symbols_of(mean: Tensor, index: Tensor, where: Tensor) -> Tensor:
-            found = self._tables.decode(decoder, index.numpy().ravel())
+            found = self._tables.decode(decoder, index.numpy().ravel(), last_first=widest_first)
             return torch.from_numpy(found.astype(np.float32)).view(mean.shape)
 
         return self._passes(z, level, (height, width), symbols_of)
@@ -229,18 +244,30 @@ class Compact:
         def encode(level: int) -> bytes:
             if not 0 <= level < LEVELS:
                 raise ValueError(f"level {level}: 0 to {LEVELS - 1}")
-            return bytes([level]) + self._coder.encode(y, level)[0]
+            return bytes([_OLD_LEVELS + level]) + self._coder.encode(y, level)[0]
 
         return encode
 
     @torch.inference_mode()
     def decode(self, data: bytes, width: int, height: int) -> Picture:
         """The picture of ``prepare``'s bytes; ``SedicError`` where they are no reference image."""
-        if not data or data[0] >= LEVELS:
-            raise SedicError("damaged reference image: no such rate level")
-        level = data[0]
+        return self._picture(data[:1], RangeDecoder(data[1:]), width, height)
+
+    @torch.inference_mode()
+    def decode_prefix(self, data: bytes, width: int, height: int) -> Picture:
+        """The picture of the first bytes of a reference image, at least one.
+
+        Symbols that they determine are those of the whole; the others are at their means.
+        """
+        return self._picture(data[:1], PrefixDecoder(data[1:]), width, height)
+
+    def _picture(self, first: bytes, decoder: Symbolwise, width: int, height: int) -> Picture:
+        if not first:
+            raise SedicError("damaged reference image: no rate level")
+        old = first[0] < _OLD_LEVELS
+        level = first[0] * _OLD_STEP if old else first[0] - _OLD_LEVELS
         rows, columns = -(-height // STRIDE), -(-width // STRIDE)
-        latent = self._coder.decode(data[1:], level, rows, columns)
+        latent = self._coder.decode(decoder, level, rows, columns, widest_first=not old)
         levels = torch.tensor([level])
         ungain = torch.exp(interpolate(self._network.log_ungain, levels))
         bias = interpolate(self._network.level_bias, levels).to(self._dtype)
