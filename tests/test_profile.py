@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,30 @@ def test_fingerprints_depend_on_profile_and_reference(mini: Profile) -> None:
     assert mini.coding_fingerprint(bytes(32)) != mini.coding_fingerprint(b"\1" * 32)
     sd21 = Profile.load("sd21")
     assert sd21.restores and sd21.restorer_fingerprint not in (None, mini.restorer_fingerprint)
+
+
+def test_each_method_s_negative_text_is_part_of_the_restorer(mini: Profile) -> None:
+    sd21 = Profile.load("sd21")
+    assert {mini.negative(method) for method in METHODS} == {""}
+    texts = [sd21.negative(method) for method in METHODS]
+    assert len(set(texts)) == 3 and all("blurry" in text for text in texts)
+
+
+def test_a_preset_is_a_set_of_settings_by_name(mini: Profile) -> None:
+    for name in ("sd21", "sd15"):
+        profile = Profile.load(name)
+        released = profile.settings_with("sedic", {"preset": "released"})
+        steps = [released.steps_of(0), released.steps_of(1), released.last_steps]
+        assert steps == [5, 10, 50] and released.guided_steps() == 0
+        assert (released.blending, released.start) == ("end", "low-frequency")
+        assert (released.last_condition, released.object_cfg) == ("reference", 3.5)
+        fewer = profile.settings_with("sedic", {"preset": "released", "last_steps": 4})
+        assert fewer == replace(released, last_steps=4)
+        with pytest.raises(UnsuitableInputError, match="released"):
+            profile.settings_with("sedic", {"preset": "other"})
+    assert mini.settings_with("misc", {}) == mini.settings("misc")
+    with pytest.raises(UnsuitableInputError, match="there is none"):
+        mini.settings_with("sedic", {"preset": "released"})
 
 
 @pytest.mark.parametrize("name", PROFILES.names)

@@ -24,8 +24,11 @@ settings = st.builds(
     colour=st.sampled_from(["none", "wavelet"]),
     sampler=st.sampled_from(["ddpm", "ddim", "dpm", "unipc"]),
     handover=st.sampled_from(["picture", "latent"]),
-    blending=st.sampled_from(["steps", "none"]),
+    blending=st.sampled_from(["steps", "none", "end"]),
     result=st.sampled_from(["decoded", "added"]),
+    threshold=st.floats(0, 1),
+    overlap=st.floats(0, 1),
+    first_steps=st.integers(0, 50),
 )
 
 
@@ -57,7 +60,7 @@ def test_what_differs_costs_two_bytes_each() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        bytes([16, 1]),  # a setting of the future
+        bytes([99, 1]),  # a setting of the future
         bytes([0]),  # no value
         bytes([0, 0x80]),  # half a value
         bytes([0, 0x84, 0]),  # more bytes than needed
@@ -105,8 +108,15 @@ def test_a_table_names_what_it_changes() -> None:
 
 
 def test_guided_steps_are_a_share_rounded_up() -> None:
-    assert Settings(object_steps=50, guided=0.2).guided_steps == 10
-    assert Settings(object_steps=50, guided=0.07).guided_steps == 4
-    assert Settings(object_steps=4, guided=0.2).guided_steps == 1
-    assert Settings(object_steps=4, guided=0).guided_steps == 0
-    assert Settings(object_steps=4, guided=1).guided_steps == 4
+    assert Settings(object_steps=50, guided=0.2).guided_steps() == 10
+    assert Settings(object_steps=50, guided=0.07).guided_steps() == 4
+    assert Settings(object_steps=4, guided=0.2).guided_steps() == 1
+    assert Settings(object_steps=4, guided=0).guided_steps() == 0
+    assert Settings(object_steps=4, guided=1).guided_steps() == 4
+
+
+def test_the_first_object_may_have_steps_of_its_own() -> None:
+    both = Settings(object_steps=10, first_steps=5, guided=1)
+    assert [both.steps_of(number) for number in range(3)] == [5, 10, 10]
+    assert [both.guided_steps(number) for number in range(2)] == [5, 10]
+    assert Settings(object_steps=10).steps_of(0) == 10

@@ -13,6 +13,8 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from sedic._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from sedic.coding.container import Container as Container
     from sedic.decoder import Decoder as Decoder
@@ -49,8 +51,6 @@ if TYPE_CHECKING:
     from sedic.shortcuts import read as read
     from sedic.shortcuts import stages as stages
     from sedic.synthesis.stages import Stage as Stage
-
-__version__ = "0.2.0"
 
 # Both have to be said before torch is loaded. Threads that wait must sleep: spinning makes small
 # networks two to eight times slower. And oneDNN keeps a compiled kernel for every picture size it

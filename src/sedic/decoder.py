@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from sedic import extras
 from sedic.coding.container import Container
 from sedic.errors import MissingWeightsError
-from sedic.models.precision import own_torch_state
 from sedic.profile import Profile
 from sedic.settings import Settings
 
@@ -56,7 +56,7 @@ class Decoder:
         and masks would be others.
         """
         container = self.parse(data)
-        self._check_tables(container)
+        self.profile.check_tables(container.mark, container.reference_codec)
         return container.unpack(self.profile)
 
     def preview(self, data: Bytes) -> Picture:
@@ -67,6 +67,8 @@ class Decoder:
         container = self.parse(data)
         reference = self._reference_codec(container, restored=False)
         container.unpack(self.profile)  # a file whose words are damaged is a damaged file
+        from sedic.models.precision import own_torch_state
+
         with own_torch_state():
             return reference.decode(container.reference, container.width, container.height)
 
@@ -84,9 +86,14 @@ class Decoder:
         Raises ``DamagedFileError`` where the bytes are no such file, ``LimitError`` where they ask
         for more than the limits allow, ``MissingWeightsError`` where weights are not here.
         """
+        from sedic.models.precision import own_torch_state
+
         steps = self._stages(data, tile)
         while True:
-            with own_torch_state():  # the caller's state is back while he looks at a stage
+            with (
+                extras.named(),
+                own_torch_state(),
+            ):  # the caller's state is back while he looks at a stage
                 stage = next(steps, None)
             if stage is None:
                 return
@@ -104,22 +111,10 @@ class Decoder:
         picture = reference.decode(container.reference, image.width, image.height)
         yield Stage(0, visible + 1 if restores else 0, "reference", picture)
         if restores:
-            yield from restore(picture, image, self.profile.networks, settings, tile)
+            negative = self.profile.negative(image.method)
+            yield from restore(picture, image, self.profile.networks, settings, tile, negative)
 
     def _reference_codec(self, container: Container, *, restored: bool) -> ReferenceCodec:
         reference = self.profile.reference_codec(container.reference_codec)
         self.profile.check(container.mark, reference.fingerprint, restored=restored)
         return reference
-
-    def _check_tables(self, container: Container) -> None:
-        """``MissingWeightsError`` where text and masks were coded with other tables."""
-        name = container.reference_codec
-        pin = self.profile.store.pins.get(name)
-        try:
-            if pin is not None:  # without reading the codec's weights
-                fingerprint = bytes.fromhex(pin.sha256)
-            else:
-                fingerprint = self.profile.reference_codec(name).fingerprint
-        except MissingWeightsError:
-            return  # a codec with weights of the caller's own: nothing here knows its fingerprint
-        self.profile.check(container.mark, fingerprint, restored=False)

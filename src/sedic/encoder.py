@@ -6,14 +6,13 @@ picture --describe--> SemanticImage --coding--> bytes
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sedic import methods
+from sedic import extras, methods
 from sedic.coding.container import Container, pack
 from sedic.describe.description import Description, shorten
 from sedic.errors import SedicError
-from sedic.models.precision import own_torch_state
 from sedic.picture import load_picture
 from sedic.profile import Profile
 from sedic.rate import Choice, Layers, choose
@@ -62,8 +61,9 @@ class Encoder:
 
         ``picture`` is whatever ``load_picture`` takes. ``description`` stands in for the profile's
         describer. ``settings`` are settings of the decoder, by name, that differ from the
-        profile's defaults and travel in the file. ``text_coder`` and ``mask_coder`` stand in for
-        those of the method. ``seed`` is that of the decoder's noise.
+        profile's defaults and travel in the file, or a ``preset`` of the profile. ``text_coder``
+        and ``mask_coder`` stand in for those of the method. ``seed`` is that of the decoder's
+        noise.
 
         The bytes are decoded before they are returned: words, masks and settings must come back as
         they were, and ``preview`` is the reference image that the bytes decode to. The networks of
@@ -79,11 +79,12 @@ class Encoder:
         profile = self.profile
         notes: tuple[str, ...] = ()
         if description is None:
-            described = profile.describer().describe(pixels, rate, method)
+            with extras.named():
+                described = profile.describer().describe(pixels, rate, method)
             description, notes = described.description, described.notes
         description = system.compose(description)
         defaults = profile.settings(method)
-        decoder = Settings.of(asdict(defaults) | dict(settings or {}))
+        decoder = profile.settings_with(method, settings or {})
         reference = profile.reference_codec()
 
         def semantic_image(layers: Layers) -> SemanticImage:
@@ -103,6 +104,8 @@ class Encoder:
                 mask_coder=mask_coder or system.mask_coder,
                 settings=decoder.to_bytes(defaults),
             )
+
+        from sedic.models.precision import own_torch_state
 
         with own_torch_state():
             choice = choose(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from sedic.errors import OutputError, UnsuitableInputError
+from sedic.errors import LimitError, OutputError, UnsuitableInputError
 
 
 def printable(name: object) -> str:
@@ -21,17 +21,15 @@ def printable(name: object) -> str:
 
 
 def read_bounded(path: Path, limit: int) -> bytes:
-    """All of a file of at most ``limit`` bytes.
-
-    Raises ``UnsuitableInputError`` where it is larger or cannot be read.
-    """
+    """All of a file; ``UnsuitableInputError`` if it cannot be read, ``LimitError`` if it has more
+    than ``limit`` bytes."""
     try:
         with path.open("rb") as file:
             data = file.read(limit + 1)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise UnsuitableInputError(f"cannot read {printable(path)}: {_reason(error)}") from error
     if len(data) > limit:
-        raise UnsuitableInputError(f"{printable(path)}: more than {limit} bytes")
+        raise LimitError(f"{printable(path)}: more than {limit} bytes")
     return data
 
 
@@ -54,12 +52,38 @@ def refuse_overwrite(path: Path, *, force: bool) -> None:
         raise OutputError(f"cannot write {name}: {_reason(error)}") from error
 
 
+def check_output(
+    path: str | os.PathLike[str],
+    *,
+    force: bool = False,
+    inputs: Iterable[str | os.PathLike[str]] = (),
+) -> None:
+    """Raise ``OutputError`` now if ``new_file`` would later: call it before long work.
+
+    Besides what ``refuse_overwrite`` looks at, the folder must exist and be writable, and ``path``
+    must not be one of the ``inputs``, under whatever name and even with ``force``.
+    """
+    target = Path(path)
+    name = printable(path)
+    for source in inputs:
+        with suppress(OSError, ValueError):  # a file that is not there cannot be replaced
+            if target.samefile(source):
+                raise OutputError(f"{name} would replace its own input; name another output")
+    refuse_overwrite(target, force=force)
+    folder = target.parent
+    if not folder.is_dir():
+        raise OutputError(f"cannot write {name}: there is no folder {printable(folder)}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write {name}: the folder {printable(folder)} is read-only")
+
+
 @contextmanager
 def new_file(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
     """A file to write, which gets its name ``path`` only once all is written.
 
     Until then it has a hidden temporary name in the same folder, and it is gone if anything is
-    raised. Raises ``OutputError`` as ``refuse_overwrite`` does, and if it cannot be written.
+    raised. Raises ``OutputError`` where ``refuse_overwrite`` does, and if the file cannot be
+    written.
     """
     refuse_overwrite(path, force=force)
     temporary = path.parent / f".sedic-{secrets.token_hex(8)}.part"
@@ -94,5 +118,5 @@ def write_atomically(path: Path, data: bytes, *, force: bool = False) -> None:
         file.write(data)
 
 
-def _reason(error: OSError) -> str:
-    return error.strerror or printable(error)
+def _reason(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or printable(error)

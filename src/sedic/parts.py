@@ -206,6 +206,11 @@ DESCRIBERS = Table(
     "sedic.describers",
     (
         Part(
+            "named",
+            "what an embedded classifier sees twice, with measured looks; works offline",
+            "sedic.describe.named:NamedDescriber",
+        ),
+        Part(
             "measured",
             "colours, textures and light, measured; needs no model",
             "sedic.describe.measured:MeasuredDescriber",

@@ -1,149 +1,129 @@
-"""Pictures from and to files, through Pillow, as (height, width, 3) uint8 arrays in sRGB.
+"""Pictures and masks in, pictures out: (height, width, 3) uint8 arrays in sRGB.
 
-What does not fit is converted by fixed rules:
+This is the only reader of pictures in the project. A source is a path, the bytes of a file, a
+binary stream, a Pillow image or a uint8 array; whatever it holds is converted by these rules:
 
-- the EXIF orientation is applied; of several frames or pages the first is taken;
-- transparency is composited over white, in sRGB values: ``(c * a + 255 * (255 - a)) / 255``;
-- 16 bits become 8 by dividing by 257, rounded to nearest (Pillow itself keeps the high byte of
-  16-bit *colour*); 32-bit integers are clipped to 16 bits first;
-- floating-point values span 0 to 1, or 0 to 255 if any is above 1; not-a-number is black;
-- an embedded ICC profile is converted to sRGB (perceptual); one that cannot be used, or changes
-  no value by more than one, is ignored. CMYK without one is converted as Pillow does.
+=====================  ============================================================================
+frames, pages          the first one; of a Pillow image the current one
+orientation            the one in EXIF is applied
+16 bits a sample       divided by 257, rounded to nearest (where Pillow reads them with 8 bits, as
+                       in JPEG 2000, its values are taken)
+32-bit integers        clipped to 0 .. 65535, then as 16 bits
+floating point         in files only: 0 .. 1, or 0 .. 255 if any is above 1; not-a-number is black
+palette, 1 bit, CMYK   converted as Pillow does
+transparent colour     compared with the samples as they are in the file, at full depth
+alpha                  pictures: laid over white in sRGB values, (c a + 255 (255 - a)) / 255;
+                       masks: see ``load_mask``
+ICC profile            converted to sRGB (perceptual); one that cannot be used, or changes no value
+                       by more than one, is ignored
+arrays                 uint8, (H, W, 3), (H, W, 4) with alpha, (H, W) or (H, W, 1) grey; any strides
+=====================  ============================================================================
+
+Encapsulated PostScript is refused: it is a program.
 """
 
 from __future__ import annotations
 
 import io
+import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
-from PIL.PngImagePlugin import PngInfo
 
-from sedic.errors import OutputError, SedicError, UnsuitableInputError
-from sedic.files import new_file, printable
-from sedic.semantics import (
-    check_size,
+from sedic.errors import (
+    DamagedFileError,
+    LimitError,
+    OutOfMemoryError,
+    SedicError,
+    UnsuitableInputError,
 )
+from sedic.files import printable
+from sedic.image_modes import has_low_bytes, load_low_bytes, raw_mode, srgb_strips
+from sedic.picture_writing import check_picture_output as check_picture_output
+from sedic.picture_writing import save_picture as save_picture
+from sedic.semantics import check_size
 
 Picture = npt.NDArray[np.uint8]  # (height, width, 3), sRGB
-Source = str | Path | BinaryIO | bytes | Picture  # what load_picture takes
+Region = npt.NDArray[np.bool_]  # (height, width)
+Array = npt.NDArray[np.generic]
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | Array
 
 MAX_INPUT_BYTES = 1 << 30  # of a picture that comes through a pipe
-_STRIP_ROWS = 128  # converted at a time: no second copy of a large picture is ever held
+_ONE_PICTURE = ("MPO", "PSD", "ICNS")  # formats whose further frames are not shown as such
 _ORIENTATION = 0x0112
-_TIFF_XMP = 700  # tag
-_UPRIGHT: dict[int, Callable[[Picture], Picture]] = {
+_UPRIGHT: dict[int, Callable[[Array], Array]] = {
     2: np.fliplr,
     3: lambda picture: picture[::-1, ::-1],
     4: np.flipud,
-    5: lambda picture: picture.transpose(1, 0, 2),
+    5: lambda picture: picture.swapaxes(0, 1),
     6: lambda picture: np.rot90(picture, -1),
-    7: lambda picture: picture[::-1, ::-1].transpose(1, 0, 2),
+    7: lambda picture: picture[::-1, ::-1].swapaxes(0, 1),
     8: np.rot90,
 }
-_EIGHT_BITS = ((np.arange(1 << 16) + 128) // 257).astype(np.uint8)
-_WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "": ("PNG", {}),
-    ".png": ("PNG", {}),
-    ".jpg": ("JPEG", {"quality": 95}),
-    ".jpeg": ("JPEG", {"quality": 95}),
-    ".webp": ("WEBP", {"lossless": True}),
-    ".tif": ("TIFF", {}),
-    ".tiff": ("TIFF", {}),
-    ".bmp": ("BMP", {}),
-    ".ppm": ("PPM", {}),
-}
+
+
+@dataclass(frozen=True)
+class LoadedPicture:
+    """A picture, and one line for each thing in its source that is not in it."""
+
+    pixels: Picture
+    notes: tuple[str, ...] = ()
 
 
 def load_picture(source: Source) -> Picture:
-    """Read any picture that Pillow can, as a (height, width, 3) uint8 sRGB array.
+    """Any picture as a writable, C-contiguous (height, width, 3) uint8 sRGB array.
 
-    ``source`` is a path, a binary stream (read to its end) or the file's bytes. Encapsulated
-    PostScript is refused: it is a program. Raises ``SedicError``, naming the file, if it cannot be
-    read, is no picture, is damaged, or is larger than ``semantics.check_size`` allows; the size is
-    checked before any pixel is decoded.
+    The rules are those at the head of this module. An array that is all that already is returned
+    itself. A stream is read to its end.
+
+    Raises, always naming the file: ``UnsuitableInputError`` if ``source`` is not there or not of a
+    kind above, ``DamagedFileError`` if it is no picture or a damaged one, ``LimitError`` if it is
+    larger than ``semantics.check_size`` allows (before any pixel is decoded), and
+    ``OutOfMemoryError``.
     """
-    if isinstance(source, np.ndarray):
-        if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3:
-            raise UnsuitableInputError("a picture array is (height, width, 3) uint8")
+    return read_picture(source).pixels
+
+
+def read_picture(source: Source) -> LoadedPicture:
+    """``load_picture``, with notes for the user: whether there were further frames or pages."""
+    if isinstance(source, np.ndarray) and (source.ndim != 3 or source.shape[2] != 4):
+        return LoadedPicture(_opaque(_checked(source)))
+    with _opened(source) as opened:
+        picture = np.empty((*opened.image.size[::-1], 3), np.uint8)
+        for top, colour, alpha in opened.strips():
+            strip = picture[top : top + len(colour)]
+            strip[:] = colour if alpha is None else _over_white(colour, alpha)
+        view, notes = opened.upright(picture), opened.notes()
+    del opened  # before the picture is copied once more
+    with _only_sedic_errors(_name(source)):
+        return LoadedPicture(np.ascontiguousarray(view), notes)
+
+
+def load_mask(source: Source) -> Region:
+    """A mask as a (height, width) boolean array, from whatever ``load_picture`` takes.
+
+    If any pixel is less than half opaque, the picture is a cut-out: what is at least half opaque
+    is inside, whatever its colour. Otherwise what is brighter than half is inside, brightness being
+    the luma of ITU-R BT.601. A boolean array is the mask itself. Raises as ``load_picture`` does.
+    """
+    if isinstance(source, np.ndarray) and source.dtype == np.bool_ and source.ndim == 2:
         return np.ascontiguousarray(source)
-    if isinstance(source, (str, Path)):
-        name = printable(source)
-        try:
-            with Path(source).open("rb") as file:
-                return _load(file, name)
-        except FileNotFoundError as error:
-            raise SedicError(f"{name}: there is no such file") from error
-        except IsADirectoryError as error:
-            raise SedicError(f"{name}: is a folder, not a picture") from error
-        except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-            raise SedicError(f"{name}: cannot be read ({printable(error)})") from error
-    if isinstance(source, bytes):
-        return _load(io.BytesIO(source), "the picture")
-    name = printable(getattr(source, "name", "the input"))
-    try:
-        data = source.read(MAX_INPUT_BYTES + 1)
-    except OSError as error:
-        raise SedicError(f"{name}: cannot be read ({printable(error)})") from error
-    if len(data) > MAX_INPUT_BYTES:
-        raise SedicError(f"{name}: more than {MAX_INPUT_BYTES} bytes")
-    return _load(io.BytesIO(data), name)
-
-
-def save_picture(
-    picture: Picture, target: str | Path | BinaryIO, *, force: bool = False, xmp: bytes = b""
-) -> None:
-    """Write a (height, width, 3) uint8 array, whole or not at all.
-
-    The suffix of a path chooses the format: PNG (also without suffix), JPEG (quality 95), WebP
-    (lossless), TIFF, BMP, PPM; a stream gets PNG. ``xmp`` is a packet of metadata to go with it,
-    which BMP and PPM have no place for. Raises ``SedicError`` for an unknown suffix, an
-    existing file without ``force``, and whatever cannot be written.
-    """
-    image = Image.fromarray(np.ascontiguousarray(picture, np.uint8))
-    if isinstance(target, (str, Path)):
-        target = Path(target)
-        format_name, settings = check_format(target)
-        with new_file(target, force=force) as file:
-            image.save(file, format_name, **settings, **_metadata(format_name, xmp))
-        return
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", **_metadata("PNG", xmp))
-    try:
-        target.write(buffer.getvalue())
-        target.flush()
-    except OSError as error:
-        raise SedicError(f"cannot write the picture: {printable(error)}") from error
-
-
-def _metadata(format_name: str, xmp: bytes) -> dict[str, Any]:
-    """How Pillow wants an XMP packet for this format."""
-    if not xmp or format_name in ("BMP", "PPM"):
-        return {}
-    if format_name == "PNG":
-        chunks = PngInfo()
-        chunks.add_itxt("XML:com.adobe.xmp", xmp.decode())
-        return {"pnginfo": chunks}
-    if format_name == "TIFF":
-        return {"tiffinfo": {_TIFF_XMP: xmp}}
-    return {"xmp": xmp}
-
-
-def check_format(path: Path) -> tuple[str, dict[str, Any]]:
-    """Pillow's name of the format that a path's suffix chooses, and how it is written.
-
-    Raises ``OutputError`` for a suffix that no format has.
-    """
-    suffix = path.suffix.lower()
-    if suffix not in _WRITERS:
-        known = " ".join(filter(None, _WRITERS))
-        raise OutputError(f"{printable(path)}: unknown picture format; use one of {known}")
-    return _WRITERS[suffix]
+    with _opened(source) as opened:
+        bright = np.empty(opened.image.size[::-1], np.bool_)
+        opaque = np.ones_like(bright)
+        for top, colour, alpha in opened.strips():
+            rows = slice(top, top + len(colour))
+            bright[rows] = np.asarray(Image.fromarray(colour).convert("L")) > 127
+            if alpha is not None:
+                opaque[rows] = alpha > 127
+        return np.ascontiguousarray(opened.upright(bright if opaque.all() else opaque))
 
 
 def pad_to_multiple(picture: Picture, multiple: int) -> Picture:
@@ -160,104 +140,179 @@ def pad_to_multiple(picture: Picture, multiple: int) -> Picture:
     return np.pad(picture, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="symmetric")
 
 
-def _load(file: BinaryIO, name: str) -> Picture:
-    if not file.read(1):
-        raise SedicError(f"{name}: is empty")
-    file.seek(0)
-    Image.init()
-    formats = [known for known in Image.OPEN if known != "EPS"]
-    with warnings.catch_warnings():
+@dataclass(frozen=True)
+class _Opened:
+    """A decoded image, still in its own mode."""
+
+    image: Image.Image
+    name: str
+    raw: str = ""
+    low: Image.Image | None = None
+
+    def strips(self) -> Iterator[tuple[int, Picture, npt.NDArray[np.uint8] | None]]:
+        return srgb_strips(self.image, self.raw, self.low)
+
+    def upright(self, array: Array) -> Array:
+        """``array``, which has the image's rows and columns, turned as EXIF says."""
+        try:
+            orientation = self.image.getexif().get(_ORIENTATION)
+        except Exception:  # damaged metadata do not spoil a picture
+            return array
+        turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+        return array if turn is None else turn(array)
+
+    def notes(self) -> tuple[str, ...]:
+        try:
+            several = bool(getattr(self.image, "is_animated", False))
+        except Exception:  # a damaged second frame does not spoil the first
+            return ()
+        if not several or self.image.format in _ONE_PICTURE:
+            return ()
+        return (f"{self.name}: of several frames or pages, only the first is used",)
+
+
+@contextmanager
+def _only_sedic_errors(name: str) -> Iterator[None]:
+    """Translates whatever Pillow, numpy and the file system raise about the picture ``name``."""
+    try:
+        yield
+    except SedicError:
+        raise
+    except UnidentifiedImageError as error:
+        raise DamagedFileError(f"{name}: is not a picture that can be read") from error
+    except Image.DecompressionBombError as error:
+        raise LimitError(f"{name}: has far too many pixels") from error
+    except Exception as error:  # the parsers of forty formats raise whatever they like
+        if isinstance(error, MemoryError) or "out of memory" in str(error):
+            raise OutOfMemoryError(f"{name}: not enough memory for this picture") from error
+        if isinstance(error, OSError) and error.errno is not None:
+            raise UnsuitableInputError(
+                f"{name}: cannot be read ({printable(error.strerror or error)})"
+            ) from error
+        raise DamagedFileError(f"{name}: is damaged or cut short") from error
+
+
+@contextmanager
+def _opened(source: Source) -> Iterator[_Opened]:
+    """The decoded image of ``source``."""
+    name = _name(source)
+    with _only_sedic_errors(name), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of what is handled or refused here
-        try:
-            image = Image.open(file, formats=formats)
-        except UnidentifiedImageError as error:
-            raise SedicError(f"{name}: is not a picture that can be read") from error
-        except Image.DecompressionBombError as error:
-            raise SedicError(f"{name}: has far too many pixels") from error
-        except Exception as error:  # the parsers of forty formats raise whatever they like
-            raise SedicError(f"{name}: is damaged, or not a picture") from error
-        try:
-            with image:
-                check_size(*image.size)
-                image.load()
-                check_size(*image.size)  # icons may hold other than they announce
-                picture, orientation = _to_srgb(image), _orientation(image)
-        except SedicError as error:
-            raise SedicError(f"{name}: {error}") from error
-        except Exception as error:
-            raise SedicError(f"{name}: is damaged or cut short") from error
-    del image  # before the picture is copied once more
-    turn = _UPRIGHT.get(orientation)
-    return picture if turn is None else np.ascontiguousarray(turn(picture))
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        orientation = image.getexif().get(_ORIENTATION)
-    except Exception:  # damaged metadata do not spoil a picture
-        return 1
-    return orientation if isinstance(orientation, int) else 1
-
-
-def _to_srgb(image: Image.Image) -> Picture:
-    width, height = image.size
-    reduce = _reducer(image)
-    convert = _colour_conversion(image)
-    picture = np.empty((height, width, 3), np.uint8)
-    for top in range(0, height, _STRIP_ROWS):
-        bottom = min(top + _STRIP_ROWS, height)
-        strip = reduce(image.crop((0, top, width, bottom)))
-        if strip.has_transparency_data:
-            strip = strip.convert("RGBA")
-            alpha = np.asarray(strip.getchannel("A"), np.uint16)[:, :, None]
-            colour = np.asarray(convert(strip.convert("RGB")), np.uint16)
-            picture[top:bottom] = (colour * alpha + 255 * (255 - alpha) + 127) // 255
+        if isinstance(source, np.ndarray):
+            yield _Opened(Image.fromarray(_checked(source)), name)
+        elif isinstance(source, Image.Image):
+            _check_size(source.size, name)
+            raw = raw_mode(source)
+            source.load()
+            yield _Opened(source, name, raw)
+        elif isinstance(source, (str, os.PathLike)):
+            with _open_path(Path(source), name) as file:
+                yield _decoded(file, name)
         else:
-            picture[top:bottom] = np.asarray(convert(strip))
-    return picture
+            yield _decoded(io.BytesIO(_bytes_of(source, name)), name)
 
 
-def _reducer(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
-    """What turns a strip of a deep picture into an 8-bit one."""
-    if image.mode.startswith("I"):
-        return lambda strip: Image.fromarray(_EIGHT_BITS[np.clip(np.asarray(strip), 0, 65_535)])
-    if image.mode == "F":
-        scale = 1.0 if image.getextrema()[1] > 1.0 else 255.0  # type: ignore[operator]
+def _decoded(file: BinaryIO, name: str) -> _Opened:
+    if not file.read(1):
+        raise DamagedFileError(f"{name}: is empty")
+    Image.init()
+    image = _open_image(file, [known for known in Image.OPEN if known != "EPS"])
+    _check_size(image.size, name)
+    raw = raw_mode(image)
+    image.load()
+    _check_size(image.size, name)  # icons may hold other than they announce
+    if not has_low_bytes(raw):
+        return _Opened(image, name, raw)
+    low = _open_image(file, [image.format or ""])
+    load_low_bytes(low)
+    return _Opened(image, name, raw, low)
 
-        def reduce(strip: Image.Image) -> Image.Image:
-            values = np.nan_to_num(np.asarray(strip) * scale, nan=0.0)
-            return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
 
-        return reduce
-    return lambda strip: strip
+def _open_image(file: BinaryIO, formats: list[str]) -> Image.Image:
+    file.seek(0)
+    return Image.open(file, formats=formats)
 
 
-def _colour_conversion(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
-    """What turns an 8-bit strip without alpha into sRGB: its ICC profile if that is usable."""
-    profile: bytes = image.info.get("icc_profile") or b""
-    if not profile and image.mode != "LAB":
-        return lambda strip: strip.convert("RGB")
-    from PIL import ImageCms
-
-    grey = image.mode in ("1", "L", "LA", "F") or image.mode.startswith("I")
-    mode = image.mode if image.mode in ("CMYK", "LAB") else "L" if grey else "RGB"
+def _open_path(path: Path, name: str) -> BinaryIO:
     try:
-        source = ImageCms.createProfile("LAB") if mode == "LAB" else io.BytesIO(profile)
-        transform = ImageCms.buildTransform(
-            source, ImageCms.createProfile("sRGB"), mode, "RGB", ImageCms.Intent.PERCEPTUAL
+        file = path.open("rb")
+        if file.seekable():
+            return file
+        with file:  # a pipe
+            return io.BytesIO(_bytes_of(file, name))
+    except FileNotFoundError as error:
+        raise UnsuitableInputError(f"{name}: there is no such file") from error
+    except IsADirectoryError as error:
+        raise UnsuitableInputError(f"{name}: is a folder, not a picture") from error
+    except ValueError as error:  # a NUL in the name
+        raise UnsuitableInputError(f"{name}: cannot be read ({printable(error)})") from error
+
+
+def _bytes_of(source: object, name: str) -> bytes | bytearray | memoryview:
+    """All bytes of ``source``, which holds them or is a stream."""
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return source
+    read = getattr(source, "read", None)
+    if not callable(read):
+        kind = type(source).__name__
+        raise UnsuitableInputError(
+            f"a picture is a path, bytes, a binary stream, a Pillow image or an array, not a {kind}"
         )
-    except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
-        return lambda strip: strip.convert("RGB")
-    if mode == "RGB":
-        levels = np.arange(0, 256, 15).astype(np.uint8)
-        probe = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(levels.size, -1, 3)
-        changed = np.asarray(ImageCms.applyTransform(Image.fromarray(probe), transform))
-        if np.abs(changed.astype(np.int16) - probe).max() <= 1:
-            return lambda strip: strip.convert("RGB")
+    data = read(MAX_INPUT_BYTES + 1)
+    if not isinstance(data, bytes):
+        raise UnsuitableInputError(f"{name}: a stream of text; open it in binary mode")
+    if len(data) > MAX_INPUT_BYTES:
+        raise LimitError(f"{name}: more than {MAX_INPUT_BYTES} bytes")
+    return data
 
-    def convert(strip: Image.Image) -> Image.Image:
-        if strip.mode != mode:
-            strip = strip.convert(mode)
-        return ImageCms.applyTransform(strip, transform)  # type: ignore[return-value]
 
-    return convert
+def _name(source: Source) -> str:
+    """What errors call the source."""
+    if isinstance(source, (str, os.PathLike)):
+        return printable(source)
+    if isinstance(source, Image.Image):
+        return printable(getattr(source, "filename", "") or "the picture")
+    if isinstance(source, (bytes, bytearray, memoryview, np.ndarray)):
+        return "the picture"
+    return printable(getattr(source, "name", "the input"))
+
+
+def _check_size(size: tuple[int, int], name: str) -> None:
+    try:
+        check_size(*size)
+    except SedicError as error:
+        raise LimitError(f"{name}: {error}") from error
+
+
+def _checked(array: Array) -> Picture:
+    """A uint8 array of a picture's shape, in memory as C has it."""
+    if array.dtype != np.uint8:
+        scaled = array.dtype.kind in "fb"
+        advice = "scale it to 0 .. 255, round it and " if scaled else ""
+        raise UnsuitableInputError(
+            f"a picture's array must be of uint8, not {array.dtype}; {advice}convert it first"
+        )
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+        raise UnsuitableInputError(
+            "a picture's array must be (height, width), or (height, width, channels) with"
+            f" 1, 3 or 4 channels; this one is {array.shape}"
+        )
+    if array.size == 0:
+        raise UnsuitableInputError(
+            f"a picture's array must not be empty; this one is {array.shape}"
+        )
+    _check_size((array.shape[1], array.shape[0]), "the picture")
+    array = np.asarray(array)  # no subclass
+    return np.require(array[..., 0] if array.shape[2:] == (1,) else array, requirements="C")
+
+
+def _opaque(array: Picture) -> Picture:
+    """A grey or coloured array as (height, width, 3), writable."""
+    if array.ndim == 2:
+        return np.repeat(array[..., None], 3, axis=2)
+    return np.require(array, requirements=["C", "W"])
+
+
+def _over_white(colour: Picture, alpha: npt.NDArray[np.uint8]) -> Picture:
+    share = alpha[..., None].astype(np.uint16)
+    return ((colour * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)

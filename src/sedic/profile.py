@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sedic import profiles
+from sedic import extras, profiles
 from sedic.errors import MissingWeightsError, UnsuitableInputError
 from sedic.parts import (
     DESCRIBERS,
@@ -32,13 +33,11 @@ from sedic.settings import Settings
 from sedic.store import Pin, WeightStore
 
 if TYPE_CHECKING:
-    import torch
-
     from sedic.coding.masks import MaskCoder
     from sedic.coding.text import TextCoder
     from sedic.coding.token_text import TokenModel
     from sedic.describe.description import Describer
-    from sedic.models.networks import Networks
+    from sedic.models.interface import Networks
     from sedic.reference import ReferenceCodec
 
 
@@ -50,8 +49,8 @@ class Profile:
         name: str,
         path: Path,
         *,
-        device: str | torch.device | None = None,
-        dtype: torch.dtype | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
         reference: ReferenceCodec | None = None,
         networks: Networks | None = None,
         language: TokenModel | None = None,
@@ -68,6 +67,8 @@ class Profile:
         self._objects_from: list[float] | None = table.get("objects_from")
         self._settings: dict[str, Any] = table.get("settings", {})
         self._models: list[dict[str, Any]] = table.get("models", [])
+        self._negative: dict[str, str] = table.get("negative", {})
+        self._presets: dict[str, dict[str, Any]] = table.get("presets", {})
         self._given_networks = networks
         self._device, self._dtype = device, dtype
         self.store = WeightStore(_pins(path, table))
@@ -80,17 +81,18 @@ class Profile:
         cls,
         source: str | Path = "mini",
         *,
-        device: str | torch.device | None = None,
-        dtype: torch.dtype | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
         reference: ReferenceCodec | None = None,
         networks: Networks | None = None,
         language: TokenModel | None = None,
     ) -> Profile:
         """The profile of this name, or of a TOML file (a path, or a string ending in ``.toml``).
 
-        ``device`` and ``dtype`` are those of the decoder's networks; by default the fastest that
-        this machine has. ``reference`` and ``networks`` stand in for the profile's own reference
-        codec and networks; ``language`` is the language model of the text coder ``model``.
+        ``device`` and ``dtype`` are those of the decoder's networks, by name
+        (``precision.placement``); by default the fastest that this machine has. ``reference`` and
+        ``networks`` stand in for the profile's own reference codec and networks; ``language`` is
+        the language model of the text coder ``model``.
 
         Raises ``UnsuitableInputError`` for an unknown name, and as ``profiles.read`` does.
         """
@@ -190,25 +192,30 @@ class Profile:
         return self._made[key]
 
     def _load_networks(self) -> Networks:
-        from sedic.models import mini, networks, precision, registry
+        from sedic.models import diffusion, mini, precision, registry
 
         if not self.restores:
             raise MissingWeightsError(f"profile {self.name!r} has no networks for synthesis")
-        device, dtype = precision.choose(self._device, self._dtype)
+        place = precision.placement(self._device, self._dtype)
         if "restorer" in self.store:
-            loaded = mini.load(self.store.path("vae"), self.store.path("restorer"))
+            vae, restorer = self.store.path("vae"), self.store.path("restorer")
+            loaded: Networks = mini.load(vae, restorer, place.dtype)
         else:
-            loaded = networks.load(registry.require(self.name), dtype)
-        return loaded.to(device, dtype)
+            folder = registry.require(self.name)
+            with extras.named():
+                loaded = diffusion.load(folder, place.dtype)
+        return loaded.to(place.device, place.dtype, place.vae_dtype)
 
     def _load_tokenizer(self) -> Any | None:
-        from sedic.models import mini, networks, registry
+        from sedic.models import diffusion, mini, registry
 
         if "restorer" in self.store:
             return mini.load_tokenizer(self.store.path("restorer"))
         if not (self.restores and all(model.here for model in registry.select(self.name))):
             return None
-        return networks.load_tokenizer(registry.require(self.name))
+        folder = registry.require(self.name)
+        with extras.named():
+            return diffusion.load_tokenizer(folder)
 
     # ---- what it says ------------------------------------------------------------------------
 
@@ -216,6 +223,24 @@ class Profile:
         """The decoder's default settings for files of ``method``."""
         common = {name: value for name, value in self._settings.items() if name not in METHODS}
         return Settings.of(common | self._settings.get(method, {}))
+
+    def settings_with(self, method: str, changes: Mapping[str, Any]) -> Settings:
+        """The defaults for ``method`` with ``changes``, by name.
+
+        ``preset`` among the names is one of the profile's sets of settings, which the others
+        change. Raises ``UnsuitableInputError`` for an unknown preset or setting.
+        """
+        rest = dict(changes)
+        preset = rest.pop("preset", None)
+        if preset is not None and preset not in self._presets:
+            known = ", ".join(self._presets) or "there is none"
+            raise UnsuitableInputError(f"no preset {preset!r} in profile {self.name}: {known}")
+        chosen = self._presets[preset] if preset is not None else {}
+        return Settings.of(asdict(self.settings(method)) | chosen | rest)
+
+    def negative(self, method: str) -> str:
+        """The text that classifier-free guidance leads away from, for files of ``method``."""
+        return self._negative.get(method, "")
 
     def objects_worth(self, bpp: float, objects: int) -> int:
         """How many of ``objects`` are worth their bytes in a file of ``bpp`` bits per pixel."""
@@ -237,7 +262,7 @@ class Profile:
         """What a restored picture depends on besides the file, 32 bytes; None without networks.
 
         Pinned networks count by their pins, without being read; given ones by their weights. The
-        default settings belong to it.
+        default settings and the negative texts belong to it.
         """
         if not self.restores:
             return None
@@ -249,7 +274,8 @@ class Profile:
             for model in self._models:
                 if model.get("needed"):
                     pins |= {file["path"]: file.get("sha256", "") for file in model["files"]}
-        facts = json.dumps([self.name, pins, self._settings], sort_keys=True)
+        negative = [self._negative] if self._negative else []
+        facts = json.dumps([self.name, pins, self._settings, *negative], sort_keys=True)
         return hashlib.sha256(facts.encode()).digest()
 
     def coding_fingerprint(self, reference: bytes) -> bytes:
@@ -292,6 +318,22 @@ class Profile:
             " --preview shows its reference image"
         )
 
+    def check_tables(self, mark: bytes, codec: str) -> None:
+        """Raise ``MissingWeightsError`` unless words and masks of a file can be decoded here.
+
+        ``mark`` is the file's, ``codec`` the name of its reference codec. A codec with weights of
+        the caller's own that are not here passes: nothing here knows its fingerprint.
+        """
+        pin = self.store.pins.get(codec)
+        try:
+            if pin is not None:  # without reading the codec's weights
+                fingerprint = bytes.fromhex(pin.sha256)
+            else:
+                fingerprint = self.reference_codec(codec).fingerprint
+        except MissingWeightsError:
+            return
+        self.check(mark, fingerprint, restored=False)
+
 
 def _pins(path: Path, table: dict[str, Any]) -> dict[str, Pin]:
     """The weight files of a profile's TOML table."""
@@ -299,7 +341,8 @@ def _pins(path: Path, table: dict[str, Any]) -> dict[str, Pin]:
     if isinstance(weights, str):
         base = PROFILES[weights].make()
         shared = _pins(base, profiles.read(base))
-        return {part: shared[part] for part in ("text", "masks", table["reference"])}
+        coding = {"text", "masks", *REFERENCE_CODECS.names}
+        return {part: pin for part, pin in shared.items() if part in coding}
     folder = profiles.weights_folder(path)
     return {
         part: Pin(folder / Path(entry["name"]).name, entry["sha256"])

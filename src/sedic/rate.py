@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sedic import methods
 from sedic.coding.container import Container
-from sedic.errors import SedicError
+from sedic.errors import LimitError
 from sedic.semantics import (
     Rate,
 )
@@ -88,7 +88,7 @@ def choose(
     """The largest layers and then the highest reference level that ``rate`` has room for.
 
     ``semantic_bytes`` gives the bytes of everything but the reference, ``reference`` the bytes of
-    one level (0 is the smallest). Raises ``SedicError``, naming the smallest possible size, where
+    one level (0 is the smallest). Raises ``LimitError``, naming the smallest possible size, where
     even that is above the limit.
     """
     smallest = reference(0)
@@ -105,7 +105,7 @@ def choose(
             break
     else:
         least = spoken + len(smallest)
-        raise SedicError(f"the smallest possible file of this picture has {least} bytes")
+        raise LimitError(f"the smallest possible file of this picture has {least} bytes")
     reasons.append(f"{said}: {spoken} bytes, {spoken / limit:.0%} of the limit")
     room = limit - spoken
     level, data = 0, smallest

@@ -39,9 +39,12 @@ _LIMITS: dict[str, _Limits] = {
     "colour": ("none", "wavelet"),
     "sampler": SAMPLERS,
     "handover": ("picture", "latent"),
-    "blending": ("steps", "none"),
+    "blending": ("steps", "none", "end"),
     "result": ("decoded", "added"),
     "amount": _Range(0, 1, per=100),
+    "threshold": _Range(0, 1, per=100),
+    "overlap": _Range(0, 1, per=1000),
+    "first_steps": _Range(0, 50),
 }
 
 
@@ -57,7 +60,7 @@ class Settings:
     last_steps: int = 50  # T of the last, whole-picture stage, 1 to 100
     guided: float = 0.2  # the share of an object's steps before T', which are guided, 0 to 1
     eta: float = 77.0  # the step size of eq. 3, 0 to 1000
-    iterations: int = 5  # of eq. 3 in each guided step, 0 to 20
+    iterations: int = 1  # of eq. 3 in each guided step, 0 to 20; MuLan: at most 5
     object_cfg: float = 3.5  # classifier-free guidance scale of objects, 0 to 30; 1 is without
     last_cfg: float = 7.0  # the same of the last stage
     strength: float = 1.0  # of the ControlNet's residuals, 0 to 2
@@ -68,13 +71,16 @@ class Settings:
     # A stage sees the VAE's latent of the "picture" after the one before (Algorithm 1, line 4), or
     # that stage's "latent" itself, which a small VAE has not wearied (only IRControlNet can).
     handover: str = "picture"
-    blending: str = (
-        "steps"  # eq. 4 after every step; "none": objects may change what is around them
-    )
+    # Eq. 4 after every "steps"; once, at the "end" of a stage, as SEDIC's released script; or never
+    # ("none"): then objects may change what is around them.
+    blending: str = "steps"
     # The picture of a latent is what the VAE decodes it to; or that, less what the reference's own
     # latent decodes to, "added" to the reference: what is not changed keeps every detail.
     result: str = "decoded"
     amount: float = 1.0  # of what is changed that an "added" result shows, 0 to 1
+    threshold: float = 0.0  # of the energy (eq. 2), at which a stage's guidance ends; MuLan: 0.2
+    overlap: float = 1.0  # the share of eta for a mask that overlaps an earlier one; MuLan: 1 / 7
+    first_steps: int = 0  # T of the first object's stage, 1 to 50; 0: object_steps
 
     def __post_init__(self) -> None:
         for name, limits in _LIMITS.items():
@@ -92,10 +98,13 @@ class Settings:
                 raise SedicError(f"setting {name}: {value} is not a whole number")
             object.__setattr__(self, name, count if limits.per == 1 else count / limits.per)
 
-    @property
-    def guided_steps(self) -> int:
-        """How many steps of an object's stage come before T'; a share of one counts as one."""
-        return -(-round(self.guided * 100) * self.object_steps // 100)
+    def steps_of(self, number: int) -> int:
+        """T of the stage of object ``number``, from 0 in the order of painting."""
+        return self.first_steps if number == 0 and self.first_steps else self.object_steps
+
+    def guided_steps(self, number: int = 0) -> int:
+        """How many steps of that stage come before T'; a share of one counts as one."""
+        return -(-round(self.guided * 100) * self.steps_of(number) // 100)
 
     @classmethod
     def of(cls, table: dict[str, Any]) -> Settings:

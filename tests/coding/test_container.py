@@ -211,7 +211,7 @@ def test_a_prefix_holds_the_words_and_the_first_bytes_of_the_reference(
         assert image.reference.data.startswith(part.reference)
         assert len(part.reference) >= known
         known = len(part.reference)
-        assert part.unpack_words(PROFILE)[0] == image.overall
+        assert part.words(PROFILE)[0] == image.overall
     assert known >= len(image.reference.data) - (0 if bare else 2)
 
 

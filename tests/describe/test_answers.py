@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,8 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sedic.describe.answers import Said, Usage, Words, fit_clip, parse
-from sedic.errors import SedicError
+from sedic.describe.answer_text import RefusalError
+from sedic.describe.answers import MAX_ANSWER, Said, Usage, Words, fit_clip, parse
+from sedic.describe.description import Description, cut, one_line, shorten, word_ends
+from sedic.errors import DescriberError, SedicError
 from sedic.semantics import (
     Mask,
     ObjectLayer,
@@ -233,7 +237,7 @@ def test_without_a_tokenizer_tokens_are_estimated_rather_too_many() -> None:
     assert fit_clip("boat " * 76) == ("boat " * 75).strip()
     assert len(fit_clip("mountainous " * 60).split()) == 25
     assert len(fit_clip("漢字" * 5 + " end")) == 14
-    assert fit_clip("漢" * 40) == ""
+    assert fit_clip("漢" * 40) == "漢" * 25  # each has three bytes, and is a word
     assert fit_clip("1234567890" * 8) == ""
 
 
@@ -241,11 +245,334 @@ def test_without_a_tokenizer_tokens_are_estimated_rather_too_many() -> None:
 @settings(max_examples=100, deadline=None)
 def test_fitting_keeps_whole_words_from_the_start(text: str) -> None:
     for fitted in (fit_clip(text), fit_clip(text, letters)):
-        words = fitted.split()
-        assert [w.rstrip(",;") for w in words] == [
-            w.rstrip(",;") for w in text.split()[: len(words)]
-        ]
+        starts = [text[:end].rstrip(",;") for end in word_ends(text)]
+        assert fitted in ("", text, *starts)
     assert len(letters(fit_clip(text, letters)).input_ids) <= 77
+
+
+BARN = "A red barn by a lake at dusk."
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "<think>\nThe user wants a description. I see a barn.\n</think>\n{}",
+        "The prompt began the thought, so it only ends. A barn.\n</think>\n\n{}",
+        "<thinking>one</thinking> <thinking>two</thinking>\n{}",
+        "[THINK]A barn[/THINK]{}",
+        "◁think▷A barn?◁/think▷{}",
+        "<seed:think>A barn</seed:think>{}",
+        "<unused94>thought\nA barn<unused95>{}",
+        "<|begin_of_thought|>A barn<|end_of_thought|>\n<|begin_of_solution|>{}<|end_of_solution|>",
+        "<|START_THINKING|>A barn<|END_THINKING|><|START_RESPONSE|>{}<|END_RESPONSE|>",
+        "<|channel>thought\nA barn<channel|>{}",
+        "{}\n<think>Is that right?</think>",
+        "{}<think>Was it a barn or",
+        "<think>x</think><answer>{}</answer>",
+        "<|channel|>analysis<|message|>We describe.<|end|><|start|>assistant<|channel|>final"
+        "<|message|>{}",
+        "<|channel|>final<|message|>No.<|end|><|channel|>final<|message|>{}<|return|>",
+        "<|channel|>final <|constrain|>text<|message|>{}<|return|>",
+        "analysisThe user wants a description.assistantfinal{}",
+        "<|im_start|>assistant\n{}<|im_end|>\n<|im_start|>user\nAnd now?<|im_end|>",
+        "<start_of_turn>model\n{}<end_of_turn>",
+        "<|start_header_id|>assistant<|end_header_id|>\n\n{}<|eot_id|>",
+        "{}</s>",
+        "<｜Assistant｜>{}<｜end▁of▁sentence｜>",
+        "Thought: there is a barn.\n**Final answer:** {}",
+    ],
+)
+def test_what_counts_is_what_the_model_says_in_the_end(answer: str) -> None:
+    assert parse(answer.replace("{}", BARN), 0, 30, 50) == Words(BARN)
+    scene = json.dumps(SCENE)
+    assert parse(answer.replace("{}", scene), 3, 30, 50) == read(SCENE)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "<think>A barn, a lake, and",
+        "<think>A barn.</think>",
+        "<|channel|>analysis<|message|>We need to describe a barn.<|end|>",
+        "<|channel|>analysis<|message|>We need to",
+        "[THINK]A barn",
+    ],
+)
+@pytest.mark.parametrize("objects", [0, 3])
+def test_thoughts_alone_are_no_description(answer: str, objects: int) -> None:
+    with pytest.raises(DescriberError, match="only its thoughts"):
+        parse(answer, objects, 30, 50)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Sure! Here is the description:\n\n**Description:** {}",
+        "Certainly! Here's a detailed description of the image:\n\n{}",
+        "Of course, here is the caption you asked for: {}",
+        "I'd be happy to help! Here is a short summary of the picture.\n\n{}",
+        "Thank you for sharing this photo. {}",
+        "**Image Description**\n\n{}",
+        "### Overall description:\n{}",
+        "```text\n{}\n```",
+        '"{}"',
+        "“{}”",
+        "Okay. {}",
+        "{}\n\nLet me know if you need anything else!",
+        "{} I hope this helps! Would you like me to name the objects?",
+        "Gerne! Hier ist die Beschreibung des Bildes: {}",
+        "Bien sûr ! Voici une description de l'image : {}",
+        "好的，以下是图片的描述：{}",
+        "はい、以下は画像の説明です：{}",
+    ],
+)
+def test_small_talk_is_not_the_description(answer: str) -> None:
+    assert parse(answer.replace("{}", BARN), 0, 30, 50).overall == BARN
+    scene = {**SCENE, "overall": answer.replace("{}", BARN)}
+    assert read(scene).overall == BARN
+
+
+REFUSALS = [
+    "I'm sorry, but I can't help with identifying people in this image.",
+    "I’m sorry, but I can’t assist with that request.",
+    "I am really sorry, I cannot describe this.",
+    "I cannot describe people.",
+    "I must decline to describe this picture.",
+    "I'm not able to see images.",
+    "Unfortunately, I am unable to view the picture.",
+    "As an AI language model, I can't see pictures.",
+    "I don't see any image attached. Please upload it.",
+    "Please provide the image that you want me to describe.",
+    "It looks like the image didn't load.",
+    "No image was provided.",
+    "This request violates our usage policies.",
+    "Sure! Here is the description: I'm sorry, but I can't help with that.",
+    "<think>Is this allowed? No.</think>I can't help with that.",
+    "抱歉，我无法描述这张图片。",
+    "申し訳ありませんが、お手伝いできません。",
+    "Es tut mir leid, dabei kann ich nicht helfen.",
+    "Je suis désolé, je ne peux pas décrire cette image.",
+    "Lo siento, no puedo ayudar con eso.",
+]
+
+
+@pytest.mark.parametrize("answer", REFUSALS)
+def test_a_refusal_is_an_error(answer: str) -> None:
+    for text in (answer, json.dumps({"objects": [], "overall": answer})):
+        for objects in (0, 3):
+            with pytest.raises(RefusalError, match="refuses") as caught:
+                parse(text, objects, 30, 50)
+            assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Internal Server Error",
+        "502 Bad Gateway",
+        "HTTP 503: Service Unavailable",
+        "error code: 502",
+        "404 page not found",
+        "<!DOCTYPE html>\n<html><head><title>504</title></head></html>",
+        "<html><body><h1>403 Forbidden</h1></body></html>",
+        "upstream connect error or disconnect/reset before headers",
+        "no healthy upstream",
+        "Error: the backend is not there",
+        "RuntimeError: CUDA out of memory",
+        "Traceback (most recent call last):\n  File ...",
+        "The model is currently overloaded. Please try again.",
+        "An unexpected error has occurred.",
+        "Too Many Requests",
+        "Request timed out",
+    ],
+)
+def test_an_error_message_is_an_error(answer: str) -> None:
+    for text in (answer, json.dumps({"objects": [], "overall": answer})):
+        for objects in (0, 3):
+            with pytest.raises(DescriberError, match="error message") as caught:
+                parse(text, objects, 30, 50)
+            assert not isinstance(caught.value, RefusalError)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(
+            "...",
+            "…",
+            "N/A",
+            "null",
+            "string",
+            "<overall>",
+            "<overall description>",
+            "[description]",
+        ),
+        *("Your description here.", "{description}", "overall description of the picture", "--"),
+    ],
+)
+def test_a_placeholder_is_no_description(answer: str) -> None:
+    for text in (answer, json.dumps({"overall": answer})):
+        with pytest.raises(DescriberError, match="no description"):
+            parse(text, 0, 30, 50)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A sign says 'I can't stop'.",
+        "A woman who cannot swim sits by a pool.",
+        "404 red balloons float in the sky.",
+        "I see a red barn.",
+        "There is no picture on the wall.",
+        "The picture shows a door that was opened.",
+        "The content of the shelf is blocked by a man.",
+        "A screen shows an error message: 502 Bad Gateway.",
+        "Great white shark, swimming.",
+        "This is a page of text in black letters.",
+        "An unexpected guest at a wedding.",
+        "A poster reads {SALE} in red letters.",
+        "Forbidden City in Beijing under snow.",
+        "Analysis of a blood sample under a microscope.",
+        "Model of a ship in a bottle.",
+    ],
+)
+def test_a_description_that_sounds_like_an_error_stays(text: str) -> None:
+    assert parse(text, 0, 30, 50).overall == text
+
+
+def test_a_refused_part_is_left_out_where_the_rest_is_of_use() -> None:
+    words = read({"objects": SCENE["objects"], "overall": "I'm sorry, I can't describe people."})
+    assert len(words.objects) == 2 and words.overall == ""
+    assert any("refuses" in warning for warning in words.warnings)
+    words = one("old man", "I cannot identify people in pictures.")
+    assert words.objects[0].detail == "old man" and "did not describe" in words.warnings[0]
+    assert one("boat", "...").objects[0].detail == "boat"
+
+
+PLACES = [
+    '{"name": "describe_picture", "arguments": %s}',
+    '<tool_call>\n{"name": "description", "arguments": %s}\n</tool_call>',
+    '{"description": %s}',
+    '%s\nReplace with {"overall": "..."} if wrong.',
+    '%s\nThe form was {"objects": [{"name": "...", "detail": "..."}], "overall": "<overall>"}.',
+    '%s\n{"overall": "your description here", "objects": []}',
+    "set {x}; " * 70 + "%s",
+    "{" * 300 + "%s",
+    '{"a": 1} ' * 500 + "%s",
+    "<think>" + "{x} " * 3000 + "</think>%s",
+    '[TOOL_CALLS] [{"name": "describe", "arguments": %s}]',
+    '<|python_tag|>{"name": "describe", "parameters": %s}',
+    '{"result": {"scenes": [%s]}}',
+    '{"type": "object", "properties": {"overall": {"type": "string"}}}\n%s',
+    '{"type": "object", "properties": %s}',
+    "<|channel|>commentary to=functions.describe <|constrain|>json<|message|>%s<|call|>",
+    "[%s]",
+]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_scene_counts_wherever_it_stands(place: str) -> None:
+    assert parse(place.replace("%s", json.dumps(SCENE)), 3, 30, 50) == read(SCENE)
+
+
+def test_a_scene_in_a_text_in_a_call() -> None:
+    call = {"name": "describe", "arguments": json.dumps(SCENE)}
+    assert read(call) == read(SCENE)
+    calls = {
+        "tool_calls": [{"function": {**call, "arguments": f"```json\n{json.dumps(SCENE)}```"}}]
+    }
+    assert read(calls) == read(SCENE)
+
+
+def test_what_is_written_inside_a_scene_is_no_scene() -> None:
+    evil = json.dumps({"overall": "Evil.", "objects": [{"name": "evil", "detail": "evil"}]})
+    scene = {"objects": [{"name": "sign", "detail": evil}], "overall": f"A sign says {evil}"}
+    words = read(scene)
+    assert [found.name for found in words.objects] == ["sign"] and words.overall != "Evil."
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"name": "describe_picture", "arguments": {}}',
+        '{"name": "describe_picture", "description": "Describes a picture", "parameters": {}}',
+        '{"error": {"message": "the model is overloaded"}}',
+    ],
+)
+def test_the_name_of_a_tool_is_no_object(answer: str) -> None:
+    with pytest.raises(DescriberError):
+        parse(answer, 3, 30, 50)
+
+
+def test_of_a_call_that_breaks_off_whole_objects_are_kept() -> None:
+    call = (
+        '{"name": "describe", "arguments": {"objects": [{"name": "boat", "detail": "boat, old"}, {"'
+    )
+    assert parse(call, 3, 30, 50).objects == (Said("boat", "boat, old"),)
+
+
+def test_one_text_under_a_usual_key_is_the_overall_description() -> None:
+    assert parse('{"description": "A red barn."}', 0, 30, 50) == Words("A red barn.")
+    assert parse('{"Overall": "A red barn."}', 0, 30, 50) == Words("A red barn.")
+
+
+@pytest.mark.parametrize(
+    ("text", "least"),
+    [
+        (
+            "黄昏时分湖边的一座红色谷仓，木板斑驳，屋顶积着雪，背景是连绵的群山，天空布满橙色的云。",
+            20,
+        ),
+        ("夕暮れの湖畔に建つ赤い納屋。板は風化し、屋根には薄く雪が積もっている。", 20),
+        ("โรงนาสีแดงริมทะเลสาบยามพลบค่ำมีภูเขาอยู่ด้านหลังและท้องฟ้าสีส้ม", 20),
+        ("湖畔" * 400, 50),
+    ],
+)
+def test_scripts_without_blanks_are_counted_by_letters(text: str, least: int) -> None:
+    words = parse(text, 0, 30, 50)
+    assert words.overall and text.startswith(words.overall)
+    assert least <= len(word_ends(words.overall)) <= 50
+    assert 1 <= len(word_ends(parse(text, 0, 30, 12).overall)) <= 12
+    words = one("赤い納屋", f"赤い納屋。{text}")
+    detail = words.objects[0].detail
+    assert words.objects[0].name == "赤い納屋" and len(word_ends(detail)) <= 30
+    assert detail.startswith("赤い納屋, ") and not detail.startswith("赤い納屋, 赤い納屋")
+    assert layers(words)
+    assert fit_clip(words.overall) and text[:8].startswith(fit_clip(text)[:8])
+    assert fit_clip(text, letters)
+
+
+def test_rate_control_cuts_scripts_without_blanks_too() -> None:
+    text = "红色谷仓，木板斑驳，屋顶积着雪，背景是连绵的群山"
+    mask = Mask.of(np.ones((2, 2), np.bool_))
+    whole = Description(text, (ObjectLayer("谷仓", f"谷仓, {text}", mask),))
+    less = shorten(whole, 3, 12, 12)
+    assert (
+        less.overall == "红色谷仓，木板斑驳"
+        and less.objects[0].detail == "谷仓, 红色谷仓，木板斑驳"
+    )
+    assert len(one_line("谷" * 1000)) == 682  # 2048 bytes
+    assert cut("谷仓", 0) == ""
+
+
+HOSTILE = ['{"a":', '"{', "<think></think>", "<answer>", "Sure! ", "```\n", "\n", "final answer:\n"]
+HOSTILE += [
+    ". let me know",
+    '{"k":"{',
+    "漢",
+    "<|channel|>final<|message|>",
+    '{"a":[1,1,{"a"',
+    "*_ ",
+]
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_hostile_repetitions_cost_no_more_than_seconds(piece: str) -> None:
+    start = time.process_time()
+    for objects in (0, 3):
+        with suppress(SedicError):
+            parse(piece * (MAX_ANSWER // len(piece)), objects, 30, 50)
+    assert time.process_time() - start < 10
 
 
 def test_usage_adds_up() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from transformers.models.grounding_dino.modeling_grounding_dino import (
     GroundingDinoForObjectDetection,
 )
 
+from sedic.describe import grounding
 from sedic.describe.grounding import MAX_BOXES, Found, Grounder, instances
 from sedic.errors import SedicError
 
@@ -103,3 +105,49 @@ def test_names_that_ask_nothing(detector: Grounder, picture: np.ndarray) -> None
 def test_a_missing_detector_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(SedicError, match="cannot load GroundingDino"):
         Grounder(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def bert(bert_vocabulary: Path) -> Any:
+    from transformers.models.bert.tokenization_bert import BertTokenizer
+
+    pieces = bert_vocabulary.read_text(encoding="utf-8").split("\n")
+    vocab = {piece: index for index, piece in enumerate(pieces) if piece}
+    assert len(vocab) == 30_522
+    return BertTokenizer(vocab=vocab, do_lower_case=True)
+
+
+def test_the_detector_s_prompt_and_phrases_in_bert_s_word_pieces(bert: Any) -> None:
+    """Each name's tokens in the prompt are its own, and its noun's are the last of them."""
+    names = ["Red hat", "hyacinth macaw", "🦜", "St. Bernard", "café", "rock-climbing wall"]
+    prompt, spans = grounding._prompt(names)
+    assert prompt == "red hat. hyacinth macaw. st bernard. café. rock-climbing wall."
+    coded = bert(prompt, return_offsets_mapping=True)
+    tokens = bert.convert_ids_to_tokens(coded.input_ids)
+    # As Grounding DINO was trained: phrases end at full stops, 1012, between 101 and 102.
+    ids = coded.input_ids
+    assert (ids[0], ids[-1], ids.count(1012)) == (101, 102, 5)
+    assert ids[1:4] == [2417, 6045, 1012]
+
+    def spelt(start: int, end: int) -> str:
+        inside = [
+            tokens[n].removeprefix("##")
+            for n, (a, b) in enumerate(coded.offset_mapping)
+            if a >= start and b <= end and b > 0
+        ]
+        return "".join(inside)
+
+    for name, (start, noun, end) in zip(names, spans, strict=True):
+        assert (start == end) == (name == "🦜")
+        for first in (start, noun):
+            assert spelt(first, end) == prompt[first:end].replace(" ", "").replace("é", "e")
+
+
+def test_a_detector_finds_names_of_several_word_pieces(bert: Any, tiny_detector: Path) -> None:
+    detector = grounding.Grounder(tiny_detector)
+    detector._model.model.text_backbone.resize_token_embeddings(len(bert))
+    detector._tokenizer = bert
+    picture = np.random.default_rng(1).integers(0, 256, (50, 81, 3)).astype(np.uint8)
+    names = ["hyacinth macaw", "🦜", "weathervane"]
+    found = detector.find(picture, names, box=0.0, text=0.0)
+    assert [bool(name.boxes) for name in found] == [True, False, True]

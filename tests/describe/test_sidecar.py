@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sedic.describe.description import Description
-from sedic.describe.sidecar import load, save
-from sedic.errors import SedicError
+from sedic.describe.sidecar import load, save, to_json
+from sedic.errors import DamagedFileError, SedicError, UnsuitableInputError
 from sedic.semantics import (
     MAX_TEXT_BYTES,
     Mask,
@@ -150,6 +151,124 @@ def test_bad_masks_are_refused(tmp_path: Path, mask: object) -> None:
     Image.new("L", (13, 8), 255).save(tmp_path / "outside.png")
     with pytest.raises(SedicError, match=r"^[^\n]+$"):
         load_one(folder, mask=mask)
+
+
+def square(kind: str) -> Image.Image:
+    """A 100 x 60 mask whose inside, in any of the ways to say so, is columns 24 to 47 of all."""
+    inside = np.zeros((HEIGHT, WIDTH), np.bool_)
+    inside[:, 24:48] = True
+    if kind == "16 bits":  # outside is 1.5 % of white
+        return Image.fromarray(np.where(inside, 65_535, 1_000).astype(np.uint16))
+    if kind == "16 bits, dim":  # inside is just above half
+        return Image.fromarray(np.where(inside, 32_768, 32_767).astype(np.uint16))
+    if kind == "alpha":
+        return Image.fromarray(
+            np.dstack([np.full((HEIGHT, WIDTH, 3), 255), 255 * inside]).astype("u1")
+        )
+    if kind == "dark cut-out":
+        return Image.fromarray(np.dstack([np.zeros((HEIGHT, WIDTH, 3)), 255 * inside]).astype("u1"))
+    if kind == "grey with alpha":
+        return Image.fromarray(
+            np.dstack([np.full((HEIGHT, WIDTH), 9), 255 * inside]).astype("u1"), "LA"
+        )
+    if kind == "1 bit":
+        return Image.fromarray(inside)
+    if kind == "palette":
+        image = Image.fromarray(inside.astype(np.uint8), "P")
+        image.putpalette([0, 0, 0, 255, 255, 255])
+        return image
+    if kind == "palette with a transparent entry":
+        image = square("palette")
+        image.info["transparency"] = 0
+        return image
+    if kind == "colour":
+        return Image.fromarray(
+            np.where(inside[..., None], [250, 255, 240], [10, 0, 90]).astype("u1")
+        )
+    raise AssertionError(kind)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("16 bits", "16 bits, dim", "alpha", "dark cut-out", "grey with alpha", "1 bit"),
+        *("palette", "palette with a transparent entry", "colour"),
+    ],
+)
+def test_masks_of_every_kind_have_the_same_inside(tmp_path: Path, kind: str) -> None:
+    square(kind).save(tmp_path / "mask.png")
+    mask = load_one(tmp_path, mask="mask.png").mask.array
+    expected = np.zeros((8, 13), bool)
+    expected[:, 3:6] = True
+    np.testing.assert_array_equal(mask, expected)
+
+
+def test_masks_in_other_formats(tmp_path: Path) -> None:
+    for name in ("mask.tif", "mask.webp", "mask.jpg", "mask.bmp", "mask.gif"):
+        square("1 bit").convert("L").save(tmp_path / name)
+        assert load_one(tmp_path, mask=name).mask.area == 8 * 3
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ('{"overall": "a",\n "objects" []}', r"line 2, column 12"),
+        ("[]", r"must be \{\"overall\".*not a list"),
+        ('{"objects": []}', r'must have "overall", a text'),
+        ('{"overall": 3, "objects": []}', r'"overall" must be a text, not a number'),
+        ('{"overall": "", "objects": {}}', r'"objects" must be a list, not an object'),
+        ('{"overall": "", "objects": ["dog"]}', r'object 1 must be an object with "name"'),
+        (
+            '{"overall": "", "objects": [{"name": null}]}',
+            r'object 1: "name" must be a text, not null',
+        ),
+        ('{"overall": "", "objects": [{"name": "a"}]}', r'object 1 must have "detail"'),
+        (
+            '{"overall": "", "objects": [{"name": "a", "detail": "", "mask": []}]}',
+            r'object 1: "mask" must be a file name or \{"size": .*, not a list',
+        ),
+        (
+            '{"overall": "", "objects": [{"name": "a", "detail": "", "mask": "no.png"}]}',
+            r"object 1: mask: .*no\.png: there is no such file",
+        ),
+    ],
+)
+def test_errors_name_the_file_the_place_and_what_was_expected(
+    tmp_path: Path, content: str, problem: str
+) -> None:
+    path = tmp_path / "my scene.json"
+    path.write_text(content)
+    with pytest.raises(UnsuitableInputError, match=problem) as caught:
+        load(path, WIDTH, HEIGHT)
+    assert str(caught.value).startswith(str(path)) and str(caught.value).isprintable()
+
+
+def test_a_damaged_mask_is_named(tmp_path: Path) -> None:
+    square("1 bit").save(tmp_path / "mask.png")
+    data = (tmp_path / "mask.png").read_bytes()
+    (tmp_path / "mask.png").write_bytes(data[: len(data) * 2 // 3])
+    with pytest.raises(
+        DamagedFileError, match=r"scene\.json: object 1: mask: .*mask\.png: is damaged"
+    ):
+        load_one(tmp_path, mask="mask.png")
+
+
+def test_a_mask_with_nothing_inside_is_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.ones((HEIGHT, WIDTH), np.uint8)).save(tmp_path / "mask.png")
+    with pytest.raises(UnsuitableInputError, match="brighter than half"):
+        load_one(tmp_path, mask="mask.png")
+
+
+def test_a_pipe_as_a_mask_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "mask.png")
+    with pytest.raises(UnsuitableInputError, match="not a file"):
+        load_one(tmp_path, mask="mask.png")
+
+
+def test_a_description_as_bytes_is_what_save_writes(tmp_path: Path) -> None:
+    description = load(write(tmp_path, scene()), WIDTH, HEIGHT)
+    save(description, tmp_path / "copy.json")
+    assert (tmp_path / "copy.json").read_bytes() == to_json(description)
 
 
 def test_a_link_does_not_lead_out_of_the_folder(tmp_path: Path) -> None:

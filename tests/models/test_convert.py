@@ -14,10 +14,13 @@ from torch import Tensor
 
 from sedic.errors import SedicError
 from sedic.models import convert as conversion
-from sedic.models import networks, originals, registry
+from sedic.models import diffusion, originals, registry
 from sedic.models.convert import convert, parts, read_checkpoint
+from sedic.synthesis.samplers import Sampler
 
 HEAD = 16  # channels a head in the small networks of the golden numbers
+LAYERS = 4  # of their text tower
+SMALL: dict[str, Any] = {"prediction": "epsilon", "head": HEAD, "layers": LAYERS}
 UNET, VAE, TEXT = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.model."
 
 
@@ -53,7 +56,7 @@ def filled(part: originals.Part) -> Any:
     network = part.empty().to_empty(device="cpu").eval()
     network.load_state_dict({k: v.float() for k, v in part.tensors.items()}, strict=False)
     if part.folder == "controlnet":
-        network.controlnet_cond_embedding = networks.NoConditioning()
+        network.controlnet_cond_embedding = diffusion.NoConditioning()
     if part.folder == "text_encoder":  # a buffer, which is not in checkpoints
         network.embeddings.position_ids = torch.arange(part.config["max_position_embeddings"])[None]
     return network
@@ -153,7 +156,7 @@ def test_text_encoder_computes_what_the_original_does(
     small: dict[str, dict[str, Tensor]], golden: Path
 ) -> None:
     io = load_file(golden / "sd_vae_text" / "vae_text_io.safetensors")
-    text = filled(originals.text_encoder(small["text"], HEAD))
+    text = filled(originals.text_encoder(small["text"], HEAD, LAYERS))
     with torch.inference_mode():
         hidden = text(io["in.tokens"]).last_hidden_state
     torch.testing.assert_close(hidden, io["out.text_hidden"], atol=3e-5, rtol=0)
@@ -214,7 +217,7 @@ def test_nothing_may_be_missing_or_left_over(small: dict[str, dict[str, Tensor]]
         ("unet", lambda state: originals.unet(state, HEAD)),
         ("controlnet", lambda state: originals.controlnet(state, HEAD)),
         ("vae", originals.vae),
-        ("text", lambda state: originals.text_encoder(state, HEAD)),
+        ("text", lambda state: originals.text_encoder(state, HEAD, LAYERS)),
     ):
         state = small[name]
         used = [key for key in state if "resblocks.3." not in key]  # the text tower's last layer
@@ -280,11 +283,11 @@ def test_a_converted_folder_loads_and_computes_the_same(
     checkpoints: list[Path], words: Path, golden: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "sd21"
-    written = convert(checkpoints, out, words, half=True, head=HEAD)
+    written = convert(checkpoints, out, words, **SMALL)
     names = {path.name for path in written}
     assert names == {"unet", "vae", "text_encoder", "controlnet", "scheduler", "tokenizer"}
     assert {path.name for path in out.iterdir()} == names  # and nothing temporary
-    loaded = networks.load(out).to("cpu", torch.float32)
+    loaded = diffusion.load(out).to("cpu", torch.float32)
     assert loaded.condition == "latent"
     assert loaded.schedule["prediction_type"] == "epsilon"
     io = load_file(golden / "ircontrolnet" / "stored_io.safetensors")
@@ -325,23 +328,85 @@ def test_float16_and_the_stored_precision(
     checkpoints: list[Path], small: dict[str, dict[str, Tensor]], tmp_path: Path
 ) -> None:
     for half, dtype in ((True, torch.float16), (False, torch.float32)):
-        (folder,) = convert(checkpoints[1:], tmp_path / str(half), half=half, head=HEAD)
+        (folder,) = convert(checkpoints[1:], tmp_path / str(half), half=half, **SMALL)
         state = load_file(folder / "diffusion_pytorch_model.safetensors")
         assert {value.dtype for value in state.values()} == {dtype}
         original = small["controlnet"]["input_blocks.0.0.weight"]
         assert torch.equal(state["conv_in.weight"].float(), original)
 
 
+def test_what_a_network_predicts_must_be_said_and_reaches_the_sampler(
+    checkpoints: list[Path], words: Path, tmp_path: Path
+) -> None:
+    both = {"head": HEAD, "layers": LAYERS}
+    for given, message in (
+        ({}, "--prediction epsilon"),
+        ({"prediction": "x"}, "--prediction epsilon"),
+        ({"prediction": "v"}, "--zero-snr"),
+        ({"prediction": "epsilon", "zero_snr": True}, "needs --prediction v"),
+    ):
+        with pytest.raises(SedicError, match=message):
+            convert(checkpoints[:1], tmp_path / "refused", **both, **given)
+    assert not list((tmp_path / "refused").iterdir())
+    for zero_snr in (True, False):
+        out = tmp_path / str(zero_snr)
+        convert(checkpoints, out, words, prediction="v", zero_snr=zero_snr, **both)
+        schedule = diffusion.load(out).schedule
+        assert schedule["prediction_type"] == "v_prediction"
+        sampler = Sampler("ddpm", schedule, 4, blended=False)
+        one, none = torch.ones(1), torch.zeros(1)
+        assert (float(sampler.noised(one, none, 999)) == 0) == zero_snr
+
+
+def test_a_checkpoint_s_own_table_tells_a_schedule_that_ends_in_noise(
+    small: dict[str, dict[str, Tensor]], tmp_path: Path
+) -> None:
+    unet = renamed(small["unet"], UNET)
+    for last, zero_snr in ((0.0, True), (0.0047, False)):
+        path = tmp_path / f"{last}.safetensors"
+        save_file({**unet, "alphas_cumprod": torch.tensor([0.999, 0.5, last])}, path)
+        out = tmp_path / str(zero_snr)
+        convert([path], out, prediction="v", head=HEAD)
+        written = json.loads((out / "scheduler" / "scheduler_config.json").read_text())
+        assert written.get("rescale_betas_zero_snr", False) == zero_snr
+
+
+def test_a_unet_and_a_controlnet_of_two_kinds_are_not_run_together(
+    checkpoints: list[Path], words: Path, tmp_path: Path
+) -> None:
+    convert(checkpoints[:1], tmp_path, words, **SMALL)
+    convert(checkpoints[1:], tmp_path, **{**SMALL, "prediction": "v"})
+    with pytest.raises(SedicError, match="belong together"):
+        diffusion.load(tmp_path)
+    convert(checkpoints[1:], tmp_path, **SMALL, force=True)
+    assert diffusion.load(tmp_path).condition == "latent"
+
+
+def test_only_the_last_layer_of_a_whole_text_tower_is_left_out(
+    small: dict[str, dict[str, Tensor]],
+) -> None:
+    whole = small["text"]
+    cut = {k: v for k, v in whole.items() if "resblocks.3." not in k}
+    shorter = {k: v for k, v in cut.items() if "resblocks.2." not in k}
+    parts_of = [originals.text_encoder(state, HEAD, LAYERS) for state in (whole, cut)]
+    assert [part.config["num_hidden_layers"] for part in parts_of] == [3, 3]
+    assert parts_of[0].tensors.keys() == parts_of[1].tensors.keys()
+    with pytest.raises(SedicError, match="2 layers"):
+        originals.text_encoder(shorter, HEAD, LAYERS)
+    with pytest.raises(SedicError, match="4 layers: Stable Diffusion 2"):
+        originals.text_encoder(whole, HEAD)
+
+
 def test_networks_that_are_there_are_replaced_only_when_asked(
     checkpoints: list[Path], tmp_path: Path
 ) -> None:
-    convert(checkpoints[1:], tmp_path, head=HEAD)
+    convert(checkpoints[1:], tmp_path, **SMALL)
     mark = tmp_path / "controlnet" / "mark"
     mark.touch()
     with pytest.raises(SedicError, match="--force"):
-        convert(checkpoints[1:], tmp_path, head=HEAD)
+        convert(checkpoints[1:], tmp_path, **SMALL)
     assert mark.exists()
-    convert(checkpoints[1:], tmp_path, head=HEAD, force=True)
+    convert(checkpoints[1:], tmp_path, **SMALL, force=True)
     assert not mark.exists()
     assert [path.name for path in tmp_path.iterdir()] == ["controlnet"]
 
@@ -353,7 +418,7 @@ def test_nothing_is_left_of_a_conversion_that_fails(
     path = tmp_path / "integers.safetensors"
     save_file(state, path)
     with pytest.raises(SedicError, match="int32"):
-        convert([path], tmp_path / "out", head=HEAD)
+        convert([path], tmp_path / "out", **SMALL)
     assert not list((tmp_path / "out").iterdir())
 
 
@@ -408,3 +473,14 @@ def test_diffusers_names_are_kept_when_repacked(tmp_path: Path) -> None:
     (name, value), *more = load_file(tmp_path / "model.safetensors").items()
     assert name == "controlnet_down_blocks.0.weight" and not more
     assert torch.equal(value.float(), state[name])
+
+
+def test_counters_are_left_out_and_precision_is_kept_when_asked(tmp_path: Path) -> None:
+    state = {"text_model.embeddings.position_ids": torch.arange(77), "logit_scale": torch.ones(1)}
+    torch.save(state, tmp_path / "model.bin")
+    for half, dtype in ((True, torch.float16), (False, torch.float32)):
+        target = tmp_path / str(half) / "model.safetensors"
+        target.parent.mkdir()
+        conversion.repack(tmp_path / "model.bin", target, half=half)
+        loaded = load_file(target)
+        assert {name: value.dtype for name, value in loaded.items()} == {"logit_scale": dtype}

@@ -4,6 +4,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -219,6 +220,41 @@ def test_an_original_becomes_safetensors_and_goes(server: Server, folder: Path) 
     assert list(verify(tiny, silent)) == [("controlnet/model.safetensors", "right")]
 
 
+def test_clip_s_pickle_becomes_what_transformers_loads(
+    server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for ``clip-vit-base-patch16``, whose repository has a pinned .bin alone."""
+    from transformers import CLIPConfig, CLIPModel
+
+    from sedic.models import pretrained
+
+    small = {"hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 2}
+    text = {**small, "num_hidden_layers": 1, "vocab_size": 99}
+    vision = {**small, "num_hidden_layers": 1, "image_size": 16, "patch_size": 8}
+    made = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=16))
+    path = folder.parent / "original.bin"
+    counter = {"text_model.embeddings.position_ids": torch.arange(77)[None]}
+    torch.save({**made.state_dict(), **counter}, path)
+    (real,) = registry.select("clip-vit-base-patch16")
+    assert (real.files[-1].source, real.files[-1].ready) == (
+        "pytorch_model.bin",
+        "model.safetensors",
+    )
+    for file in real.files:
+        server.bodies[f"/a/{file.source}"] = b"{}"
+    server.bodies["/a/config.json"] = json.dumps(made.config.to_dict()).encode()
+    server.bodies["/a/pytorch_model.bin"] = path.read_bytes()
+    with pytest.raises(SedicError, match="sha256 is wrong"):
+        fetch(replace(real, mirrors=(server.mirror("a"),)), silent)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    files = (*real.files[:-1], replace(real.files[-1], sha256=digest))
+    tiny = replace(real, mirrors=(server.mirror("a"),), files=files)
+    fetch(tiny, silent)
+    assert tiny.here and not (tiny.path / "pytorch_model.bin").exists()
+    loaded = pretrained.load(CLIPModel, tiny.path)
+    assert torch.equal(loaded.text_projection.weight, made.text_projection.weight)
+
+
 def test_only_https_beyond_this_machine(server: Server) -> None:
     server.redirect["/a/w.bin"] = "http://mirror.invalid/w.bin"
     for mirror in (server.mirror("a"), "http://mirror.invalid/", "file:///etc/", "ftp://x/"):
@@ -261,12 +297,14 @@ def test_a_hub_repository_keeps_the_revision_first_seen(
     import huggingface_hub
 
     asked: list[str] = []
+    brought = {"config.json": "{}"}
 
     def snapshot(repository: str, revision: str, local_dir: Path, allow_patterns: Any) -> None:
-        assert repository == "someone/something" and allow_patterns == ["config.json"]
+        assert repository == "someone/something" and allow_patterns == ["config.json", "*.st"]
         asked.append(revision)
         local_dir.mkdir(parents=True, exist_ok=True)
-        (local_dir / "config.json").write_text("{}")
+        for name, content in brought.items():
+            (local_dir / name).write_text(content)
 
     class Api:
         newest = "1" * 40
@@ -285,17 +323,30 @@ def test_a_hub_repository_keeps_the_revision_first_seen(
         megabytes=1,
         needed=False,
         repository="someone/something",
-        patterns=("config.json",),
+        patterns=("config.json", "*.st"),
     )
     assert not hub.here
+    # A configuration alone is no model, whoever put it there.
+    with pytest.raises(SedicError, match=r"brought no model\.safetensors"):
+        fetch(hub, silent)
+    assert not hub.here
+    assert dict(verify(hub, silent)) == {"config.json": "unknown", "model.safetensors": "missing"}
+    brought |= {"model.safetensors.index.json": '{"weight_map": {"a": "b.safetensors"}}'}
+    brought |= {"c.safetensors": "c"}
+    with pytest.raises(SedicError, match=r"brought no b\.safetensors"):
+        fetch(hub, silent)
+    brought |= {"b.safetensors": "b"}
     fetch(hub, silent)
     assert hub.here
     Api.newest = "2" * 40
     fetch(hub, silent)
-    assert asked == ["1" * 40] * 2
-    assert list(verify(hub, silent)) == [("config.json", "right")]
-    (folder / "hub" / "config.json").write_text("{ }")
-    assert list(verify(hub, silent)) == [("config.json", "changed")]
+    assert asked == ["1" * 40] * 2 + ["1" * 40] * 2
+    assert set(dict(verify(hub, silent)).values()) == {"right"}
+    (folder / "hub" / "b.safetensors").write_text("x")
+    assert dict(verify(hub, silent))["b.safetensors"] == "changed"
+    (folder / "hub" / "b.safetensors").unlink()
+    assert not hub.here
+    assert dict(verify(hub, silent))["b.safetensors"] == "missing"
 
 
 def test_the_lists_are_sound() -> None:

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from sedic.errors import SedicError
-from sedic.models.networks import Networks, ir_controlnet
+from sedic.models.diffusion import DiffusionNetworks, ir_controlnet
 from sedic.synthesis.samplers import Sampler
 
 SCHEDULE: dict[str, Any] = {
@@ -60,6 +60,18 @@ def test_every_sampler_arrives_where_a_perfect_network_points(
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
+def test_schedules_that_begin_in_pure_noise(name: str) -> None:
+    schedule = {**SCHEDULE, "prediction_type": "v_prediction", "rescale_betas_zero_snr": True}
+    sampler = Sampler(name, schedule, 6, blended=False)
+    clean, z = torch.randn(2, 1, 4, 6, 5, generator=torch.Generator().manual_seed(6))
+    assert shares(sampler, 999)[0] < 1e-3
+    for i, t in enumerate(sampler.timesteps):
+        says = truth("v_prediction", sampler, t, clean, z)
+        z = sampler.step(i, z, says, lambda _: torch.zeros_like(clean))
+    assert torch.allclose(z, clean, atol=2e-3)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
 def test_latents_stay_at_the_noise_level_of_their_timestep(name: str) -> None:
     """What eq. 4 relies on: two latents at one step are equally noisy."""
     sampler = Sampler(name, SCHEDULE, 10, blended=True)
@@ -89,6 +101,8 @@ def test_what_does_not_exist_is_refused() -> None:
         Sampler("euler", SCHEDULE, 4, blended=False)
     with pytest.raises(SedicError, match="flow"):
         Sampler("ddpm", {**SCHEDULE, "prediction_type": "flow"}, 4, blended=False)
+    with pytest.raises(SedicError, match="epsilon"):
+        Sampler("ddpm", {**SCHEDULE, "rescale_betas_zero_snr": True}, 4, blended=False)
 
 
 def test_timesteps_and_start_are_diffbirs(shared: Path) -> None:
@@ -105,7 +119,7 @@ def test_timesteps_and_start_are_diffbirs(shared: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def diffbir(shared: Path) -> Networks:
+def diffbir(shared: Path) -> DiffusionNetworks:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     from sedic.models.originals import controlnet, unet
@@ -123,11 +137,11 @@ def diffbir(shared: Path) -> Networks:
     models = UNet2DConditionModel.from_config(parts[0].config), ir_controlnet(parts[1].config)
     for model, part in zip(models, parts, strict=True):
         model.load_state_dict(part.tensors)
-    return Networks(nn.Identity(), nn.Identity(), None, *models, SCHEDULE, "latent")
+    return DiffusionNetworks(nn.Identity(), nn.Identity(), None, *models, SCHEDULE, "latent")
 
 
 @pytest.mark.parametrize("case", ["cfg1", "cfg3.5", "cfg7_strength0.5", "v_zero_snr_cfg4"])
-def test_whole_runs_are_diffbirs(shared: Path, diffbir: Networks, case: str) -> None:
+def test_whole_runs_are_diffbirs(shared: Path, diffbir: DiffusionNetworks, case: str) -> None:
     folder = shared / "parity" / "diffbir_sampler"
     golden = load_file(folder / "sampler.safetensors")
     about = json.loads((folder / "meta.json").read_text())[f"run.{case}"]

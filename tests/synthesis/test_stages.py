@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sedic.errors import SedicError
-from sedic.models.networks import Networks
+from sedic.models.interface import Networks
 from sedic.picture import Picture
 from sedic.semantics import (
     Mask,
@@ -154,12 +154,12 @@ def test_each_stage_sees_the_picture_that_the_one_before_made(networks: Networks
         return np.array_equal(picture, ((tensor[0].permute(1, 2, 0) + 1) * 127.5).round().numpy())
 
     stages, encoded = seen(FAST)
-    # the reference as condition, the reference as "stage -1", then stage after stage
-    pictures = [photo(64, 64), photo(64, 64), stages[0].picture, stages[1].picture]
-    assert all(map(same, pictures, encoded)) and len(encoded) == 4
+    # the reference as condition and "stage -1", then stage after stage
+    pictures = [photo(64, 64), stages[0].picture, stages[1].picture]
+    assert all(map(same, pictures, encoded)) and len(encoded) == 3
     # Handed on as latents, no stage's picture is encoded again.
     other, encoded = seen(replace(FAST, handover="latent"))
-    assert all(same(photo(64, 64), picture) for picture in encoded) and len(encoded) == 2
+    assert all(same(photo(64, 64), picture) for picture in encoded) and len(encoded) == 1
     assert not np.array_equal(other[-1].picture, stages[-1].picture)
     last, _ = seen(replace(FAST, last_condition="reference"))
     assert np.array_equal(last[1].picture, stages[1].picture)
@@ -231,6 +231,10 @@ def test_pictures_are_the_same_again_and_differ_by_seed_text_and_mask(networks: 
         {"result": "added"},
         {"object_steps": 4},
         {"last_steps": 3},
+        {"first_steps": 4},
+        {"threshold": 1.0},
+        {"blending": "end"},
+        {"blending": "none"},
     ],
 )
 def test_every_setting_counts(networks: Networks, changed: dict[str, object]) -> None:
@@ -241,6 +245,60 @@ def test_every_setting_counts(networks: Networks, changed: dict[str, object]) ->
 
     settings = replace(FAST, **changed)  # type: ignore[arg-type]
     assert outcome(settings) != outcome(FAST)
+
+
+def test_guidance_ends_for_good_where_the_energy_is_low_enough(networks: Networks) -> None:
+    def guided(**changed: object) -> int:
+        spy = Spy(networks)
+        settings = replace(FAST, guided=1.0, iterations=2, object_cfg=2.0, **changed)  # type: ignore[arg-type]
+        next(restore(photo(64, 64), scene(64, 64), spy.networks, settings))
+        return spy.batches.count(1)  # guidance asks for one text alone
+
+    assert guided() == 2 * FAST.object_steps
+    assert guided(threshold=1.0) == 1  # looked at once, and never again
+
+
+def test_an_object_over_an_earlier_one_is_guided_with_less(networks: Networks) -> None:
+    def second(image: SemanticImage, overlap: float) -> bytes:
+        settings = replace(FAST, overlap=overlap, eta=500.0)
+        _, then, _ = restore(photo(64, 64), image, networks, settings)
+        return then.picture.tobytes()
+
+    over = scene(64, 64, objects=2)
+    assert second(over, 1.0) != second(over, 0.1)
+    top, bottom = np.zeros((2, 8, 8), np.bool_)
+    top[:3], bottom[5:] = True, True
+    apart = replace(over, objects=(layer(top), layer(bottom, "tree")))
+    assert second(apart, 1.0) == second(apart, 0.1)
+
+
+def test_a_negative_text_is_what_guidance_leads_away_from(networks: Networks) -> None:
+    latents = []
+    for negative in ("blurry", ""):
+        spy = Spy(networks)
+        list(restore(photo(32, 32), scene(32, 32), spy.networks, FAST, negative=negative))
+        assert spy.texts == ["red bus, an old one", negative, "a street"]
+        latents.append(spy.decoded[0])
+    assert not torch.equal(*latents)
+
+
+def test_one_blend_at_the_end_keeps_what_is_outside_and_steps_may_differ(
+    networks: Networks,
+) -> None:
+    spy = Spy(networks)
+    image, reference = scene(64, 64, objects=2), photo(64, 64)
+    settings = replace(FAST, blending="end", first_steps=1)
+    list(restore(reference, image, spy.networks, settings))
+    before = networks.encode(torch.from_numpy(reference).permute(2, 0, 1)[None] / 127.5 - 1)
+    outside = torch.from_numpy(~image.objects[0].mask.array)
+    assert torch.equal(spy.decoded[0][..., outside], before[..., outside])
+    # one guided step of one, then one of three; predictions under two texts: 1, 3
+    assert spy.batches == [1, 2, 1, 2, 2, 2, 1, 1]
+    # blended after every step, a stage of other length finds the one before at its own levels
+    spy = Spy(networks)
+    list(restore(reference, image, spy.networks, replace(FAST, first_steps=1)))
+    outside = torch.from_numpy(~image.objects[1].mask.array)
+    assert torch.equal(spy.decoded[1][..., outside], spy.decoded[0][..., outside])
 
 
 def test_a_control_on_pictures_instead_of_latents(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,9 +20,10 @@ from sedic.cli.options import (
     read_input,
     reference_codec,
     settings_from,
+    standard_input,
     write_output,
 )
-from sedic.errors import MissingWeightsError
+from sedic.errors import SedicError
 from sedic.files import printable
 from sedic.parts import DESCRIBERS, MASK_CODERS, REFERENCE_CODECS, TEXT_CODERS
 from sedic.semantics import MAX_OBJECTS, MAX_REFERENCE_BYTES, METHODS, Rate
@@ -114,7 +114,7 @@ def compress(
     from sedic.describe import sidecar
     from sedic.describe.description import Description
     from sedic.encoder import Encoder
-    from sedic.picture import load_picture
+    from sedic.picture import read_picture
 
     if method not in METHODS:
         raise typer.BadParameter(f"--method {method}: one of {', '.join(METHODS)}")
@@ -129,7 +129,8 @@ def compress(
         if save_semantics.absolute() == output.absolute():
             raise typer.BadParameter("--save-semantics and the output are the same file")
     settings = settings_from(setting or [])
-    picture = load_picture(sys.stdin.buffer if photo == STANDARD else photo)
+    loaded = read_picture(standard_input() if photo == STANDARD else photo)
+    picture = loaded.pixels
     height, width = picture.shape[:2]
     with busy("loading the codec") as say:
         codec = _reference(reference, reference_weights, reference_file)
@@ -154,11 +155,11 @@ def compress(
             text_coder=text_coder,
             mask_coder=mask_coder,
         )
-    for line in described.notes:
+    for line in (*loaded.notes, *described.notes):
         note(f"  {printable(line)}")
     if save_semantics is not None:
         sent = Description(done.image.overall, done.image.objects)
-        data = sidecar.to_json(sent).encode()
+        data = sidecar.to_json(sent)
         write_output(save_semantics, data, force=force)
     write_output(output, done.data, force=force)
     rate_reached = 8 * len(done.data) / (width * height)
@@ -211,5 +212,5 @@ def _advise(profile: Profile) -> None:
     if not all(model.here for model in select(profile.name)):
         try:
             require(profile.name)
-        except MissingWeightsError as error:
+        except SedicError as error:
             note(f"  to decompress it here: {error}")

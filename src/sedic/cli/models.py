@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,12 @@ models_app = typer.Typer(
     no_args_is_help=True,
 )
 
+
+class Prediction(str, Enum):
+    epsilon = "epsilon"
+    v = "v"
+
+
 Names = Annotated[list[str], typer.Argument(help="Profiles or models, as `list` names them.")]
 
 
@@ -35,17 +42,19 @@ def list_models() -> None:
     from sedic.models.registry import models, models_folder
 
     table = Table(box=None, pad_edge=False)
-    for column in ("profile", "model", "for", "MB", "licence", ""):
-        names = max(len(model.name) for model in models()) if column == "model" else None
-        table.add_column(column, justify="right" if column == "MB" else "left", min_width=names)
+    longest = max(len(model.name) for model in models())
+    table.add_column("here", no_wrap=True)
+    table.add_column("profile", no_wrap=True)
+    table.add_column("model", min_width=longest, no_wrap=True)
+    table.add_column("MB", justify="right", no_wrap=True)
+    table.add_column("for, and the licence")
     for model in models():
         table.add_row(
+            "yes" if model.here else "[dim]no[/dim]",
             model.profile,
             model.name,
-            model.purpose,
             str(model.megabytes),
-            model.licence,
-            "here" if model.here else "[dim]not here[/dim]",
+            f"{model.purpose} [dim]({model.licence})[/dim]",
         )
     Console().print(table)
     note(f"in {printable(models_folder())}; `sedic models fetch PROFILE` gets all for its decoder")
@@ -105,6 +114,20 @@ def convert_models(
     tokenizer: Annotated[
         Path | None, typer.Option(help="Folder with CLIP's vocab.json and merges.txt.")
     ] = None,
+    prediction: Annotated[
+        Prediction | None,
+        typer.Option(
+            help="What the UNet was trained to predict, which no file says: epsilon (Stable"
+            " Diffusion 2.1-base, DiffBIR v2) or v (2.1 at 768 pixels, DiffBIR v2.1)."
+        ),
+    ] = None,
+    zero_snr: Annotated[
+        bool | None,
+        typer.Option(
+            "--zero-snr/--no-zero-snr",
+            help="Whether its noise schedule ends in pure noise (DiffBIR v2.1: yes).",
+        ),
+    ] = None,
     full: Annotated[
         bool, typer.Option("--full", help="Keep the precision of the file instead of float16.")
     ] = False,
@@ -121,6 +144,14 @@ def convert_models(
         from sedic.models.registry import models_folder
 
         folder = out or models_folder() / "sd21"
-        written = convert(checkpoints, folder, tokenizer, half=not full, force=force)
+        written = convert(
+            checkpoints,
+            folder,
+            tokenizer,
+            prediction=prediction.value if prediction else None,
+            zero_snr=zero_snr,
+            half=not full,
+            force=force,
+        )
     for path in written:
         note(printable(path))

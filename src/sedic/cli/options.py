@@ -6,17 +6,16 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
-from sedic.errors import OutputError, UnsuitableInputError
-from sedic.files import printable, read_bounded, refuse_overwrite, write_atomically
+from sedic import extras, files
+from sedic.errors import LimitError, OutputError, UnsuitableInputError
+from sedic.files import read_bounded, write_atomically
 from sedic.parts import Table
 
 if TYPE_CHECKING:
-    import torch
-
     from sedic.profile import Profile
     from sedic.reference import ReferenceCodec
 
@@ -31,10 +30,10 @@ Language = Annotated[
     ),
 ]
 Device = Annotated[
-    str | None, typer.Option(help="Where networks run: cpu, cuda, cuda:1, mps (default: fastest).")
+    str, typer.Option(help="Where networks run: cpu, cuda, cuda:1, mps; auto is the fastest here.")
 ]
 Dtype = Annotated[
-    str | None, typer.Option(help="Their number format: float32, bfloat16 or float16.")
+    str, typer.Option(help="Their number format: float32, bfloat16, float16; auto is the fastest.")
 ]
 
 
@@ -59,25 +58,13 @@ def helps(table: Table) -> str:
     return "; ".join(f"{part.name}: {part.summary}" for part in table)
 
 
-def dtype_of(name: str | None) -> torch.dtype | None:
-    """The torch number format of this name."""
-    if name is None:
-        return None
-    import torch
-
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if name not in known:
-        raise typer.BadParameter(f"--dtype {name}: one of {', '.join(known)}")
-    return known[name]
-
-
 def load_profile(
     source: str,
     *,
     language: Path | None = None,
     reference: ReferenceCodec | None = None,
-    device: str | None = None,
-    dtype: str | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
 ) -> Profile:
     """The profile of a name or of a TOML file, with what the options say."""
     from sedic.profile import Profile
@@ -86,10 +73,9 @@ def load_profile(
     if language is not None:
         from sedic.models.language import LanguageModel
 
-        model = LanguageModel(language)
-    return Profile.load(
-        source, device=device, dtype=dtype_of(dtype), reference=reference, language=model
-    )
+        with extras.named():
+            model = LanguageModel(language)
+    return Profile.load(source, device=device, dtype=dtype, reference=reference, language=model)
 
 
 def reference_codec(name: str | None, weights: Path | None) -> ReferenceCodec | None:
@@ -107,28 +93,43 @@ def reference_codec(name: str | None, weights: Path | None) -> ReferenceCodec | 
 
 
 def check_output(path: Path, *, force: bool, inputs: tuple[Path | None, ...] = ()) -> None:
-    """Refuse, before any work, an output that cannot be written or that is an input."""
-    if path == STANDARD:
-        return
-    refuse_overwrite(path, force=force)
-    parent = path.absolute().parent
-    if not parent.is_dir():
-        raise OutputError(f"{printable(path)}: there is no folder {printable(parent)}")
-    for source in inputs:
-        same = False
-        with suppress(OSError):
-            same = source is not None and path.exists() and path.samefile(source)
-        if same:
-            raise OutputError(f"{printable(path)} is the input: name another output")
+    """Refuse, before any work, an output that cannot be written or that is one of the inputs."""
+    if path != STANDARD:
+        files.check_output(path, force=force, inputs=[p for p in inputs if p is not None])
 
 
 def check_picture_output(path: Path, *, force: bool, inputs: tuple[Path | None, ...] = ()) -> None:
     """``check_output`` of a picture, whose suffix must name a format."""
-    from sedic.picture import check_format
+    from sedic import picture
 
     if path != STANDARD:
-        check_format(path)
-    check_output(path, force=force, inputs=inputs)
+        known = [p for p in inputs if p is not None]
+        picture.check_picture_output(path, force=force, inputs=known)
+
+
+# Seconds of one core for a megapixel, and GB for all: of a slow machine, to warn, not to promise.
+_SECONDS = {False: 15.0, True: 1.5}
+
+
+def check_work(width: int, height: int, max_pixels: int, *, preview: bool) -> None:
+    """Refuse a picture of more pixels than the user allowed, and say what it would take.
+
+    A file of 50 bytes may ask for a picture of 67 million pixels.
+    """
+    pixels = width * height
+    if pixels > max_pixels:
+        minutes = max(1, round(pixels / 1e6 * _SECONDS[preview] / 60))
+        raise LimitError(
+            f"the file asks for {width}x{height} pixels, about {minutes} min of work:"
+            f" --max-pixels {pixels} allows it"
+        )
+
+
+def standard_input() -> BinaryIO:
+    """The bytes of standard input; ``UnsuitableInputError`` where it is closed."""
+    if sys.stdin is None:
+        raise UnsuitableInputError("standard input is closed")
+    return sys.stdin.buffer
 
 
 def read_input(path: Path, limit: int) -> bytes:
@@ -138,9 +139,7 @@ def read_input(path: Path, limit: int) -> bytes:
     """
     if path != STANDARD:
         return read_bounded(path, limit)
-    if sys.stdin is None:
-        raise UnsuitableInputError("standard input is closed")
-    data = sys.stdin.buffer.read(limit + 1)
+    data = standard_input().read(limit + 1)
     if len(data) > limit:
         raise UnsuitableInputError(f"standard input: more than {limit} bytes")
     return data

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from sedic.cli.console import busy, note
+from sedic.cli.option_groups import grouped
 from sedic.files import make_folder
+
+R = TypeVar("R")
 
 train_app = typer.Typer(help="Train what sedic ships.", no_args_is_help=True)
 
@@ -29,10 +33,10 @@ def train_text(
 ) -> None:
     """Prime the text coder.
 
-    By default on the shared image descriptions and on measured descriptions of the shared
-    photographs, which are made first (a few minutes).
+    By default on the shared image descriptions, on measured and named descriptions of the shared
+    photographs, which are made first (a few minutes), and on all names.
     """
-    from sedic.lab.train import text_table
+    from sedic.lab.train import named_texts, text_table
     from sedic.lab.train.photos import shared_folder
 
     make_folder(out)
@@ -51,7 +55,8 @@ def train_text(
                     measured,
                     progress=lambda n: say(f"described {n} photographs"),
                 )
-            corpora = [(data / "captions" / "iiw.jsonl", 1), (measured, 1)]
+            named = named_texts.corpora(out, lambda n: say(f"composed for {n} photographs"))
+            corpora = [(data / "captions" / "iiw.jsonl", 1), (measured, 1), *named]
         rate = text_table.build(corpora, out / "text.safetensors.xz", say)
     note(f"{out}: {rate:.3f} bits a character on held-out texts")
     note(PINNING)
@@ -65,23 +70,37 @@ def train_masks(
 ) -> None:
     """Prime the mask coder on the masks that are found in the shared photographs."""
     from sedic.lab.train import mask_table
-    from sedic.lab.train.photos import shared_folder
+    from sedic.lab.train.photos import photo_folders
 
+    folders = photo_folders()
     make_folder(out)
-    photos = shared_folder() / "data" / "photos"
     with busy("describing photographs") as say:
-        folders = sorted(path for path in photos.iterdir() if path.is_dir())
         mask_table.train(
             folders, out / "masks.safetensors", progress=lambda n: say(f"described {n} photographs")
         )
     note(PINNING)
 
 
-Out = Annotated[Path, typer.Option(help="Folder of the run; a run that is there goes on.")]
-Steps = Annotated[int | None, typer.Option(min=1, help="Optimiser steps in all.")]
-Batch = Annotated[int | None, typer.Option(min=1, help="Crops in a step.")]
-LearningRate = Annotated[float | None, typer.Option(min=0.0)]
-Seed = Annotated[int | None, typer.Option(min=0)]
+@dataclass(frozen=True)
+class RunOptions:
+    """Where a training run is, and what of its recipe is not the default."""
+
+    out: Annotated[Path, typer.Option(help="Folder of the run; a run that is there goes on.")]
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps in all.")] = None
+    batch: Annotated[int | None, typer.Option(min=1, help="Crops in a step.")] = None
+    crop: Annotated[
+        int | None, typer.Option(min=64, help="Side of a crop, pixels, a multiple of 64.")
+    ] = None
+    learning_rate: Annotated[float | None, typer.Option(min=0.0)] = None
+    seed: Annotated[int | None, typer.Option(min=0)] = None
+
+    def changed(self, recipe: R, **more: Any) -> R:
+        """The recipe with what was given on the command line."""
+        if self.crop is not None and self.crop % 64:
+            raise typer.BadParameter("--crop is a multiple of 64")
+        given = {name: value for name, value in asdict(self).items() if name != "out"} | more
+        changes = {name: value for name, value in given.items() if value is not None}
+        return replace(recipe, **changes)  # type: ignore[type-var]
 
 
 class Trainable(str, Enum):
@@ -96,8 +115,10 @@ class Loss(str, Enum):
 
 
 @train_app.command("reference")
+@grouped
 def train_reference(
-    out: Out,
+    *,
+    options: RunOptions,
     network: Annotated[
         Trainable, typer.Option(help="cheng2020: the SEDIC paper's fine-tuning, needs --start.")
     ] = Trainable.compact,
@@ -125,94 +146,55 @@ def train_reference(
         bool,
         typer.Option(help="With --start, of compact: files keep their sizes, and decode better."),
     ] = False,
-    steps: Steps = None,
-    batch: Batch = None,
-    crop: Annotated[int | None, typer.Option(min=64, help="Side of a crop, pixels, 64s.")] = None,
-    learning_rate: LearningRate = None,
-    seed: Seed = None,
 ) -> None:
     """Train the reference codec on the shared photographs.
 
     Ctrl-C loses nothing: the same command goes on. The weights and their model card end up in the
     run's folder, the curve in its log.jsonl.
     """
-    from sedic.lab.train.reference_codec import Recipe, sedic_recipe, train
+    from sedic.lab.train.reference_codec import ReferenceRecipe, sedic_recipe, train
 
-    if crop is not None and crop % 64:
-        raise typer.BadParameter("--crop is a multiple of 64")
-    recipe = Recipe() if network is Trainable.compact else sedic_recipe()
+    recipe = ReferenceRecipe() if network is Trainable.compact else sedic_recipe()
     if loss is not None:
         recipe = recipe.with_loss(loss.value)
-    recipe = _changed(
-        recipe,
-        steps=steps,
-        batch=batch,
-        crop=crop,
-        learning_rate=learning_rate,
-        seed=seed,
-        decoder_only=decoder_only,
-    )
-    _finish(lambda progress: train(recipe, out, progress, start, clip, captions))
+    recipe = options.changed(recipe, decoder_only=decoder_only)
+    _finish(lambda progress: train(recipe, options.out, progress, start, clip, captions))
 
 
 @train_app.command("vae")
-def train_vae(
-    out: Out,
-    steps: Steps = None,
-    batch: Batch = None,
-    crop: Annotated[int | None, typer.Option(min=32, help="Side of a crop, pixels, 32s.")] = None,
-    learning_rate: LearningRate = None,
-    seed: Seed = None,
-) -> None:
+@grouped
+def train_vae(*, options: RunOptions) -> None:
     """Train the embedded VAE on the shared photographs.
 
     Ctrl-C loses nothing: the same command goes on.
     """
-    from sedic.lab.train.vae import Recipe, train
+    from sedic.lab.train.vae import VaeRecipe, train
 
-    if crop is not None and crop % 32:
-        raise typer.BadParameter("--crop is a multiple of 32")
-    recipe = _changed(
-        Recipe(), steps=steps, batch=batch, crop=crop, learning_rate=learning_rate, seed=seed
-    )
-    _finish(lambda progress: train(recipe, out, progress))
+    recipe = options.changed(VaeRecipe())
+    _finish(lambda progress: train(recipe, options.out, progress))
 
 
 @train_app.command("restorer")
+@grouped
 def train_restorer(
-    out: Out,
+    *,
+    options: RunOptions,
     vae: Annotated[
         Path | None, typer.Option(help="Weights of another VAE than the embedded one.")
     ] = None,
     start: Annotated[
         Path | None, typer.Option(help="A restorer to go on from, for another reference codec.")
     ] = None,
-    steps: Steps = None,
-    batch: Batch = None,
-    crop: Annotated[int | None, typer.Option(min=64, help="Side of a crop, pixels, 64s.")] = None,
-    learning_rate: LearningRate = None,
-    seed: Seed = None,
 ) -> None:
     """Train the embedded restorer (Algorithm 1's UNet, ControlNet and text encoder).
 
     The photographs are described first (about five minutes on one core, once for a folder).
     Ctrl-C loses nothing: the same command goes on.
     """
-    from sedic.lab.train.restorer import Recipe, train
+    from sedic.lab.train.restorer import RestorerRecipe, train
 
-    if crop is not None and crop % 64:
-        raise typer.BadParameter("--crop is a multiple of 64")
-    recipe = _changed(
-        Recipe(), steps=steps, batch=batch, crop=crop, learning_rate=learning_rate, seed=seed
-    )
-    _finish(lambda progress: train(recipe, out, progress, vae, start))
-
-
-def _changed(recipe: Any, **given: Any) -> Any:
-    """The recipe with what was given on the command line."""
-    from dataclasses import replace
-
-    return replace(recipe, **{name: value for name, value in given.items() if value is not None})
+    recipe = options.changed(RestorerRecipe())
+    _finish(lambda progress: train(recipe, options.out, progress, vae, start))
 
 
 def _finish(run: Callable[[Any], Path]) -> None:

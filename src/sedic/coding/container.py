@@ -150,21 +150,15 @@ class Container(Header):
         masks are damaged. ``Profile.check`` says whether the profile has the file's tables.
         """
         width, height = self.coded_size
-        count = self.object_count
-        names_bytes = -(-2 * count // 8)
-        counts = int.from_bytes(self.text[:names_bytes], "big")
-        overall, *details = self.unpack_words(coders)
-        if len(details) != count:
-            raise DamagedFileError(f"damaged text: {len(details)} details for {count} objects")
+        overall, details = self.words(coders)
         masks: tuple[Mask, ...] = ()
-        if count:
-            masks = coders.mask_coder(self.mask_coder).decode(
-                self.masks, *grid_size(width, height), count
-            )
-        layers = []
-        for i, (detail, mask) in enumerate(zip(details, masks, strict=True)):
-            words = counts >> 2 * (count - 1 - i) & 3
-            layers.append(ObjectLayer(leading_words(detail, words), detail, mask))
+        if details:
+            coder = coders.mask_coder(self.mask_coder)
+            masks = coder.decode(self.masks, *grid_size(width, height), self.object_count)
+        layers = [
+            ObjectLayer(name, detail, mask)
+            for (name, detail), mask in zip(details, masks, strict=True)
+        ]
         return SemanticImage(
             width,
             height,
@@ -175,12 +169,23 @@ class Container(Header):
             self.seed,
         )
 
-    def unpack_words(self, coders: Coders) -> list[str]:
-        """The overall description and the details of objects."""
-        coded = self.text[-(-2 * self.object_count // 8) :]
-        limit = (MAX_TEXT_BYTES + 1) * (self.object_count + 1)
+    def words(self, coders: Coders) -> tuple[str, list[tuple[str, str]]]:
+        """The overall text, and each object's name and detail; no mask is decoded.
+
+        Raises ``DamagedFileError`` where the text is damaged.
+        """
+        count = self.object_count
+        names_bytes = -(-2 * count // 8)
+        counts = int.from_bytes(self.text[:names_bytes], "big")
+        limit = (MAX_TEXT_BYTES + 1) * (count + 1)
+        coded = self.text[names_bytes:]
         whole = coders.text_coder(self.text_coder).decode(coded, limit) if coded else ""
-        return whole.split("\n")
+        overall, *details = whole.split("\n")
+        if len(details) != count:
+            raise DamagedFileError(f"damaged text: {len(details)} details for {count} objects")
+        lengths = [counts >> 2 * (count - 1 - i) & 3 for i in range(count)]
+        named = [leading_words(d, n) for d, n in zip(details, lengths, strict=True)]
+        return overall, list(zip(named, details, strict=True))
 
 
 def _check_length(data: bytes) -> None:

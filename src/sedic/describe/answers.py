@@ -7,7 +7,6 @@ whether the named objects are in the picture, or where.
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from bisect import bisect_right
@@ -16,8 +15,15 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sedic.describe.description import begin, cut, cut_detail, one_line
-from sedic.errors import SedicError
+from sedic.describe.answer_scenes import OBJECT_BEGINS, find_objects, find_scene
+from sedic.describe.answer_text import (
+    check_is_description,
+    final_text,
+    is_placeholder,
+    without_small_talk,
+)
+from sedic.describe.description import WORD, begin, cut, cut_detail, one_line, word_ends
+from sedic.errors import DescriberError
 from sedic.semantics import (
     MAX_NAME_WORDS,
     MAX_OBJECTS,
@@ -26,7 +32,7 @@ from sedic.semantics import (
 if TYPE_CHECKING:
     from sedic.picture import Picture
 
-MAX_ANSWER = 1 << 16  # characters
+MAX_ANSWER = 1 << 17  # characters, thoughts included
 CLIP_TOKENS = 77  # of CLIP's text encoders, the marks at both ends included
 
 
@@ -76,18 +82,19 @@ class Describer(Protocol):
 def parse(answer: str, objects: int, detail_words: int, overall_words: int) -> Words:
     """The words in a model's ``answer``.
 
-    A JSON object as ``prompts.schema`` has it is looked for anywhere in the answer: in prose, in
-    code fences, after other objects (the last one counts). Of an answer that breaks off, the
-    objects that are whole are kept. Where no objects are asked for, bare prose is the overall
-    description. Parts of a wrong type, nameless objects and second objects of one name are left
-    out with a warning. Texts come out in one line without control characters or emoji, cut to their
-    budgets where a phrase or at least a word ends.
+    Thoughts, channels, small talk and marks between turns are left out (``answer_text``). In what
+    is left, a JSON object as ``prompts.schema`` has it is looked for anywhere (``answer_scenes``).
+    Of an answer that breaks off, the objects that are whole are kept. Where no objects are asked
+    for, bare prose is the overall description. Parts of a wrong type, placeholders, nameless
+    objects and second objects of one name are left out with a warning. Texts come out in one line
+    without control characters or emoji, cut to their budgets where a phrase or at least a word
+    ends.
 
-    Raises ``SedicError`` if no words are left.
+    Raises ``RefusalError`` if the model refuses, and ``DescriberError`` if no words are left.
     """
     if len(answer) > MAX_ANSWER:
-        raise SedicError(f"the model's answer has more than {MAX_ANSWER} characters")
-    items, whole, warnings = _scene(answer, objects)
+        raise DescriberError(f"the model's answer has more than {MAX_ANSWER} characters")
+    items, whole, warnings = _scene(final_text(answer), objects)
     said: dict[str, Said] = {}
     for item in items:
         if len(said) >= min(objects, MAX_OBJECTS):
@@ -97,9 +104,9 @@ def parse(answer: str, objects: int, detail_words: int, overall_words: int) -> W
             problem = f"described {found.name!r} twice; the first one counts"
         if problem:
             warnings.append(f"the model {problem}")
-    overall = cut(_clean(whole), overall_words)
+    overall = cut(_clean(_description(whole, warnings if said else None)), overall_words)
     if not overall and not said:
-        raise SedicError("the model's answer has no description in it; try another model")
+        raise DescriberError("the model's answer has no description in it; try another model")
     if not said and objects:
         warnings.append("the model described no object")
     if not overall and overall_words:
@@ -110,15 +117,17 @@ def parse(answer: str, objects: int, detail_words: int, overall_words: int) -> W
     return Words(overall, tuple(said.values()), tuple(dict.fromkeys(warnings)))
 
 
-def _scene(answer: str, objects: int) -> tuple[list[Any], str, list[str]]:
+def _scene(text: str, objects: int) -> tuple[list[Any], str, list[str]]:
     """What the answer has of objects and overall description, unchecked, and warnings."""
-    found = _json_objects(answer)
-    scenes = [item for item in found if "objects" in item or "overall" in item]
-    if not scenes:
-        if not objects and "{" not in answer:
-            return [], answer, []
+    scene = find_scene(text, objects > 0)
+    if scene is None:
+        if not objects and not OBJECT_BEGINS.search(text):
+            return [], text, []
+        found = find_objects(text)
+        if not found:
+            check_is_description(without_small_talk(text))
         return found, "", ["the model's answer is damaged; only whole objects are kept"]
-    items, whole = scenes[-1].get("objects", []), scenes[-1].get("overall", "")
+    items, whole = scene.get("objects", []), scene.get("overall", "")
     warnings = []
     if not isinstance(items, list):
         warnings.append("the model's answer has no proper list of objects")
@@ -129,24 +138,21 @@ def _scene(answer: str, objects: int) -> tuple[list[Any], str, list[str]]:
     return items, whole, warnings
 
 
-_MAX_STARTS = 64  # braces that are tried as the start of an object
+def _description(text: str, warnings: list[str] | None) -> str:
+    """``text`` without small talk, "" if it is a placeholder.
 
-
-def _json_objects(text: str) -> list[dict[str, Any]]:
-    """The outermost complete JSON objects in ``text``, in their order."""
-    decoder = json.JSONDecoder(strict=False)  # line breaks inside texts are common
-    found: list[dict[str, Any]] = []
-    at = text.find("{")
-    for _ in range(_MAX_STARTS):
-        if at < 0:
-            break
-        try:
-            value, end = decoder.raw_decode(text, at)
-            found.append(value)
-        except (ValueError, RecursionError):
-            end = at + 1
-        at = text.find("{", end)
-    return found
+    A refusal or an error message raises ``DescriberError``; given a list of ``warnings``, it is
+    left out with one.
+    """
+    text = without_small_talk(text)
+    try:
+        check_is_description(text)
+    except DescriberError as error:
+        if warnings is None:
+            raise
+        warnings.append(str(error))
+        return ""
+    return "" if is_placeholder(text) else text
 
 
 def _said(item: object, detail_words: int) -> tuple[Said | None, str]:
@@ -154,11 +160,17 @@ def _said(item: object, detail_words: int) -> tuple[Said | None, str]:
     if not isinstance(item, dict) or not isinstance(item.get("name"), str):
         return None, "described an object without a name; left out"
     name = _name(item["name"])
-    if not name or fit_clip(name) != name:
+    if not name or fit_clip(name) != name or is_placeholder(item["name"]):
         return None, "gave an object a name of no use; left out"
     detail, problem = item.get("detail", ""), ""
     if not isinstance(detail, str):
         detail, problem = "", f"gave {name!r} a detail that is no text"
+    try:
+        check_is_description(detail)
+    except DescriberError:
+        detail, problem = "", f"did not describe {name!r}"
+    if is_placeholder(detail):
+        detail = ""
     name, detail = begin(name, _without_article(_clean(detail)))
     return Said(name, cut_detail(name, detail, detail_words)), problem
 
@@ -190,13 +202,14 @@ def _without_article(text: str) -> str:
     return rest if rest and first.casefold() in _ARTICLES else text
 
 
-_LONGEST_WORD = 40  # characters; longer ones are filler, or a script without blanks
+_LONGEST_WORD = 40  # characters; longer ones are filler
 
 
 def _clean(text: str) -> str:
     """``text`` in one line, without control characters, emoji and words too long to be words."""
     kept = one_line("".join(" " if _is_emoji(char) else char for char in text))
-    return " ".join(word for word in kept.split(" ") if len(word) <= _LONGEST_WORD)
+    short = WORD.sub(lambda word: word[0] if len(word[0]) <= _LONGEST_WORD else "", kept)
+    return " ".join(short.split())
 
 
 def _is_emoji(char: str) -> bool:
@@ -223,19 +236,22 @@ def fit_clip(text: str, tokenizer: Callable[[str], Any] | None = None) -> str:
     tokens are estimated, rather too many: five letters each where a real word has one or two; then
     about 48 words of English fit where 57 would.
     """
-    words = text.split()
+    ends = word_ends(text)
     if tokenizer is None:
-        counts = list(accumulate(map(_estimate, words)))
+        counts = list(accumulate(map(_estimate, WORD.findall(text))))
         count = bisect_right(counts, CLIP_TOKENS - 2)
     else:
-        lengths = range(1, len(words) + 1)
-        # One token more for a word more, at least: the counts are in order.
-        count = bisect_right(
-            lengths,
-            CLIP_TOKENS,
-            key=lambda n: len(tokenizer(" ".join(words[:n])).input_ids),
-        )
-    return text if count == len(words) else " ".join(words[:count]).rstrip(",;")
+
+        def tokens(count: int) -> int:
+            return len(tokenizer(text[: ends[count - 1]]).input_ids)
+
+        # More words have more tokens, but for letters that join to fewer: the few more are tried.
+        count = bisect_right(range(1, len(ends) + 1), CLIP_TOKENS, key=tokens)
+        while count and tokens(count) > CLIP_TOKENS:
+            count -= 1
+    if count == len(ends):
+        return text
+    return text[: ends[count - 1]].rstrip(",;") if count else ""
 
 
 def _estimate(word: str) -> int:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sedic.models.prompt import clean
 from sedic.semantics import Mask, even_parts, grid_size
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ class ClipMaps:
         return torch.from_numpy(values).float().permute(2, 0, 1)[None].to(self._model.device)
 
     def _text(self, text: str) -> Tensor:
-        prompts = [template.replace("{}", text) for template in TEMPLATES]
+        prompts = [template.replace("{}", clean(text)) for template in TEMPLATES]
         tokens = self._tokenizer(prompts, padding=True, truncation=True, return_tensors="pt")
         return text_features(self._model, tokens["input_ids"].to(self._model.device))
 

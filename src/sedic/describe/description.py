@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -60,11 +62,29 @@ def shorten(
     return Description(cut(description.overall, overall_words), kept)
 
 
+# Letters of scripts without blanks between words (Han, kana, Thai, Lao, Burmese, Khmer): each
+# counts as a word of its own, with the marks and punctuation that follow it.
+_UNSPACED = (
+    "\u3005-\u3007\u3041-\u3098\u309b-\u312f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\uff66-\uff9d\U00020000-\U0003ffff\u0e01-\u0e30\u0e32\u0e33\u0e40-\u0e46\u0e81-\u0eb0"
+    "\u0eb2\u0eb3\u0ebd-\u0ec6\u0edc-\u0edf\u1000-\u102a\u103f\u1050-\u1055\u1780-\u17b3"
+)
+WORD = re.compile(rf"[{_UNSPACED}][^\w\s]*|[^\s{_UNSPACED}]+")
+_PAUSES = ",;.\u3001\u3002\uff0c\uff1b\uff0e"  # the last six are full-width
+_UNFINISHED = ",;\u3001\uff0c\uff1b"  # pauses that end no text
+_NO_GAP = re.compile(rf"[{_UNSPACED}][^\w\s]*$")
+
+
+def word_ends(text: str) -> list[int]:
+    """Where each word of ``text`` ends: ``text[:word_ends(text)[n - 1]]`` are the first n words."""
+    return [word.end() for word in WORD.finditer(text)]
+
+
 def cut_detail(name: str, detail: str, words: int) -> str:
     """``detail``, which begins with ``name``, cut to ``words`` words but never into the name."""
     found = detail.split(" ")
     start = len(name.split(" "))
-    kept = cut(" ".join(found[start:]), words - start)
+    kept = cut(" ".join(found[start:]), words - len(word_ends(name)))
     return " ".join([*found[:start], kept]) if kept else name
 
 
@@ -80,28 +100,29 @@ def cut(text: str, words: int) -> str:
     there is none of either, as may happen in a text that was not measured, after any word. ""
     where not even that would say anything.
     """
-    found = text.split()
-    if len(found) <= words:
+    ends = word_ends(text)
+    if len(ends) <= words:
         return text
-    stops = [n for n in range(words, 0, -1) if found[n - 1][-1] in ",;."]
+    text = " ".join(text.split())
+    ends = word_ends(text)
+    found = WORD.findall(text)
+    stops = [n for n in range(words, 0, -1) if found[n - 1][-1] in _PAUSES]
     joints = [n for n in range(words, 0, -1) if found[n] in _JOINTS]
     for count in [n for n in (*stops[:1], *joints[:1]) if 3 * n >= words] + stops[:1] + joints[:1]:
-        return " ".join(found[:count]).rstrip(",;")
-    return " ".join(found[:words]) if words >= _LEAST_WORDS else ""
+        return text[: ends[count - 1]].rstrip(_UNFINISHED)
+    return text[: ends[words - 1]] if words >= _LEAST_WORDS else ""
 
 
 def one_line(text: str) -> str:
     """Any text in one line of at most ``MAX_TEXT_BYTES`` bytes of valid, printable UTF-8."""
     valid = text.encode("utf-8", "replace").decode()
     printable = "".join(c if c.isprintable() else " " for c in valid)
-    kept: list[str] = []
-    room = MAX_TEXT_BYTES + 1  # the first word needs no blank before it
-    for word in printable.split():
-        room -= len(word.encode()) + 1
-        if room < 0:
-            break
-        kept.append(word)
-    return " ".join(kept)
+    line = " ".join(printable.split())
+    if len(line.encode()) <= MAX_TEXT_BYTES:
+        return line
+    ends = word_ends(line)
+    count = bisect_right(ends, MAX_TEXT_BYTES, key=lambda end: len(line[:end].encode()))
+    return line[: ends[count - 1]] if count else ""
 
 
 def begin(name: str, detail: str) -> tuple[str, str]:
@@ -112,4 +133,9 @@ def begin(name: str, detail: str) -> tuple[str, str]:
     start = leading_words(detail, len(name.split(" ")))
     if start.casefold() == name.casefold():
         return start, detail
+    if _NO_GAP.search(name) and detail.startswith(name):  # no blank shows where the name ends
+        rest = detail[len(name) :]
+        if rest and rest[0] not in _PAUSES:
+            return name, one_line(f"{name} {rest}")
+        detail = rest.lstrip(_PAUSES + " ")
     return name, one_line(f"{name}, {detail}") if detail else name

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sedic import extras
 from sedic.describe.answers import Describer as WordSource
 from sedic.describe.answers import Words, fit_clip
 from sedic.describe.description import Described, Description
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from sedic.picture import Picture
     from sedic.profile import Profile
 
-GROUNDER, SEGMENTER, CLIP = "grounding-dino-tiny", "sam-vit-base", "clip-vit-base-patch16"
+GROUNDER, CLIP = "grounding-dino-tiny", "clip-vit-base-patch16"
+SEGMENTERS = ("sam-vit-huge", "sam-vit-base")  # the papers' first; either will do
 LOCAL = ("qwen2.5-vl-3b", "smolvlm2-500m")  # the best first
 
 
@@ -64,7 +66,7 @@ class LanguageModel:
 
     def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> Described:
         """See ``description.Describer``."""
-        finders = (CLIP,) if method == "misc" else (GROUNDER, SEGMENTER)
+        finders = (CLIP,) if method == "misc" else (GROUNDER, _segmenter())
         notes = []
         objects = min(rate.max_objects, MAX_OBJECTS)
         missing = [name for name in finders if not _is_here(name)]
@@ -74,8 +76,12 @@ class LanguageModel:
                 f" get it: sedic models fetch {' '.join(missing)}"
             )
             objects = 0
-        words = self._ask(method).describe(picture, objects, rate.detail_words, rate.overall_words)
-        words = self._fit(words)
+        with extras.named():
+            return self._described(picture, replace(rate, max_objects=objects), method, notes)
+
+    def _described(self, picture: Picture, rate: Rate, method: str, notes: list[str]) -> Described:
+        budget = rate.max_objects, rate.detail_words, rate.overall_words
+        words = self._fit(self._ask(method).describe(picture, *budget))
         notes += words.warnings
         if words.usage.sent:
             cost = "" if words.usage.cost is None else f", cost {words.usage.cost:.4f}"
@@ -105,7 +111,7 @@ def _segment(picture: Picture, words: Words) -> tuple[Description, list[str]]:
 
     device = _device()
     grounder = Grounder(require(GROUNDER), device=device)
-    segmenter = Segmenter(require(SEGMENTER), device=device)
+    segmenter = Segmenter(require(_segmenter()), device=device)
     description, report = look(picture, words, grounder, segmenter)
     return description, [f"{verdict.name}: {verdict.fate}" for verdict in report.verdicts]
 
@@ -125,9 +131,14 @@ def _map(picture: Picture, words: Words) -> tuple[Description, list[str]]:
 
 
 def _device() -> str:
-    from sedic.models.precision import choose
+    from sedic.models.precision import placement
 
-    return str(choose()[0])
+    return str(placement().device)
+
+
+def _segmenter() -> str:
+    """The best segmenter that was fetched, or the name of the smallest to fetch."""
+    return next((name for name in SEGMENTERS if _is_here(name)), SEGMENTERS[-1])
 
 
 def _is_here(name: str) -> bool:

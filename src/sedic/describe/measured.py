@@ -61,11 +61,11 @@ def describe(
             continue
         name, detail = _object(maps, region)
         found.append(ObjectLayer(name, detail, Mask.of(mask)))
-    overall = ", ".join(_overall(maps))
+    overall = ", ".join(overall_phrases(maps))
     return shorten(Description(overall, tuple(found)), max_objects, detail_words, overall_words)
 
 
-def _inside(region: Region) -> Region:
+def inner(region: Region) -> Region:
     """``region`` without its outline, whose edge says nothing of the texture inside, if there is
     enough left."""
     from scipy import ndimage
@@ -74,7 +74,7 @@ def _inside(region: Region) -> Region:
     return inside if inside.sum() > 0.3 * region.sum() else region
 
 
-def _surroundings(region: Region) -> Region:
+def surroundings(region: Region) -> Region:
     """A band around ``region``, about a third as wide as the region."""
     from scipy import ndimage
 
@@ -86,31 +86,31 @@ def _object(maps: Maps, region: Region) -> tuple[str, str]:
     """The name and the detail of what is in ``region``."""
     from sedic.describe.region_features import measure_region
 
-    inside = _inside(region)
-    look, around = measure_region(maps, inside), measure_region(maps, _surroundings(region))
-    colour, second = _two_colours(look)
+    inside = inner(region)
+    look, around = measure_region(maps, inside), measure_region(maps, surroundings(region))
+    colour, second = two_colours(look)
     form, thin = _form(region)
     share = float(region.mean())
     kind = v.STRIP if thin else v.AREA if _rim_share(region) > v.CUT_OFF else v.OBJECT
     name = f"{colour} {kind}"
     phrases = [
-        f"{name} with {_texture(look)}",
+        f"{name} with {texture_of(look)}",
         f"partly {second}" if second else "",
         "" if look.blur is None else v.say(v.SHARPNESS, look.blur),
-        _lines(look),
+        lines_of(look),
         _pattern(maps, look, inside),
         _grain(look),
         _evenness(look),
-        _against(look, around),
+        against(look, around),
         v.say(v.CONTRAST, look.contrast),
-        _shading(look),
+        shading_of(look),
         f"{v.say(v.SIZE, share)} and {form}",
         _place(region),
     ]
     return name, ", ".join(filter(None, phrases))
 
 
-def _overall(maps: Maps) -> Iterator[str]:
+def overall_phrases(maps: Maps) -> Iterator[str]:
     """The phrases on the picture as a whole."""
     from sedic.describe.region_features import measure_region
 
@@ -119,16 +119,16 @@ def _overall(maps: Maps) -> Iterator[str]:
     yield f"a {v.say(v.LIGHT, look.lightness)} {v.say(v.COLOURFULNESS, look.chroma)} picture"
     detail = _fill(v.say(v.DETAIL, look.strength), v.say(v.COARSENESS, look.coarseness))
     yield detail if look.blur is None else f"{v.say(v.SHARPNESS, look.blur)} with {detail}"
-    colour, second = _two_colours(look)
+    colour, second = two_colours(look)
     yield f"mostly {colour} and {second}" if second else f"mostly {colour}"
     yield from _layout(maps)
     optional = [
-        _lines(look),
+        lines_of(look),
         _pattern(maps, look, everything),
         _grain(look),
         v.say(v.CONTRAST, look.contrast),
         _middle(maps),
-        _shading(look),
+        shading_of(look),
     ]
     yield from filter(None, optional)
 
@@ -154,7 +154,7 @@ def _layout(maps: Maps) -> Iterator[str]:
     if apart(*pair) < v.LAYOUT:
         return
     for side in pair:
-        yield f"{_two_colours(looks[side])[0]} with {_texture(looks[side])} at the {side}"
+        yield f"{two_colours(looks[side])[0]} with {texture_of(looks[side])} at the {side}"
 
 
 def _middle(maps: Maps) -> str:
@@ -173,7 +173,7 @@ def _middle(maps: Maps) -> str:
     return "least detail in the middle" if outside > v.GATHERS * inside else ""
 
 
-def _two_colours(look: Look) -> tuple[str, str]:
+def two_colours(look: Look) -> tuple[str, str]:
     """The colour that most of a region has, and the next one, "" if that is too rare to tell.
 
     Names of one basic colour (their last word) are counted together first; the most frequent
@@ -189,11 +189,11 @@ def _two_colours(look: Look) -> tuple[str, str]:
     return shades[0], ""
 
 
-def _texture(look: Look) -> str:
+def texture_of(look: Look) -> str:
     return _fill(v.say(v.STRENGTH, look.strength), v.say(v.COARSENESS, look.coarseness))
 
 
-def _lines(look: Look) -> str:
+def lines_of(look: Look) -> str:
     one_way = _fill(v.say(v.DIRECTION, look.coherence), v.LINES[look.direction])
     return one_way or v.say(v.CROSSED, look.crossed)
 
@@ -220,7 +220,7 @@ def _evenness(look: Look) -> str:
     return v.say(v.EVENNESS, look.evenness) if look.strength > v.TEXTURED else ""
 
 
-def _against(look: Look, around: Look) -> str:
+def against(look: Look, around: Look) -> str:
     """How the region differs from its surroundings in light, else in texture."""
     if abs(look.lightness - around.lightness) > v.STANDS_OUT:
         side = "lighter" if look.lightness > around.lightness else "darker"
@@ -232,7 +232,7 @@ def _against(look: Look, around: Look) -> str:
     return ""
 
 
-def _shading(look: Look) -> str:
+def shading_of(look: Look) -> str:
     right, down = look.shading
     if max(abs(right), abs(down)) < v.SHADING:
         return ""

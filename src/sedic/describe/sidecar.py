@@ -2,9 +2,10 @@
 
     {"overall": str, "objects": [{"name": str, "detail": str, "mask": MASK}]}
 
-MASK is the path of a PNG file (relative to the JSON file and inside its folder; brighter than half
-is inside) or a COCO run-length code {"size": [height, width], "counts": [...] or its compressed
-string}. It covers the whole picture, at any resolution with the picture's proportions.
+MASK is the path of a picture file (relative to the JSON file and inside its folder; read by
+``picture.load_mask``: brighter than half is inside, or what is opaque in a cut-out) or a COCO
+run-length code {"size": [height, width], "counts": [...] or its compressed string}. It covers the
+whole picture, at any resolution with the picture's proportions.
 
 A sidecar is hostile input: everything is checked before anything is allocated.
 """
@@ -19,8 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sedic.describe.description import Described, Description, begin, one_line
-from sedic.errors import SedicError, UnsuitableInputError
-from sedic.files import read_bounded, write_atomically
+from sedic.errors import LimitError, SedicError, UnsuitableInputError
+from sedic.files import printable, read_bounded, write_atomically
+from sedic.picture import load_mask
 from sedic.semantics import (
     MAX_NAME_WORDS,
     MAX_OBJECTS,
@@ -65,83 +67,114 @@ def load(path: Path, width: int, height: int) -> Description:
     the part of the file that is wrong.
     """
     check_size(width, height)
-    data = read_bounded(path, MAX_FILE_BYTES)
-    try:
-        scene = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise SedicError(f"{path}: not a JSON file") from error
-    objects = _get(scene, "objects", list, "the scene")
+    scene, file = _read_json(path), printable(path)
+    objects = _get(scene, "objects", list, file)
     if len(objects) > MAX_OBJECTS:
-        raise SedicError(f"{path}: {len(objects)} objects; at most {MAX_OBJECTS}")
+        raise LimitError(f"{file}: {len(objects)} objects; at most {MAX_OBJECTS}")
     found = []
     for number, item in enumerate(objects, start=1):
-        where = f"object {number}"
+        where = f"{file}: object {number}"
         name = leading_words(one_line(_get(item, "name", str, where)), MAX_NAME_WORDS)
         if not name:
-            raise SedicError(f"{path}: {where} has no name")
+            raise UnsuitableInputError(f'{where}: "name" must not be empty')
         name, detail = begin(name, one_line(_get(item, "detail", str, where)))
-        mask = _mask(_get(item, "mask", (str, dict), where), path.parent, where)
-        cells = _on_grid(mask, width, height, where)
+        mask = _mask(_get(item, "mask", (str, dict), where), path.parent, f"{where}: mask")
+        cells = _on_grid(mask, width, height, f"{where}: mask")
         found.append(ObjectLayer(name, detail, Mask.of(cells)))
-    return Description(one_line(_get(scene, "overall", str, "the scene")), tuple(found))
+    return Description(one_line(_get(scene, "overall", str, file)), tuple(found))
 
 
-def save(description: Description, path: Path, *, force: bool = False) -> None:
-    """Write ``description`` to ``path``. Raises ``OutputError`` as ``write_atomically`` does."""
-    write_atomically(path, to_json(description).encode(), force=force)
-
-
-def to_json(description: Description) -> str:
-    """``description`` as the text of a file, self-contained: the masks as COCO run lengths.
-
-    ``load`` gives it back as it was.
-    """
+def to_json(description: Description) -> bytes:
+    """The sidecar of ``description``, self-contained: the masks as COCO run lengths."""
     objects = [
         {"name": found.name, "detail": found.detail, "mask": _run_lengths(found.mask.array)}
         for found in description.objects
     ]
     scene = {"overall": description.overall, "objects": objects}
-    return json.dumps(scene, ensure_ascii=False) + "\n"
+    return (json.dumps(scene, ensure_ascii=False) + "\n").encode()
+
+
+def save(description: Description, path: Path, *, force: bool = False) -> None:
+    """Write ``to_json(description)`` to ``path``; ``load`` gives the description back as it was.
+
+    Raises ``OutputError`` where ``write_atomically`` does.
+    """
+    write_atomically(path, to_json(description), force=force)
+
+
+_FORM = '{"overall": text, "objects": [{"name": text, "detail": text, "mask": mask}]}'
+_KINDS = {
+    str: "a text",
+    list: "a list",
+    dict: "an object",
+    (str, dict): 'a file name or {"size": [height, width], "counts": [...]}',
+    (list, str): "a list of numbers or a text",
+}
+_FOUND = {bool: "true or false", int: "a number", float: "a number", type(None): "null"}
+
+
+def _read_json(path: Path) -> object:
+    data = read_bounded(path, MAX_FILE_BYTES)
+    try:
+        return json.loads(data)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}: {error.msg}"
+        raise UnsuitableInputError(f"{printable(path)}: not valid JSON ({place})") from error
+    except (ValueError, RecursionError) as error:  # no UTF-8, a huge number, too deep
+        raise UnsuitableInputError(f"{printable(path)}: not a JSON file of {_FORM}") from error
 
 
 def _get(parent: object, key: str, kind: type | tuple[type, ...], where: str) -> Any:
-    if not isinstance(parent, dict) or not isinstance(parent.get(key), kind):
-        raise SedicError(f'semantics file: {where} needs a valid "{key}"')
+    if not isinstance(parent, dict):
+        form = _FORM if key in ("objects", "overall") else f'an object with "{key}"'
+        raise UnsuitableInputError(f"{where} must be {form}, not {_kind_of(parent)}")
+    if key not in parent:
+        raise UnsuitableInputError(f'{where} must have "{key}", {_KINDS[kind]}')
+    if not isinstance(parent[key], kind):
+        found = _kind_of(parent[key])
+        raise UnsuitableInputError(f'{where}: "{key}" must be {_KINDS[kind]}, not {found}')
     return parent[key]
+
+
+def _kind_of(value: object) -> str:
+    return _FOUND.get(type(value)) or _KINDS[type(value)]
 
 
 def _mask(mask: str | dict[str, Any], folder: Path, where: str) -> Cells:
     if isinstance(mask, str):
-        return _read_png(mask, folder, where)
-    size = _get(mask, "size", list, f"the mask of {where}")
+        return _read_picture(mask, folder, where)
+    size = _get(mask, "size", list, where)
     if len(size) != 2 or any(type(n) is not int or not 1 <= n <= MAX_SIDE for n in size):
-        raise SedicError(f"the mask of {where}: size must be [height, width]")
+        raise UnsuitableInputError(f'{where}: "size" must be [height, width]')
     height, width = size
     if height * width > MAX_PIXELS:
-        raise SedicError(f"the mask of {where}: more than {MAX_PIXELS} pixels")
-    counts = _get(mask, "counts", (list, str), f"the mask of {where}")
+        raise LimitError(f"{where}: more than {MAX_PIXELS} pixels")
+    counts = _get(mask, "counts", (list, str), where)
     if isinstance(counts, str):
         counts = _decompress(counts, where)
     if any(type(n) is not int or n < 0 for n in counts) or sum(counts) != height * width:
-        raise SedicError(f"the mask of {where}: the runs do not add up to {height * width} pixels")
+        raise UnsuitableInputError(f"{where}: the runs do not add up to {height * width} pixels")
     runs = np.array(counts, np.int64)
     cells = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
     return cells.reshape(width, height).T  # COCO counts down the columns
 
 
-def _read_png(name: str, folder: Path, where: str) -> Cells:
-    from PIL import Image
-
+def _read_picture(name: str, folder: Path, where: str) -> Cells:
     try:
         inside = folder.resolve()
         path = (inside / name).resolve()
         if not path.is_relative_to(inside):
-            raise SedicError(f"the mask of {where} must lie in the folder of the semantics file")
-        with Image.open(path, formats=["PNG"]) as image:
-            check_size(*image.size)
-            return np.asarray(image.convert("L")) > 127
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise SedicError(f"the mask of {where} is not a readable PNG file") from error
+            raise UnsuitableInputError(f"{where} must lie in the folder of the semantics file")
+        if path.exists() and not path.is_file():  # a pipe would never end
+            raise UnsuitableInputError(f"{where}: {printable(path)} is not a file")
+    except (OSError, ValueError, RuntimeError) as error:  # a NUL, a loop of links
+        if isinstance(error, SedicError):
+            raise
+        raise UnsuitableInputError(f"{where}: {printable(name)} is no file name") from error
+    try:
+        return load_mask(path)
+    except SedicError as error:
+        raise type(error)(f"{where}: {error}") from error
 
 
 def _decompress(text: str, where: str) -> list[int]:
@@ -151,7 +184,7 @@ def _decompress(text: str, where: str) -> list[int]:
     value = shift = 0
     for code in (ord(c) - 48 for c in text):
         if not 0 <= code < 64 or shift > 30:
-            raise SedicError(f"the mask of {where}: not a COCO run-length string")
+            raise UnsuitableInputError(f"{where}: not a COCO run-length string")
         value |= (code & 31) << shift
         shift += 5
         if code & 32:
@@ -161,7 +194,7 @@ def _decompress(text: str, where: str) -> list[int]:
         counts.append(value + (counts[-2] if len(counts) > 2 else 0))
         value = shift = 0
     if shift:
-        raise SedicError(f"the mask of {where}: the run-length string is cut off")
+        raise UnsuitableInputError(f"{where}: the run-length string is cut off")
     return counts
 
 
@@ -174,13 +207,13 @@ def _run_lengths(mask: Cells) -> dict[str, list[int]]:
 
 def _on_grid(mask: Cells, width: int, height: int, where: str) -> Cells:
     if not mask.any():
-        raise SedicError(f"the mask of {where} is empty")
+        raise UnsuitableInputError(f"{where}: nothing is inside (brighter than half, or opaque)")
     rows, columns = mask.shape
     if (columns, rows) == grid_size(width, height):
         return mask
     if abs(columns * height / width - rows) > 1 and abs(rows * width / height - columns) > 1:
-        raise SedicError(
-            f"the mask of {where} is {columns}x{rows}: not the proportions of {width}x{height}"
+        raise UnsuitableInputError(
+            f"{where} is {columns}x{rows}: not the proportions of {width}x{height}"
         )
     from sedic.describe.salience import on_grid
 

@@ -143,6 +143,9 @@ GATHERS = 1.4  # strength in the middle by strength around it, or the reverse, w
 LAYOUT = 22.0  # by how much opposite thirds must differ (colour, L*a*b*, and texture)
 SECOND_COLOUR = 0.17  # share of a region
 
+BACKDROP = 0.15  # share of the picture behind all objects, from which it is worth words
+OUT_OF_FOCUS = ("soft", "blurred")  # sharpness that makes a background a blurred one
+
 # Form and place. The mask says these too, so they come last.
 SIZE: Scale = ((0.03, "small"), (0.1, "medium-sized"), (0.25, "large"), (inf, "very large"))
 COLUMNS: Scale = ((0.36, "left"), (0.64, ""), (inf, "right"))
@@ -155,7 +158,7 @@ FORMS = ("round", "tall", "wide", "slanting", "compact", "irregular")
 
 _PHRASES = (
     "a picture mostly and with partly at the most least detail in the middle"
-    " lighter darker rougher smoother than its surroundings"
+    " lighter darker rougher smoother than its surroundings in front of an plain background"
 )
 
 

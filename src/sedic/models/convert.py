@@ -26,9 +26,22 @@ from torch import Tensor
 
 from sedic.errors import SedicError
 from sedic.files import make_folder, new_file, printable
-from sedic.models.originals import HEAD, Config, Part, Tensors, controlnet, text_encoder, unet, vae
+from sedic.models.originals import (
+    HEAD,
+    TEXT_LAYERS,
+    Config,
+    Part,
+    Tensors,
+    controlnet,
+    text_encoder,
+    unet,
+    vae,
+)
 
-# The noise schedule of Stable Diffusion 2.1-base, with which DiffBIR v2 was trained.
+PREDICTIONS = {"epsilon": "epsilon", "v": "v_prediction"}  # as users say it; as schedules do
+
+# The noise schedule of Stable Diffusion 2.1-base, with which DiffBIR v2 was trained. Others differ
+# in ``prediction_type`` (2.1 at 768 pixels: v) and ``rescale_betas_zero_snr`` (DiffBIR v2.1).
 SCHEDULE: Config = {
     "_class_name": "DDIMScheduler",
     "num_train_timesteps": 1000,
@@ -53,11 +66,7 @@ TOKENIZER: Config = {
 }
 
 
-_PREFIXES: dict[str, Callable[[Tensors, int], Part]] = {
-    "model.diffusion_model.": unet,
-    "first_stage_model.": lambda state, _: vae(state),
-    "cond_stage_model.model.": text_encoder,
-}
+_UNET, _VAE, _TEXT = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.model."
 # What training left behind: tables of the noise schedule and the state of averaging.
 _LEFT_BEHIND = re.compile(
     r"betas|alphas_cumprod(_prev)?|logvar|scale_factor|model_ema\..*"
@@ -107,18 +116,26 @@ def read_checkpoint(path: Path) -> Tensors:
     return state
 
 
-def parts(state: Tensors, head: int = HEAD) -> list[Part]:
-    """The networks in the tensors of one original checkpoint; ``SedicError`` if any is none."""
+def parts(state: Tensors, head: int = HEAD, layers: int = TEXT_LAYERS) -> list[Part]:
+    """The networks in the tensors of one original checkpoint; ``SedicError`` if any is none.
+
+    ``head``: channels of an attention head; ``layers``: of the whole text tower.
+    """
     if "zero_convs.0.0.weight" in state:
         return [controlnet(state, head)]
-    split: dict[str, Tensors] = {prefix: {} for prefix in _PREFIXES}
+    builders: dict[str, Callable[[Tensors], Part]] = {
+        _UNET: partial(unet, head=head),
+        _VAE: vae,
+        _TEXT: partial(text_encoder, head=head, layers=layers),
+    }
+    split: dict[str, Tensors] = {prefix: {} for prefix in builders}
     for name, value in state.items():
-        prefix = next((p for p in _PREFIXES if name.startswith(p)), None)
+        prefix = next((p for p in builders if name.startswith(p)), None)
         if prefix is not None:
             split[prefix][name[len(prefix) :]] = value
         elif not _LEFT_BEHIND.fullmatch(name):
             raise SedicError(f"{printable(name)} is none of the names of Stable Diffusion 2.x")
-    found = [_PREFIXES[prefix](inside, head) for prefix, inside in split.items() if inside]
+    found = [builders[prefix](inside) for prefix, inside in split.items() if inside]
     if not found:
         raise SedicError("no network in this checkpoint")
     return found
@@ -129,40 +146,80 @@ def convert(
     out: Path,
     tokenizer: Path | None = None,
     *,
+    prediction: str | None = None,
+    zero_snr: bool | None = None,
     half: bool = True,
     head: int = HEAD,
+    layers: int = TEXT_LAYERS,
     force: bool = False,
 ) -> list[Path]:
     """Write the networks of original checkpoints to ``out`` in the diffusers layout.
 
-    ``tokenizer``: a folder with CLIP's ``vocab.json`` and ``merges.txt``. ``half``: as float16,
-    else as stored. Each folder appears whole or not at all; one that is there already is replaced
-    only with ``force``. A UNet brings its noise schedule, that of Stable Diffusion 2.1-base.
-    Returns the folders written; ``SedicError`` if anything does not fit.
+    ``tokenizer``: a folder with CLIP's ``vocab.json`` and ``merges.txt``. ``prediction``: what the
+    UNet predicts, "epsilon" or "v"; the ControlNet must be trained for the same. ``zero_snr``:
+    whether its noise schedule ends in pure noise. Neither can be told from the tensors, so a UNet
+    or ControlNet needs ``prediction``, and a UNet that predicts v needs ``zero_snr`` unless its
+    checkpoint holds the table of its schedule. ``half``: as float16, else as stored.
+
+    Each folder appears whole or not at all; one that is there already is replaced only with
+    ``force``. Returns the folders written; ``SedicError`` if anything does not fit.
     """
     make_folder(out)
     written: list[Path] = []
     for path in checkpoints:
         state = read_checkpoint(path)
         try:
-            found = parts(state, head)
+            found = parts(state, head, layers)
+            schedule = _schedule(found, state, prediction, zero_snr)
         except SedicError as error:
             raise SedicError(f"{printable(path.name)}: {error}") from error
         for part in found:
+            if part.folder == "controlnet":
+                part.config["prediction_type"] = schedule["prediction_type"]
             fill = partial(save, part, half=half)
             written.append(_place(out / part.folder, fill, force))
             if part.folder == "unet":
-                written.append(_place(out / "scheduler", _save_schedule, force))
+                fill = partial(_save_schedule, schedule=schedule)
+                written.append(_place(out / "scheduler", fill, force))
     if tokenizer is not None:
         written.append(_place(out / "tokenizer", lambda to: _copy_words(tokenizer, to), force))
     return written
 
 
-def repack(checkpoint: Path, target: Path) -> None:
-    """Write one network's checkpoint as ``target``, ``.safetensors`` in float16, with its config.
+def _schedule(
+    found: list[Part], state: Tensors, prediction: str | None, zero_snr: bool | None
+) -> Config:
+    """The noise schedule of a checkpoint's networks; ``SedicError`` where that is ambiguous."""
+    folders = {part.folder for part in found}
+    if not folders & {"unet", "controlnet"}:
+        return SCHEDULE
+    if prediction not in PREDICTIONS:
+        raise SedicError(
+            "nothing in it says what the network predicts: give --prediction epsilon (Stable"
+            " Diffusion 2.1-base, DiffBIR v2) or --prediction v (2.1 at 768 pixels, DiffBIR v2.1)"
+        )
+    table = state.get("alphas_cumprod")
+    if zero_snr is None and table is not None and table.numel() > 1:
+        zero_snr = abs(float(table.reshape(-1)[-1])) < 1e-7
+    if zero_snr is None and prediction == "v" and "unet" in folders:
+        raise SedicError(
+            "nothing in it says if its noise schedule ends in pure noise: give --zero-snr"
+            " (DiffBIR v2.1's) or --no-zero-snr (Stable Diffusion 2.1's)"
+        )
+    if zero_snr and prediction == "epsilon":
+        raise SedicError(
+            "a schedule with --zero-snr ends in pure noise, which needs --prediction v"
+        )
+    changed = {"rescale_betas_zero_snr": True} if zero_snr else {}
+    return {**SCHEDULE, "prediction_type": PREDICTIONS[prediction], **changed}
 
-    An original IRControlNet is converted; tensors that have diffusers' names already keep them,
-    and their ``config.json`` is beside ``target`` already.
+
+def repack(checkpoint: Path, target: Path, *, half: bool = True) -> None:
+    """Write one network's checkpoint as ``target``, a ``.safetensors`` file, with its config.
+
+    An original IRControlNet is converted; tensors that have diffusers' or transformers' names
+    already keep them, and their ``config.json`` is beside ``target`` already. ``half``: as
+    float16, else as stored.
     """
     state = read_checkpoint(checkpoint)
     if "zero_convs.0.0.weight" in state:
@@ -170,8 +227,10 @@ def repack(checkpoint: Path, target: Path) -> None:
         make_folder(target.parent)
         _write_json(target.parent / "config.json", part.config, force=True)
         state = part.tensors
+    # Counters, in older text encoders; today's classes make them themselves.
+    state = {name: value for name, value in state.items() if not name.endswith("position_ids")}
     with new_file(target) as file:
-        _write_tensors(state, file, torch.float16)
+        _write_tensors(state, file, torch.float16 if half else None)
 
 
 def save(part: Part, folder: Path, half: bool = True) -> None:
@@ -205,8 +264,8 @@ def _write_json(path: Path, value: Config, force: bool = False) -> None:
         file.write((json.dumps(value, indent=2) + "\n").encode())
 
 
-def _save_schedule(folder: Path) -> None:
-    _write_json(folder / "scheduler_config.json", SCHEDULE)
+def _save_schedule(folder: Path, schedule: Config) -> None:
+    _write_json(folder / "scheduler_config.json", schedule)
 
 
 def _copy_words(source: Path, folder: Path) -> None:

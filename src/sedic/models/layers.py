@@ -1,12 +1,47 @@
-"""The pieces that both embedded codecs, ``compact`` and the VAE, are made of."""
+"""The pieces that both embedded codecs, ``compact`` and the VAE, are made of, and how networks are
+made whose weights a file holds."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class _Unfilled(TorchFunctionMode):
+    """Skips what changes a tensor in place, in this thread."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        named = dict(kwargs or {})
+        if func.__name__.endswith("_") and not func.__name__.endswith("__"):
+            return args[0] if args else named["tensor"]
+        return func(*args, **named)
+
+
+def with_weights(make: Callable[[], Network], tensors: Mapping[str, Tensor]) -> Network:
+    """The network of ``make`` with exactly these tensors, ready to infer.
+
+    No time goes into initial weights: while ``make`` runs, tensors are not filled. (The meta
+    device would do the same and import a thousand modules of torch.) Raises ``RuntimeError`` where
+    a tensor is missing, has another shape, or is one too many.
+    """
+    with _Unfilled():
+        network = make()
+    network.load_state_dict(tensors, assign=True)
+    return network.eval().requires_grad_(False)
 
 
 class Block(nn.Module):

@@ -1,20 +1,26 @@
-"""The embedded restorer: the shapes of its networks and how they begin their training.
+"""The embedded restorer: its networks, how they are loaded, and how they begin their training.
 
-The same classes as Stable Diffusion with ControlNet, three hundred times smaller. The UNet
-predicts the clean latent itself (``prediction_type`` "sample"), which few steps want.
+The layers of Stable Diffusion with ControlNet, three hundred times smaller, as modules of our own.
+The UNet predicts the clean latent itself (``prediction_type`` "sample"), which few steps want.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
-from sedic.errors import SedicError
+from sedic.errors import DamagedFileError
 from sedic.models import pack
-from sedic.models.clip_tokenizer import LENGTH, Merges, tokenizer_of
-from sedic.models.networks import Networks, ir_controlnet
+from sedic.models.clip_tokenizer import LENGTH, Merges, Tokenizer, leading_tokens
+from sedic.models.interface import fingerprint_of
+from sedic.models.patch_autoencoder import PatchAutoencoder
+from sedic.models.small_text import TextConfig, TextEncoder
+from sedic.models.small_unet import ControlNet, UNet, UNetConfig
 
 SCHEDULE = {
     "num_train_timesteps": 1000,
@@ -24,54 +30,126 @@ SCHEDULE = {
     "prediction_type": "sample",
     "timestep_spacing": "trailing",  # with four steps 999, 749, 499, 249: none is wasted near 0
 }
-_DOWN = ("DownBlock2D", "CrossAttnDownBlock2D")
-_UP = ("CrossAttnUpBlock2D", "UpBlock2D")
-_SHARED: dict[str, Any] = {
-    "block_out_channels": (96, 128),
-    "layers_per_block": 1,
-    "cross_attention_dim": 128,
-    "attention_head_dim": 4,  # diffusers' name for the number of heads
-    "norm_num_groups": 8,
-}
 
 
-def fresh_restorer(latent: int, merges: Merges) -> dict[str, Any]:
+@dataclass
+class MiniNetworks:
+    """Implements ``interface.Networks``, whose docstrings say what each method does."""
+
+    vae: PatchAutoencoder
+    text_encoder: TextEncoder
+    tokenizer: Tokenizer
+    unet: UNet
+    controlnet: ControlNet
+    schedule: dict[str, Any] = field(default_factory=lambda: dict(SCHEDULE))
+    condition: str = "latent"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 of all weights and the schedule, in hexadecimal."""
+        networks = self.vae, self.text_encoder, self.unet, self.controlnet
+        return fingerprint_of(networks, self.schedule)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return self.unet.conv_in.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the networks compute in."""
+        return self.unet.conv_in.weight.dtype
+
+    @property
+    def channels(self) -> int:
+        """The channels of a latent."""
+        return self.vae.config.latent_channels
+
+    @property
+    def multiple(self) -> int:
+        """Latents' sides must be multiples of this: each level of the UNet but the last halves."""
+        return int(2 ** (len(self.unet.config.block_out_channels) - 1))
+
+    def to(
+        self, device: torch.device | str, dtype: torch.dtype, vae_dtype: torch.dtype | None = None
+    ) -> MiniNetworks:
+        """Move the networks, convolutions in channels-last order; returns ``self``."""
+        order = torch.channels_last
+        for network in (self.unet, self.controlnet):
+            network.to(device, dtype, memory_format=order)  # type: ignore[call-overload]
+        self.vae.to(device, vae_dtype or dtype, memory_format=order)  # type: ignore[call-overload]
+        self.text_encoder.to(device, dtype)
+        return self
+
+    def encode(self, picture: Tensor) -> Tensor:
+        """The latent (1, c, h/8, w/8) of a picture (1, 3, h, w) in [-1, 1]."""
+        return self.vae.encode(picture.to(self.device, self.dtype)).float()
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """The picture (1, 3, h, w) of a latent, about [-1, 1]."""
+        return self.vae.decode(latent.to(self.dtype)).float()
+
+    @property
+    def _length(self) -> int:
+        return min(LENGTH, self.text_encoder.config.max_position_embeddings)
+
+    def embed(self, text: str) -> Tensor:
+        """The text encoder's last hidden state, (1, tokens, d)."""
+        ids = torch.tensor([self.tokenizer.padded(text, self._length)], device=self.device)
+        return self.text_encoder(ids).float()  # type: ignore[no-any-return]
+
+    def word_tokens(self, text: str, words: int) -> list[int]:
+        """Where ``embed(text)`` has the tokens of the first ``words`` words; at least one."""
+        return leading_tokens(self.tokenizer.ids, text, words, self._length)
+
+    def predict(
+        self, z: Tensor, t: int, context: Tensor, condition: Tensor, strength: float = 1.0
+    ) -> Tensor:
+        """The clean latent that the UNet predicts from ``z``, once for each context."""
+        device, dtype = self.device, self.dtype
+        z, condition = (
+            x.to(device, dtype).expand(len(context), -1, -1, -1) for x in (z, condition)
+        )
+        context = context.to(device, dtype)
+        control = self.controlnet(torch.cat((z, condition), 1), t, context, strength)
+        return self.unet(z, t, context, control).float()  # type: ignore[no-any-return]
+
+
+def load(vae: Path, restorer: Path, dtype: torch.dtype = torch.float32) -> MiniNetworks:
+    """The embedded networks from their two files, on the CPU.
+
+    ``DamagedFileError`` where they are something else.
+    """
+    stored = pack.load(restorer, ("unet", "controlnet", "text_encoder"), dtype)
+    merges = stored.pop("merges", None)
+    try:
+        return MiniNetworks(
+            vae=pack.load(vae, ("vae",), dtype)["vae"], tokenizer=_tokenizer(merges), **stored
+        )
+    except (TypeError, ValueError) as error:
+        raise DamagedFileError(f"{restorer} does not hold a restorer") from error
+
+
+def load_tokenizer(restorer: Path) -> Tokenizer:
+    """The tokenizer of the embedded text encoder alone."""
+    try:
+        return _tokenizer(pack.values(restorer).get("merges"))
+    except (TypeError, ValueError) as error:
+        raise DamagedFileError(f"{restorer} does not hold a restorer") from error
+
+
+def _tokenizer(merges: Any) -> Tokenizer:
+    return Tokenizer([(str(a), str(b)) for a, b in merges])
+
+
+def fresh_restorer(latent: int, merges: Merges) -> dict[str, nn.Module]:
     """UNet, ControlNet and text encoder with random weights, for latents of so many channels.
 
     The restorer begins as the identity: its clean latent is the condition.
     """
-    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel
-
-    unet = UNet2DConditionModel(
-        in_channels=latent,
-        out_channels=latent,
-        down_block_types=_DOWN,
-        up_block_types=_UP,
-        **_SHARED,
-    )
-    controlnet = ir_controlnet(
-        {
-            "in_channels": 2 * latent,
-            "down_block_types": _DOWN,
-            "conditioning_embedding_out_channels": (8, 8),
-            **_SHARED,
-        }
-    )
-    tokenizer = tokenizer_of(merges)
-    text_encoder = CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=128,
-            intermediate_size=384,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            max_position_embeddings=LENGTH,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    )
+    unet = UNet(UNetConfig(in_channels=latent, out_channels=latent))
+    controlnet = ControlNet(UNetConfig(in_channels=2 * latent))
+    text_encoder = TextEncoder(TextConfig(vocab_size=len(Tokenizer(merges))))
     _begin_as_identity(unet, controlnet, latent)
     return {"unet": unet, "controlnet": controlnet, "text_encoder": text_encoder}
 
@@ -87,7 +165,7 @@ def _begin_as_identity(unet: Any, controlnet: Any, latent: int) -> None:
     """
     middle, gain = 1, 1.7  # gain: about what the last normalisation divides by
     channels = unet.conv_in.weight.shape[0]
-    groups = _SHARED["norm_num_groups"]
+    groups = unet.config.norm_num_groups
     # Spread evenly over the groups of the last normalisation.
     spread = [(k % groups) * (channels // groups) + k // groups for k in range(2 * latent)]
     last = unet.up_blocks[-1].resnets[-1]
@@ -108,21 +186,3 @@ def _begin_as_identity(unet: Any, controlnet: Any, latent: int) -> None:
         for sign, channel in ((1, spread[i]), (-1, spread[latent + i])):
             last.conv_shortcut.weight[channel, skip + i, 0, 0] = sign
             unet.conv_out.weight[i, channel, middle, middle] = sign * gain
-
-
-def load(vae: Path, restorer: Path) -> Networks:
-    """The embedded networks from their two files; ``SedicError`` where they are something else."""
-    found = pack.load(vae, ("vae",)) | pack.load(restorer, ("unet", "controlnet", "text_encoder"))
-    found.pop("merges", None)
-    try:
-        return Networks(**found, tokenizer=load_tokenizer(restorer), condition="latent")
-    except TypeError as error:
-        raise SedicError(f"{restorer} does not hold a restorer") from error
-
-
-def load_tokenizer(restorer: Path) -> Any:
-    """The tokenizer of the embedded text encoder alone."""
-    try:
-        return tokenizer_of([(a, b) for a, b in pack.values(restorer)["merges"]])
-    except (KeyError, TypeError, ValueError) as error:
-        raise SedicError(f"{restorer} does not hold a restorer") from error

@@ -29,6 +29,7 @@ Tensors = dict[str, Tensor]
 Config = dict[str, Any]
 
 HEAD = 64  # channels of an attention head in Stable Diffusion 2.x and OpenCLIP-H; no shape says it
+TEXT_LAYERS = 24  # of OpenCLIP-H's text tower; Stable Diffusion 2.x uses all but the last
 
 
 @dataclass(frozen=True)
@@ -295,13 +296,20 @@ _TEXT_LAYER = {
 _TEXT_UNUSED = {"text_projection", "logit_scale", "attn_mask"}
 
 
-def text_encoder(state: Tensors, head: int = HEAD) -> Part:
+def text_encoder(state: Tensors, head: int = HEAD, layers: int = TEXT_LAYERS) -> Part:
     """OpenCLIP's text tower as ``CLIPTextModel``; ``SedicError`` if it is none.
 
-    Stable Diffusion 2.x reads the last layer but one, so the last is left out, as are the
-    projection into the space of pictures and its scale.
+    Stable Diffusion 2.x reads the last layer but one. So of a tower of ``layers`` layers the last
+    is left out; a tower that has one layer fewer was cut before and is taken whole. The projection
+    into the space of pictures and its scale are left out, too.
     """
-    used = _count(state, r"transformer\.resblocks\.(\d{1,4})\.") - 1
+    found = _count(state, r"transformer\.resblocks\.(\d{1,4})\.")
+    if found not in (layers, layers - 1):
+        raise SedicError(
+            f"a text tower of {found} layers: Stable Diffusion 2.x has {layers}, or"
+            f" {layers - 1} where the unused last one was cut off"
+        )
+    used = layers - 1
     tensors: Tensors = {}
     for name, value in state.items():
         if name in _TEXT_UNUSED:

@@ -1,18 +1,16 @@
 """The embedded VAE: pictures to latents at 1/8 and back, small enough for a CPU.
 
-It has the contract of diffusers' ``AutoencoderTiny``, which spends most of its time at full
-resolution; this one works on patches: at 1/8 and 1/4, and at 1/2 only at the very end. A linear
-map of 8x8 blocks, which begins its training as the low frequencies of a DCT, stands beside the
-deep layers at both ends, so that its pictures are right from the first step on.
+Most autoencoders spend their time at full resolution; this one works on patches: at 1/8 and 1/4,
+and at 1/2 only at the very end. A linear map of 8x8 blocks, which begins its training as the low
+frequencies of a DCT, stands beside the deep layers at both ends, so that its pictures are right
+from the first step on.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTinyOutput
-from diffusers.models.autoencoders.vae import DecoderOutput
-from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 from sedic.models.layers import block_basis, blocks
@@ -20,11 +18,22 @@ from sedic.models.layers import block_basis, blocks
 STRIDE = 8
 
 
-class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
+@dataclass(frozen=True)
+class PatchConfig:
+    """Channel counts and depths; stored with the weights."""
+
+    latent_channels: int = 32
+    wide: int = 144  # at 1/8
+    narrow: int = 64  # at 1/4
+    fine: int = 32  # at 1/2
+    encoder_blocks: tuple[int, int] = (2, 2)  # at 1/4, 1/8
+    decoder_blocks: tuple[int, int, int] = (3, 4, 2)  # at 1/8, 1/4, 1/2
+
+
+class PatchAutoencoder(nn.Module):
     """Pictures (b, 3, h, w) in [-1, 1], sides multiples of 8, to (b, latent, h/8, w/8) and back.
 
-    After ``normalise`` latents have mean 0 and deviation 1 in every channel, so the scaling factor
-    is 1.
+    After ``normalise`` latents have mean 0 and deviation 1 in every channel.
     """
 
     encode_linear: nn.Sequential
@@ -34,43 +43,35 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     HALO = 12  # latent positions: everything that one decoded pixel can see, and one latent
 
-    @register_to_config  # type: ignore[untyped-decorator]
-    def __init__(
-        self,
-        latent_channels: int = 32,
-        wide: int = 144,
-        narrow: int = 64,
-        fine: int = 32,
-        encoder_blocks: tuple[int, int] = (2, 2),  # at 1/4, 1/8
-        decoder_blocks: tuple[int, int, int] = (3, 4, 2),  # at 1/8, 1/4, 1/2
-        scaling_factor: float = 1.0,
-    ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        basis = block_basis(latent_channels, STRIDE)[:, :, None, None]
+    def __init__(self, config: PatchConfig | None = None) -> None:
+        super().__init__()
+        self.config = c = config or PatchConfig()
+        latent = c.latent_channels
+        basis = block_basis(latent, STRIDE)[:, :, None, None]
         self.encode_linear = nn.Sequential(
-            nn.PixelUnshuffle(STRIDE), nn.Conv2d(3 * STRIDE**2, latent_channels, 1)
+            nn.PixelUnshuffle(STRIDE), nn.Conv2d(3 * STRIDE**2, latent, 1)
         )
         self.encode_deep = nn.Sequential(
             nn.PixelUnshuffle(4),
-            nn.Conv2d(48, narrow, 3, padding=1),
-            *blocks(narrow, encoder_blocks[0]),
-            nn.Conv2d(narrow, wide, 3, stride=2, padding=1),
-            *blocks(wide, encoder_blocks[1]),
-            nn.Conv2d(wide, latent_channels, 3, padding=1),
+            nn.Conv2d(48, c.narrow, 3, padding=1),
+            *blocks(c.narrow, c.encoder_blocks[0]),
+            nn.Conv2d(c.narrow, c.wide, 3, stride=2, padding=1),
+            *blocks(c.wide, c.encoder_blocks[1]),
+            nn.Conv2d(c.wide, latent, 3, padding=1),
         )
         self.decode_linear = nn.Sequential(
-            nn.Conv2d(latent_channels, 3 * STRIDE**2, 1), nn.PixelShuffle(STRIDE)
+            nn.Conv2d(latent, 3 * STRIDE**2, 1), nn.PixelShuffle(STRIDE)
         )
         self.decode_deep = nn.Sequential(
-            nn.Conv2d(latent_channels, wide, 3, padding=1),
-            *blocks(wide, decoder_blocks[0]),
-            nn.Conv2d(wide, 4 * narrow, 1),
+            nn.Conv2d(latent, c.wide, 3, padding=1),
+            *blocks(c.wide, c.decoder_blocks[0]),
+            nn.Conv2d(c.wide, 4 * c.narrow, 1),
             nn.PixelShuffle(2),
-            *blocks(narrow, decoder_blocks[1]),
-            nn.Conv2d(narrow, 4 * fine, 1),
+            *blocks(c.narrow, c.decoder_blocks[1]),
+            nn.Conv2d(c.narrow, 4 * c.fine, 1),
             nn.PixelShuffle(2),
-            *blocks(fine, decoder_blocks[2]),
-            nn.Conv2d(fine, 12, 3, padding=1),
+            *blocks(c.fine, c.decoder_blocks[2]),
+            nn.Conv2d(c.fine, 12, 3, padding=1),
             nn.PixelShuffle(2),
         )
         with torch.no_grad():
@@ -83,17 +84,17 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
             for last in (self.encode_deep[-1], self.decode_deep[-2]):
                 _weight(last).mul_(0.1)
 
-    def encode(self, x: Tensor) -> AutoencoderTinyOutput:
+    def encode(self, x: Tensor) -> Tensor:
         """The latents of pictures."""
-        return AutoencoderTinyOutput(latents=self.encode_linear(x) + self.encode_deep(x))
+        return self.encode_linear(x) + self.encode_deep(x)  # type: ignore[no-any-return]
 
-    def decode(self, z: Tensor) -> DecoderOutput:
+    def decode(self, z: Tensor) -> Tensor:
         """The pictures of latents; may leave [-1, 1] a little."""
-        return DecoderOutput(sample=self.decode_linear(z) + self.decode_deep(z))
+        return self.decode_linear(z) + self.decode_deep(z)  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor) -> Tensor:
         """Pictures through the bottleneck."""
-        return self.decode(self.encode(x).latents).sample
+        return self.decode(self.encode(x))
 
     @torch.no_grad()
     def normalise(self, mean: Tensor, deviation: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""The number format this machine computes pictures in.
+"""The device and the number formats this machine computes pictures in.
 
 Nothing here decides what a file means: entropy-coded numbers come from exact arithmetic
 (``reference.fixed_point``), so another choice changes a decoded picture by rounding only.
@@ -9,9 +9,24 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 
 import torch
+
+from sedic.errors import SedicError
+from sedic.files import printable
+
+DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where networks run, and the number formats of the VAE and of all others."""
+
+    device: torch.device
+    dtype: torch.dtype
+    vae_dtype: torch.dtype
 
 
 @cache
@@ -27,19 +42,57 @@ def picture_dtype() -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
-def choose(
-    device: str | torch.device | None = None, dtype: torch.dtype | None = None
-) -> tuple[torch.device, torch.dtype]:
-    """The device and number format of diffusion; what is None is the fastest of this machine.
+def placement(device: str = "auto", dtype: str = "auto") -> Placement:
+    """Where and how to compute.
 
-    That is a CUDA device in bfloat16 if there is one, else the CPU in ``picture_dtype``.
+    ``device``: "cuda", "cuda:1", "mps" (Apple), "cpu", or the first of these that is here.
+    ``dtype``: "bfloat16", "float16", "float32", or the fastest that the device computes itself:
+    bfloat16 on a CUDA device that has it and does not emulate it, float16 on others and on Apple's.
+    In float16 the VAE of Stable Diffusion overflows, so there it stays in float32.
+
+    ``SedicError`` where the device is not here or the format does not suit it.
     """
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    chosen = torch.device(device)
-    if dtype is None:
-        dtype = torch.bfloat16 if chosen.type == "cuda" else picture_dtype()
-    return chosen, dtype
+    where = torch.device(_first_device()) if device == "auto" else _device(device)
+    if dtype != "auto" and dtype not in DTYPES:
+        raise SedicError(f"unknown number format {printable(dtype)!r}; one of {', '.join(DTYPES)}")
+    if where.type == "cpu" and dtype == "float16":
+        raise SedicError("float16 is slower than float32 on a CPU: choose bfloat16 or float32")
+    if where.type == "mps" and dtype == "bfloat16":
+        raise SedicError("bfloat16 is not safe on Apple's GPUs: choose float16 or float32")
+    chosen = _native(where) if dtype == "auto" else DTYPES[dtype]
+    return Placement(where, chosen, torch.float32 if chosen == torch.float16 else chosen)
+
+
+def _first_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise SedicError(f"unknown device {printable(name)!r}; cuda, mps or cpu") from error
+    here = {
+        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if device.type not in here:
+        raise SedicError(f"unknown device {printable(name)!r}; cuda, mps or cpu")
+    if not here[device.type]:
+        raise SedicError(f"this machine, or this build of torch, has no device {printable(name)}")
+    return device
+
+
+def _native(device: torch.device) -> torch.dtype:
+    if device.type == "cpu":
+        return picture_dtype()
+    if device.type == "mps":
+        return torch.float16
+    native = torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if native else torch.float16
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sedic import profiles
+from sedic import extras, profiles
 from sedic.errors import SedicError
 from sedic.files import make_folder, printable, read_bounded, write_atomically
 from sedic.models.download import Progress, download, sha256_of
@@ -28,6 +28,7 @@ from sedic.parts import PROFILES
 
 LOCK = "models.lock.json"
 _MAX_LOCK = 1 << 22
+_WEIGHTS = ".safetensors"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class File:
     source: str  # its name at every mirror
     sha256: str = ""  # empty: learned at the first download
     makes: str = ""  # an original checkpoint: what it is converted to, and then deleted
+    half: bool = True  # whether ``makes`` is written in float16, else in the file's precision
 
     @property
     def ready(self) -> str:
@@ -84,10 +86,23 @@ class Model:
 
     @property
     def here(self) -> bool:
-        """Whether all of it is there; hashes are not looked at."""
+        """Whether all of it is there, weights included; hashes are not looked at."""
         if self.repository:
-            return self.name in _read_lock() and (self.path / "config.json").is_file()
+            fetched = self.learned
+            return any(name.endswith(_WEIGHTS) for name in fetched) and all(
+                (self.path / name).is_file() for name in fetched
+            )
         return all((self.path / file.ready).is_file() for file in self.files)
+
+    @property
+    def learned(self) -> dict[str, str]:
+        """Of files whose hashes the lock file holds: their names in the folder, and the hashes."""
+        prefix = f"{self.folder}/"
+        return {
+            key.removeprefix(prefix): sha256
+            for key, sha256 in _read_lock().items()
+            if key.startswith(prefix)
+        }
 
 
 def models_folder() -> Path:
@@ -166,9 +181,10 @@ def verify(model: Model, progress: Progress) -> Iterator[tuple[str, str]]:
     ``unknown``: neither pinned nor fetched by sedic, so there is no hash to compare with.
     """
     if model.repository:
-        prefix = f"{model.folder}/"
-        names = [key.removeprefix(prefix) for key in _read_lock() if key.startswith(prefix)]
-        wanted = dict.fromkeys(names, "") or {"config.json": ""}
+        wanted = dict.fromkeys(model.learned, "")
+        if not any(name.endswith(_WEIGHTS) for name in wanted):  # fetched by hand, or not at all
+            there = sorted(path.name for path in model.path.glob("*" + _WEIGHTS))
+            wanted |= dict.fromkeys(["config.json", *(there or ["model" + _WEIGHTS])], "")
     else:
         wanted = {file.ready: "" if file.makes else file.sha256 for file in model.files}
     for name, pinned in wanted.items():
@@ -187,14 +203,15 @@ def _make(model: Model, file: File) -> None:
     from sedic.models.convert import repack
 
     source, target = model.path / file.path, model.path / file.makes
-    repack(source, target)
+    repack(source, target, half=file.half)
     _learn({f"{model.folder}/{file.makes}": sha256_of(target, lambda *_: None)})
     source.unlink()
 
 
 def _fetch_repository(model: Model) -> None:
     """A snapshot of a hub repository, at the revision that was first seen."""
-    from huggingface_hub import HfApi, snapshot_download
+    with extras.named():
+        from huggingface_hub import HfApi, snapshot_download
 
     try:
         revision = (
@@ -209,12 +226,30 @@ def _fetch_repository(model: Model) -> None:
     except Exception as error:  # its transport, and so what it raises, differs by version
         reason = printable(str(error).strip().partition("\n")[0])
         raise SedicError(f"cannot get {model.repository} from the hub: {reason}") from error
-    learned = {model.name: str(revision)}
+    found = {}
     for path in sorted(model.path.rglob("*")):
         name = path.relative_to(model.path)
         if path.is_file() and not name.parts[0].startswith("."):
-            learned[f"{model.folder}/{name.as_posix()}"] = sha256_of(path, lambda *_: None)
-    _learn(learned)
+            found[name.as_posix()] = path
+    absent = _absent_weights(model, found)
+    if absent:
+        raise SedicError(f"{model.repository} at {str(revision)[:12]} brought no {absent}")
+    hashes = {
+        f"{model.folder}/{name}": sha256_of(path, lambda *_: None) for name, path in found.items()
+    }
+    _learn({model.name: str(revision), **hashes})
+
+
+def _absent_weights(model: Model, found: dict[str, Path]) -> str:
+    """The first weight file that a repository should have brought and did not; else empty."""
+    wanted = {"model" + _WEIGHTS} - found.keys()
+    for path in (path for name, path in found.items() if name.endswith(f"{_WEIGHTS}.index.json")):
+        try:
+            parts = set(json.loads(read_bounded(path, _MAX_LOCK))["weight_map"].values())
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise SedicError(f"{model.repository}: {printable(path.name)} is no index") from error
+        return min((str(part) for part in parts - found.keys()), default="")
+    return "" if any(name.endswith(_WEIGHTS) for name in found) else min(wanted, default="")
 
 
 def _read_lock() -> dict[str, str]:

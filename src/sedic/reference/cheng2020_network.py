@@ -241,6 +241,12 @@ class Cheng2020Attention(nn.Module):
         y_likelihoods = self.gaussian_conditional(y, scales, means)
         return Coded(self.g_s(y_hat), y, z, means, scales, y_likelihoods, z_likelihoods)
 
+    def update_tables(self) -> None:
+        """Make the coding tables those of the network as it is now, after training changed it."""
+        self.entropy_bottleneck.fit_quantiles()
+        self.entropy_bottleneck.update_tables()
+        self.gaussian_conditional.update_tables()
+
     @classmethod
     def of_state(cls, state: Mapping[str, Any]) -> Cheng2020Attention:
         """The network of a CompressAI checkpoint's state, in evaluation mode.

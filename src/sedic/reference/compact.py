@@ -27,6 +27,7 @@ from torch import Tensor
 from sedic.coding.gaussian import SYMBOL_LIMIT, GaussianTables
 from sedic.coding.range_coder import PrefixDecoder, RangeDecoder, RangeEncoder, Symbolwise
 from sedic.errors import MissingWeightsError, SedicError
+from sedic.models.layers import with_weights
 from sedic.models.precision import picture_dtype
 from sedic.models.tiled_run import in_tiles
 from sedic.picture import pad_to_multiple
@@ -218,11 +219,9 @@ class Compact:
         if weights is None or not weights.is_file():
             raise MissingWeightsError(f"no weights of the compact codec at {weights}")
         self._path = weights
-        self._network, tables = load(weights)
-        self._coder = LatentCoder(self._network, tables)
         self._dtype = dtype or picture_dtype()
-        for end in (self._network.analysis, self._network.synthesis):
-            end.to(self._dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network, tables = load(weights, self._dtype)
+        self._coder = LatentCoder(self._network, tables)
 
     @cached_property
     def fingerprint(self) -> bytes:
@@ -295,8 +294,19 @@ def save(network: CompactNetwork, path: Path) -> None:
     save_file(half, path, {"compact": json.dumps(asdict(network.config))})
 
 
-def load(path: Path) -> tuple[CompactNetwork, GaussianTables]:
-    """Read what ``save`` wrote; ``SedicError`` where the file is something else."""
+def load(path: Path, dtype: torch.dtype = torch.float32) -> tuple[CompactNetwork, GaussianTables]:
+    """Read what ``save`` wrote; ``SedicError`` where the file is something else.
+
+    The networks at the picture's ends are in ``dtype`` and channels-last order, those of the
+    latent in float32.
+    """
+
+    def converted(name: str, value: Tensor) -> Tensor:
+        if not name.startswith(("analysis.", "synthesis.")):
+            return value.float()
+        order = torch.channels_last if value.ndim == 4 else torch.contiguous_format
+        return value.to(dtype, memory_format=order)
+
     try:
         with safe_open(path, "pt") as file:
             config = json.loads((file.metadata() or {}).get("compact", "null"))
@@ -305,8 +315,10 @@ def load(path: Path) -> tuple[CompactNetwork, GaussianTables]:
             k: tuple(v) if isinstance(v, list) else v for k, v in config.items()
         }
         arrays = [tensors.pop(f"tables.{n}").numpy() for n in ("weights", "lengths", "offsets")]
-        network = CompactNetwork(CompactConfig(**values))
-        network.load_state_dict({k: v.float() for k, v in tensors.items()})
+        network = with_weights(
+            lambda: CompactNetwork(CompactConfig(**values)),
+            {name: converted(name, value) for name, value in tensors.items()},
+        )
     except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as e:
         raise SedicError(f"{path} does not hold weights of the compact codec") from e
-    return network.eval().requires_grad_(False), GaussianTables(*arrays)
+    return network, GaussianTables(*arrays)

@@ -19,6 +19,8 @@ from sedic.coding.gaussian import GaussianTables
 _LIKELIHOOD_BOUND = 1e-9
 _SCALE_BOUND = 0.11
 _TAIL_MASS = 1e-9
+_FARTHEST = float(1 << 12)  # from a median, of symbols that a table has
+_BISECTIONS = 50  # leave an interval of 1e-11
 
 
 class _MaxWithGradient(torch.autograd.Function):
@@ -72,6 +74,18 @@ class _EntropyModel(nn.Module, ABC):
             self._quantized_cdf.numpy(), self._cdf_length.numpy(), self._offset.numpy()
         )
 
+    def update_tables(self) -> None:
+        """Replace the tables by new ones of what the model has learnt, as integers to be stored."""
+        tables = self._new_tables()
+        cdf = np.pad(tables.weights.cumsum(1, dtype=np.int32), ((0, 0), (1, 0)))
+        stored = {
+            "_quantized_cdf": cdf,
+            "_cdf_length": tables.lengths + 1,
+            "_offset": tables.offsets,
+        }
+        for name, values in stored.items():
+            self.register_buffer(name, torch.from_numpy(values))
+
     @abstractmethod
     def _new_tables(self) -> GaussianTables:
         """Tables of what the model has learnt (floating-point work)."""
@@ -111,9 +125,22 @@ class EntropyBottleneck(_EntropyModel):
                 x = x + torch.tanh(self.factors[k].to(x.dtype)) * torch.tanh(x)
         return x
 
-    def quantile_loss(self) -> Tensor:
-        """What fits ``quantiles`` to the prior while training: the medians and the tails."""
-        return (self._logits(self.quantiles) - self.target).abs().sum()
+    @torch.no_grad()
+    def fit_quantiles(self) -> None:
+        """Set ``quantiles`` to where the prior has its median and its tails of 5e-10 each.
+
+        They have no part in the training loss, so training leaves them where they were. CompressAI
+        learns them beside the network; here they are found by bisection, because the logits rise
+        all the way. Values beyond +-``_FARTHEST`` are cut off there.
+        """
+        target = self.target.double()
+        low = torch.full_like(self.quantiles, -_FARTHEST, dtype=torch.float64)
+        high = -low
+        for _ in range(_BISECTIONS):
+            middle = (low + high) / 2
+            below = self._logits(middle) < target
+            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+        self.quantiles.copy_((low + high) / 2)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """z_hat and its likelihoods, both (batch, channels, h, w)."""
@@ -131,8 +158,8 @@ class EntropyBottleneck(_EntropyModel):
     @torch.no_grad()
     def _new_tables(self) -> GaussianTables:
         low, median, high = self.quantiles.double()[:, 0].unbind(1)
-        below = (median - low).ceil().clamp(0, 1 << 12).int().numpy()
-        above = (high - median).ceil().clamp(0, 1 << 12).int().numpy()
+        below = (median - low).ceil().clamp(0, _FARTHEST).int().numpy()
+        above = (high - median).ceil().clamp(0, _FARTHEST).int().numpy()
         steps = torch.arange(-int(below.max()), int(above.max()) + 1)
         values = steps + median[:, None, None]
         lower = torch.sigmoid(self._logits(values - 0.5))[:, 0].numpy()

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sedic.models.networks import Networks
+from sedic.models.interface import Networks
 from sedic.picture import Picture, pad_to_multiple
 from sedic.semantics import GRID, Mask
 from sedic.synthesis.windows import Tiling
@@ -43,7 +43,7 @@ class Canvas:
     def latent_shape(self) -> tuple[int, int, int, int]:
         """(1, channels, rows, columns) of the latent."""
         tiling = self.tiling
-        return 1, int(self.networks.unet.config.out_channels), tiling.height, tiling.width
+        return 1, self.networks.channels, tiling.height, tiling.width
 
     def encode(self, picture: Picture) -> Tensor:
         """The latent of a (height, width, 3) uint8 picture, float32."""

@@ -19,8 +19,8 @@ class Denoising:
     """Stage ``number`` of a picture: what Algorithm 1 does with its latent z at every step.
 
     ``text`` guides it, ``condition`` is what the ControlNet sees (``Canvas.condition``). ``scale``
-    is that of classifier-free guidance: 1 leaves the unconditional pass out, else both run as one
-    batch.
+    is that of classifier-free guidance, away from the text ``negative``: 1 leaves that pass out,
+    else both run as one batch.
     """
 
     def __init__(
@@ -33,6 +33,7 @@ class Denoising:
         condition: Tensor,
         scale: float,
         strength: float,
+        negative: str = "",
     ) -> None:
         networks = canvas.networks
         self._canvas, self._networks, self._sampler = canvas, networks, sampler
@@ -41,13 +42,12 @@ class Denoising:
         self._text = networks.embed(text)
         self._contexts = self._text
         if scale != 1:
-            self._contexts = torch.cat((networks.embed(networks.negative), self._text))
+            self._contexts = torch.cat((networks.embed(negative), self._text))
         self._condition = condition
 
     def noise(self, step: int) -> Tensor:
         """The standard normals of this stage: 0 to begin with, then one draw for each step."""
-        drawn = normal(*self._key, step, self._canvas.latent_shape)
-        return torch.from_numpy(drawn).to(self._networks.device)
+        return normal(*self._key, step, self._canvas.latent_shape, self._networks.device)
 
     def step(self, i: int, z: Tensor) -> Tensor:
         """The latent after the sampler's step ``i``."""
@@ -63,20 +63,38 @@ class Denoising:
         return self._sampler.step(i, z, self._canvas.tiling.run(predict), self.noise)
 
     def guide(
-        self, z: Tensor, t: int, mask: Tensor, tokens: Sequence[int], settings: Settings
-    ) -> Tensor:
-        """The latent after eq. 3, whose energy (eq. 2) is of ``tokens`` inside ``mask``."""
+        self,
+        z: Tensor,
+        t: int,
+        mask: Tensor,
+        tokens: Sequence[int],
+        eta: float,
+        settings: Settings,
+    ) -> tuple[Tensor, bool]:
+        """The latent after eq. 3, and whether its energy has come down to the threshold.
 
-        def gradient(z: Tensor) -> Tensor:
+        The energy (eq. 2) is of ``tokens`` inside ``mask``; in a large picture each window of it
+        has its own, and all must have come down.
+        """
+
+        def gradient(z: Tensor) -> Tensor | None:
+            moved = False
+
             def of(window: Window) -> Tensor:
+                nonlocal moved
                 part, inside = window.of(z), window.of(mask)
                 if not inside.any():
                     return torch.zeros_like(part)
-                return gradient_of(lambda x: self._energy(x, t, window, inside, tokens), part)
+                slope = gradient_of(
+                    lambda x: self._energy(x, t, window, inside, tokens), part, settings.threshold
+                )
+                moved |= slope is not None
+                return torch.zeros_like(part) if slope is None else slope
 
-            return self._canvas.tiling.run(of)
+            slope = self._canvas.tiling.run(of)
+            return slope if moved else None
 
-        return descend(z, gradient, settings.eta, settings.iterations)
+        return descend(z, gradient, eta, settings.iterations)
 
     def _energy(
         self, x: Tensor, t: int, window: Window, mask: Tensor, tokens: Sequence[int]

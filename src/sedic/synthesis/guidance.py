@@ -12,22 +12,40 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+_SCALE = 1024.0  # of the energy while float16 networks take its gradient, which else underflows
 
 
-def descend(z: Tensor, gradient: Callable[[Tensor], Tensor], eta: float, iterations: int) -> Tensor:
-    """``iterations`` times z <- z - eta * grad E(z) (SEDIC eq. 3)."""
+def descend(
+    z: Tensor, gradient: Callable[[Tensor], Tensor | None], eta: float, iterations: int
+) -> tuple[Tensor, bool]:
+    """``iterations`` times z <- z - eta * grad E(z) (SEDIC eq. 3), or until there is no gradient.
+
+    ``gradient`` gives None where the energy is low enough. Returns z, and whether that was so.
+    """
     for _ in range(iterations):
-        z = z - eta * gradient(z)
-    return z
+        slope = gradient(z)
+        if slope is None:
+            return z, True
+        z = z - eta * slope
+    return z, False
 
 
-def gradient_of(energy: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
-    """The gradient of a scalar function at ``z``, also where gradients are switched off."""
+def gradient_of(
+    energy: Callable[[Tensor], Tensor], z: Tensor, threshold: float = 0.0
+) -> Tensor | None:
+    """The gradient of a scalar function at ``z``, also where gradients are switched off.
+
+    None where the function is at most ``threshold``, if that is above 0.
+    """
     with torch.enable_grad():
         at = z.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(energy(at), at)
-    return gradient
+        value = energy(at)
+        if threshold > 0 and float(value.detach()) <= threshold:
+            return None
+        (gradient,) = torch.autograd.grad(value * _SCALE, at)
+    return gradient / _SCALE
 
 
 def energy(maps: Sequence[Tensor], mask: Tensor, tokens: Sequence[int]) -> Tensor:
@@ -64,58 +82,44 @@ class _AllKept(Exception):  # noqa: N818
     """All maps are there; the rest of the network need not run."""
 
 
-class _KeepProbabilities:
-    """An attention processor that computes plainly and keeps softmax(QK), up to ``count`` maps."""
-
-    def __init__(self, kept: list[Tensor], count: int) -> None:
-        self._kept, self._count = kept, count
-
-    def __call__(
-        self,
-        attn: Any,
-        hidden_states: Tensor,
-        encoder_hidden_states: Tensor,
-        attention_mask: Tensor | None = None,
-        **_: Any,
-    ) -> Tensor:
-        query = attn.head_to_batch_dim(attn.to_q(hidden_states))
-        key = attn.head_to_batch_dim(attn.to_k(encoder_hidden_states))
-        probabilities = torch.softmax((query @ key.mT).float() * attn.scale, -1)
-        self._kept.append(probabilities)
-        if len(self._kept) == self._count:
-            raise _AllKept
-        value = attn.head_to_batch_dim(attn.to_v(encoder_hidden_states))
-        mixed = attn.batch_to_head_dim(probabilities.to(value.dtype) @ value)
-        return attn.to_out[0](mixed)  # type: ignore[no-any-return]
-
-
-def attention_maps(unet: Any, predict: Callable[[], object]) -> list[Tensor]:
+def attention_maps(unet: nn.Module, predict: Callable[[], object]) -> list[Tensor]:
     """The cross-attention maps (heads, cells, tokens) of eq. 2, of one prediction at batch 1.
 
     The middle one, the first three on the way up and the last three on the way down, as many as
-    the UNet has. ``predict`` runs it; what comes after the last map is left out, and all other
-    attentions stay fused.
+    the UNet has. ``predict`` runs it; what comes after the last map is left out.
     """
     attentions = [
-        *_cross_attentions(unet.mid_block)[:1],
-        *_cross_attentions(unet.up_blocks)[:3],
-        *_cross_attentions(unet.down_blocks)[-3:],
+        *_cross_attentions(unet, "mid_block")[:1],
+        *_cross_attentions(unet, "up_blocks")[:3],
+        *_cross_attentions(unet, "down_blocks")[-3:],
     ]
     kept: list[Tensor] = []
-    stock = [attention.processor for attention in attentions]
+
+    def keep(attention: Any, args: tuple[Tensor, ...], kwargs: dict[str, Any]) -> None:
+        """Keep softmax(QK) of an attention that is about to run."""
+        cells, context = args if len(args) == 2 else (args[0], kwargs["encoder_hidden_states"])
+        query, key = (
+            part[0].unflatten(1, (attention.heads, -1)).transpose(0, 1)
+            for part in (attention.to_q(cells), attention.to_k(context))
+        )
+        scale = 1 / math.sqrt(query.shape[2])
+        kept.append(torch.softmax((query @ key.mT).float() * scale, -1))
+        if len(kept) == len(attentions):
+            raise _AllKept
+
+    hooks = [layer.register_forward_pre_hook(keep, with_kwargs=True) for layer in attentions]
     try:
-        for attention in attentions:
-            attention.set_processor(_KeepProbabilities(kept, len(attentions)))
         predict()
     except _AllKept:
         pass
     finally:
-        for attention, processor in zip(attentions, stock, strict=True):
-            attention.set_processor(processor)
+        for hook in hooks:
+            hook.remove()
     return kept
 
 
-def _cross_attentions(section: Any) -> list[Any]:
-    if section is None:
+def _cross_attentions(unet: nn.Module, section: str) -> list[nn.Module]:
+    blocks = getattr(unet, section, None)
+    if blocks is None:
         return []
-    return [part for name, part in section.named_modules() if name.endswith("attn2")]
+    return [part for name, part in blocks.named_modules() if name.endswith("attn2")]

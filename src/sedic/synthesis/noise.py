@@ -4,7 +4,8 @@ Integers come from Philox4x32-10 (Salmon et al., "Parallel random numbers: as ea
 2011), a counter-based generator: word k of a draw is a pure function of (seed, stage, step, k).
 They become normals through the inverse of the normal distribution (Wichura's AS 241, 1988),
 computed with additions, multiplications, divisions and square roots alone, each rounded as IEEE
-754 says, so no mathematics library has a say in the last bit.
+754 says, so no mathematics library has a say in the last bit. So a GPU draws the same numbers as a
+processor; a device without float64 (Apple's) gets them from the processor.
 """
 
 from __future__ import annotations
@@ -12,16 +13,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
-
-Words = npt.NDArray[np.uint32]
-Reals = npt.NDArray[np.float64]
+import torch
+from torch import Tensor
 
 _ROUNDS = 10
-_MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
 _WEYL = 0x9E3779B9, 0xBB67AE85
-_LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
+_LOW = 0xFFFFFFFF
 _CHUNK = 1 << 16  # blocks of four words at a time: what is in work stays small
 
 # AS 241, PPND16: numerator and denominator, constant term first.
@@ -72,70 +70,82 @@ _MIDDLE = (
 # AS 241 has a third pair, for tails beyond 1e-11: 32-bit words end at 1.2e-10.
 
 
-def words(seed: int, stage: int, step: int, count: int) -> Words:
-    """``count`` random 32-bit words; the first ones of a longer draw are those of a shorter.
+def words(
+    seed: int, stage: int, step: int, count: int, device: torch.device | str = "cpu"
+) -> Tensor:
+    """``count`` random 32-bit words, int64; the first of a longer draw are those of a shorter.
 
     ``seed`` below 2**32, ``stage`` and ``step`` below 2**16 are the generator's key.
     """
-    out = np.empty((-(-count // 4), 4), np.uint32)
+    out = torch.empty((-(-count // 4), 4), dtype=torch.int64, device=device)
     for start in range(0, len(out), _CHUNK):
-        block = np.arange(start, min(start + _CHUNK, len(out)), dtype=np.uint64)
-        zero = np.zeros_like(block)
-        counter = (block & _LOW, block >> _HALF, zero, zero)
+        block = torch.arange(start, min(start + _CHUNK, len(out)), device=device)
+        zero = torch.zeros_like(block)
+        counter = (block & _LOW, block >> 32, zero, zero)
         for column, word in enumerate(philox(counter, (seed, stage << 16 | step))):
             out[start : start + len(block), column] = word
     return out.reshape(-1)[:count]
 
 
-def philox(
-    counter: tuple[npt.NDArray[np.uint64], ...], key: tuple[int, int]
-) -> tuple[npt.NDArray[np.uint64], ...]:
-    """Philox4x32-10: four words for each counter of four words (all uint64 below 2**32)."""
+def philox(counter: tuple[Tensor, ...], key: tuple[int, int]) -> tuple[Tensor, ...]:
+    """Philox4x32-10: four words for each counter of four words (all int64, 0 to 2**32 - 1)."""
     a, b, c, d = counter
     for turn in range(_ROUNDS):
-        k0, k1 = (np.uint64((k + turn * w) & 0xFFFFFFFF) for k, w in zip(key, _WEYL, strict=True))
-        left, right = a * _MULTIPLIERS[0], c * _MULTIPLIERS[1]
-        a, b = (right >> _HALF) ^ b ^ k0, right & _LOW
-        c, d = (left >> _HALF) ^ d ^ k1, left & _LOW
+        k0, k1 = ((k + turn * w) & _LOW for k, w in zip(key, _WEYL, strict=True))
+        (left_high, left_low), (right_high, right_low) = (
+            _product(x, m) for x, m in zip((a, c), _MULTIPLIERS, strict=True)
+        )
+        a, b = right_high ^ b ^ k0, right_low
+        c, d = left_high ^ d ^ k1, left_low
     return a, b, c, d
 
 
-def normal(seed: int, stage: int, step: int, shape: Sequence[int]) -> npt.NDArray[np.float32]:
+def _product(x: Tensor, multiplier: int) -> tuple[Tensor, Tensor]:
+    """The high and the low 32 bits of a product of 32-bit words, without leaving 63 bits."""
+    low, high = (x & 0xFFFF) * multiplier, (x >> 16) * multiplier
+    middle = high + (low >> 16)
+    return middle >> 16, (middle & 0xFFFF) << 16 | low & 0xFFFF
+
+
+def normal(
+    seed: int, stage: int, step: int, shape: Sequence[int], device: torch.device | str = "cpu"
+) -> Tensor:
     """Standard normals of this shape, float32, bit-exact everywhere; within +-6.3."""
-    drawn = words(seed, stage, step, math.prod(shape))
-    out = np.empty(drawn.size, np.float32)
-    for start in range(0, drawn.size, 4 * _CHUNK):
+    device = torch.device(device)
+    drawn = words(seed, stage, step, math.prod(shape), "cpu" if device.type == "mps" else device)
+    out = torch.empty(drawn.shape, dtype=torch.float32, device=drawn.device)
+    for start in range(0, len(drawn), 4 * _CHUNK):
         part = drawn[start : start + 4 * _CHUNK]
-        out[start : start + part.size] = _quantile((part.astype(np.float64) + 0.5) * 2.0**-32)
-    return out.reshape(shape)
+        out[start : start + len(part)] = _quantile((part.double() + 0.5) * 2.0**-32)
+    return out.reshape(tuple(shape)).to(device)
 
 
-def _quantile(p: Reals) -> Reals:
+def _quantile(p: Tensor) -> Tensor:
     """The inverse of the normal distribution at 1e-10 < p < 1 - 1e-10 (AS 241), float64."""
     centred = p - 0.5
-    near = np.abs(centred) <= 0.425
+    near = centred.abs() <= 0.425
     squared = 0.180625 - centred * centred
     inner = centred * (_polynomial(_CENTRE[0], squared) / _polynomial(_CENTRE[1], squared))
-    tail = np.sqrt(-_logarithm(np.minimum(p, 1.0 - p)))
+    tail = torch.sqrt(-_logarithm(torch.minimum(p, 1.0 - p)))
     shifted = tail - 1.6
     outer = _polynomial(_MIDDLE[0], shifted) / _polynomial(_MIDDLE[1], shifted)
-    return np.where(near, inner, np.where(centred < 0, -outer, outer))
+    return torch.where(near, inner, torch.where(centred < 0, -outer, outer))
 
 
-def _polynomial(coefficients: tuple[float, ...], x: Reals) -> Reals:
-    total = np.full_like(x, coefficients[-1])
+def _polynomial(coefficients: tuple[float, ...], x: Tensor) -> Tensor:
+    total = torch.full_like(x, coefficients[-1])
     for coefficient in coefficients[-2::-1]:
         total = total * x  # two roundings, never one: no fused multiply-add
         total = total + coefficient
     return total
 
 
-def _logarithm(x: Reals) -> Reals:
+def _logarithm(x: Tensor) -> Tensor:
     """The natural logarithm of positive numbers: 2 artanh of a number below 0.172, by series."""
-    fraction, exponent = np.frexp(x)
+    fraction, exponent = torch.frexp(x)
     low = fraction < math.sqrt(0.5)
-    fraction = np.where(low, fraction * 2.0, fraction)
-    exponent = exponent - low
+    fraction = torch.where(low, fraction * 2.0, fraction)
+    powers = (exponent - low.to(exponent.dtype)).double()
     ratio = (fraction - 1.0) / (fraction + 1.0)
     series = _polynomial(tuple(1.0 / (2 * n + 1) for n in range(12)), ratio * ratio)
-    return exponent * math.log(2.0) + (ratio * 2.0) * series
+    return powers * math.log(2.0) + (ratio * 2.0) * series

@@ -1,7 +1,8 @@
 """From one noise level to the next: the samplers, on any diffusers noise schedule.
 
 DDPM and DDIM are written out, since both need only alpha-bar and ours must take noise from
-``noise``; the multistep solvers are diffusers'. Arithmetic is float32, coefficients float64.
+``noise``; the multistep solvers are diffusers', imported when asked for. Arithmetic is float32,
+coefficients float64.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from sedic.errors import SedicError
@@ -41,13 +43,13 @@ class Sampler:
         self._prediction = schedule.get("prediction_type", "epsilon")
         if self._prediction not in ("epsilon", "v_prediction", "sample"):
             raise SedicError(f"the noise schedule predicts {self._prediction!r}, which is unknown")
+        if self._prediction == "epsilon" and schedule.get("rescale_betas_zero_snr"):
+            raise SedicError("a noise schedule that ends in pure noise cannot predict epsilon")
         spacing = "trailing" if schedule.get("timestep_spacing") == "trailing" else "linspace"
         known = {key: schedule[key] for key in _SCHEDULE_KEYS if key in schedule}
         self._solver = _solver(name, known, spacing, steps, blended)
         if self._solver is None:
-            from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
-
-            alphas = DDPMScheduler.from_config(known).alphas_cumprod
+            alphas = alpha_bar(known)
             self.timesteps = _timesteps(len(alphas), steps, spacing)
         else:
             alphas = self._solver.alphas_cumprod
@@ -90,6 +92,33 @@ class Sampler:
         if self._prediction == "sample":
             return prediction, (z - signal * prediction) / spread
         return signal * z - spread * prediction, signal * prediction + spread * z
+
+
+def alpha_bar(schedule: dict[str, Any]) -> Tensor:
+    """The share of signal at every timestep of training, float32, as diffusers computes it.
+
+    ``schedule``: a scheduler's configuration. Its defaults are diffusers': 1000 timesteps, betas
+    that rise linearly from 0.0001 to 0.02. ``SedicError`` for a ``beta_schedule`` that Stable
+    Diffusion does not use.
+    """
+    count = schedule.get("num_train_timesteps", 1000)
+    first, last = schedule.get("beta_start", 0.0001), schedule.get("beta_end", 0.02)
+    kind = schedule.get("beta_schedule", "linear")
+    if schedule.get("trained_betas") is not None:
+        betas = torch.tensor(schedule["trained_betas"], dtype=torch.float32)
+    elif kind == "linear":
+        betas = torch.linspace(first, last, count, dtype=torch.float32)
+    elif kind == "scaled_linear":
+        betas = torch.linspace(first**0.5, last**0.5, count, dtype=torch.float32) ** 2
+    else:
+        raise SedicError(f"the noise schedule's betas are {kind!r}: linear or scaled_linear")
+    alphas = torch.cumprod(1 - betas, 0)
+    if not schedule.get("rescale_betas_zero_snr"):
+        return alphas
+    # Lin et al. 2024, algorithm 1: the last timestep becomes pure noise.
+    roots = alphas.sqrt()
+    roots = (roots - roots[-1]) * (roots[0] / (roots[0] - roots[-1]))
+    return roots**2
 
 
 def _timesteps(count: int, steps: int, spacing: str) -> list[int]:

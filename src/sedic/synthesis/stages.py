@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sedic.errors import SedicError
-from sedic.models.networks import Networks
+from sedic.models.interface import Networks
 from sedic.picture import Picture
 from sedic.semantics import (
     SemanticImage,
@@ -30,12 +31,18 @@ TILE = 1024  # pixels; pictures of more than TILE**2 are made in tiles
 
 @dataclass(frozen=True)
 class Stage:
-    """The picture after stage ``number`` of ``count`` (from 1); ``title`` is what it painted."""
+    """The picture after one stage of the decoder.
+
+    ``number`` of ``count``: its place, 0 for the reference image; ``title``: what it painted;
+    ``picture``: (height, width, 3) uint8. ``object_number`` is the number of the painted object in
+    the file, from 1, as ``inspect`` counts; None for the reference image and the whole.
+    """
 
     number: int
     count: int
     title: str
     picture: Picture
+    object_number: int | None = None
 
 
 def restore(
@@ -44,18 +51,20 @@ def restore(
     networks: Networks,
     settings: Settings,
     tile: int | None = None,
+    negative: str = "",
 ) -> Iterator[Stage]:
     """Run Algorithm 1; yields the picture after every stage, the last of which is the result.
 
     ``reference``: the decoded reference image, (height, width, 3) uint8. Pictures of more than
     ``tile``**2 pixels (default 1024**2) are computed in overlapping tiles of about that side.
-    Stop iterating to stop early. Raises ``SedicError`` where memory does not suffice.
+    ``negative``: the text that classifier-free guidance leads away from. Stop iterating to stop
+    early. Raises ``OutOfMemoryError`` where memory does not suffice.
     """
     if reference.shape != (image.height, image.width, 3):
         raise SedicError("the reference image does not have the picture's size")
     canvas = Canvas(networks, image.width, image.height, tile or TILE)
     try:
-        yield from _algorithm_1(reference, image, canvas, settings)
+        yield from _algorithm_1(reference, image, canvas, settings, negative)
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "memory" not in str(error):
             raise
@@ -64,24 +73,34 @@ def restore(
 
 @torch.no_grad()
 def _algorithm_1(
-    reference: Picture, image: SemanticImage, canvas: Canvas, settings: Settings
+    reference: Picture, image: SemanticImage, canvas: Canvas, settings: Settings, negative: str
 ) -> Iterator[Stage]:
     networks = canvas.networks
     if settings.handover == "latent" and networks.condition != "latent":
         raise SedicError("setting handover: these networks see pictures, not latents")
     # From the largest mask to the smallest: where two objects overlap, the later one wins.
-    visible = [layer for layer in image.objects if layer.mask.area]
-    layers = sorted(visible, key=lambda layer: -layer.mask.area)
+    visible = [item for item in enumerate(image.objects, 1) if item[1].mask.area]
+    layers = sorted(visible, key=lambda item: -item[1].mask.area)
     count = len(layers) + 1
     picture = reference
     seen = first = canvas.condition(reference)
-    shown = (
-        _added(canvas, reference, settings.amount) if settings.result == "added" else canvas.decode
-    )
+
+    @cache
+    def latent() -> Tensor:
+        """The reference's, "stage -1" of eq. 4: encoded once, and only if it is needed."""
+        return first if networks.condition == "latent" else canvas.encode(reference)
+
+    shown: Callable[[Tensor], Picture] = canvas.decode
+    if settings.result == "added":
+        shown = _added(canvas, reference, latent(), settings.amount)
+    clean = latent() if layers else first
+    painted = torch.zeros(clean.shape[2:], dtype=torch.bool, device=clean.device)
     trajectory: list[Tensor] = []  # the earlier stage's latent after each step
 
-    for j, layer in enumerate(layers):
-        sampler = Sampler(settings.sampler, networks.schedule, settings.object_steps, blended=True)
+    for j, (object_number, layer) in enumerate(layers):
+        steps = settings.steps_of(j)
+        blended = settings.blending == "steps"
+        sampler = Sampler(settings.sampler, networks.schedule, steps, blended=True)
         stage = Denoising(
             canvas,
             sampler,
@@ -91,23 +110,33 @@ def _algorithm_1(
             condition=seen,
             scale=settings.object_cfg,
             strength=settings.strength,
+            negative=negative,
         )
         mask = canvas.mask(layer.mask)
         name = networks.word_tokens(layer.detail, len(layer.name.split(" ")))
+        eta = settings.eta * (settings.overlap if (mask & painted).any() else 1.0)
+        painted |= mask
         z = stage.noise(0)
-        if j == 0:  # "stage -1" is the reference's latent, noised to every step
-            clean = canvas.encode(reference)
+        if blended and len(trajectory) != steps:
+            # "Stage -1" is the reference's latent, noised to every step; so is any earlier stage
+            # that had another number of steps.
             trajectory = [sampler.noised(clean, z, t) for t in sampler.timesteps[1:]] + [clean]
+        guided = settings.guided_steps(j)
         for i, t in enumerate(sampler.timesteps):
-            if i < settings.guided_steps:  # t > T'
-                z = stage.guide(z, t, mask, name, settings)  # eq. 2 and 3
+            if i < guided:  # t > T'
+                z, reached = stage.guide(z, t, mask, name, eta, settings)  # eq. 2 and 3
+                guided = 0 if reached else guided
             z = stage.step(i, z)
-            if settings.blending == "steps":
-                z = blend(z, trajectory[i], mask)  # eq. 4
-            trajectory[i] = z
+            if blended:
+                z = trajectory[i] = blend(z, trajectory[i], mask)  # eq. 4
+        if settings.blending == "end":
+            z = blend(z, clean, mask)
         picture = shown(z)
         seen = z if settings.handover == "latent" else canvas.condition(picture)
-        yield Stage(j + 1, count, layer.name, picture)
+        clean = z  # what the next stage blends with
+        if settings.blending == "end":
+            clean = seen if networks.condition == "latent" else canvas.encode(picture)
+        yield Stage(j + 1, count, layer.name, picture, object_number)
     trajectory.clear()
 
     sampler = Sampler(settings.sampler, networks.schedule, settings.last_steps, blended=False)
@@ -120,6 +149,7 @@ def _algorithm_1(
         condition=first if settings.last_condition == "reference" else seen,
         scale=settings.last_cfg,
         strength=settings.strength,
+        negative=negative,
     )
     z = last.noise(0)
     if settings.start == "low-frequency":
@@ -132,9 +162,14 @@ def _algorithm_1(
     yield Stage(count, count, "the whole picture", picture)
 
 
-def _added(canvas: Canvas, reference: Picture, amount: float) -> Callable[[Tensor], Picture]:
-    """Instead of ``Canvas.decode``: the reference, and ``amount`` of what was changed since."""
-    before = canvas.decode(canvas.encode(reference)).astype(np.float32)
+def _added(
+    canvas: Canvas, reference: Picture, latent: Tensor, amount: float
+) -> Callable[[Tensor], Picture]:
+    """Instead of ``Canvas.decode``: the reference, and ``amount`` of what was changed since.
+
+    ``latent`` is that of the reference.
+    """
+    before = canvas.decode(latent).astype(np.float32)
 
     def shown(z: Tensor) -> Picture:
         changed = reference + np.float32(amount) * (canvas.decode(z) - before)

@@ -16,7 +16,7 @@ from sedic.lab.bench.experiments.ablation import MORE, TABLE_1, WHOLE, Ablation
 from sedic.lab.bench.experiments.steps import Steps
 from sedic.lab.bench.experiments.subject import Subject, measured
 from sedic.lab.bench.experiments.swaps import SENT, SWAPS, Swaps
-from sedic.models.networks import Networks
+from sedic.models.interface import Networks
 from sedic.profile import Profile
 
 FAST = {"object_steps": 2, "last_steps": 1, "guided": 0.5, "iterations": 1}
@@ -98,7 +98,7 @@ def test_without_another_picture_there_are_no_wrong_words(subject: Subject, tmp_
     experiment = Ablation(alone, 1.0)
     done = {cell: {} for cell in experiment.cells if cell[0] != "another picture's words"}
     (outcome,) = experiment.outcomes(0, alone.dataset.samples[0].load(), done)
-    assert outcome.picture is None and "no other picture" in outcome.problem
+    assert outcome.picture is None and "no other picture" in outcome.unreachable
 
 
 def test_steps_change_one_setting_at_a_time(subject: Subject) -> None:
@@ -146,3 +146,4 @@ def test_one_object_alone_has_nothing_to_exchange(subject: Subject) -> None:
     picture = np.full((64, 64, 3), 128, np.uint8)
     outcomes = list(Swaps(subject, 0.05).outcomes(0, picture, {}))
     assert outcomes and all(outcome.picture is None for outcome in outcomes)
+    assert all("nothing to exchange" in outcome.unreachable for outcome in outcomes)

@@ -11,9 +11,7 @@ from sedic.lab.bench.metrics import (
     NAMES,
     Metric,
     Unavailable,
-    bpp,
     load,
-    load_all,
     load_inception,
     score,
 )
@@ -28,7 +26,9 @@ def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_metrics_without_weights_are_named_with_the_reason(no_weights: None) -> None:
-    metrics, missing = load_all(NAMES)
+    found = [load(name) for name in NAMES]
+    metrics = [metric for metric in found if isinstance(metric, Metric)]
+    missing = [metric for metric in found if isinstance(metric, Unavailable)]
     assert {m.name for m in metrics} >= {"PSNR", "GMSD", "HaarPSI"}
     reasons = {m.name: m.reason for m in missing}
     for name in ("LPIPS-alex", "LPIPS-vgg", "LPIPS-squeeze", "DISTS", "CLIP image", "CLIP text"):
@@ -41,7 +41,7 @@ def test_metrics_without_weights_are_named_with_the_reason(no_weights: None) -> 
 
 
 def test_scores_are_by_name(no_weights: None) -> None:
-    metrics, _ = load_all(("PSNR", "GMSD"))
+    metrics = [load(name) for name in ("PSNR", "GMSD")]
     values, notes = score(metrics, CAT, CAT)
     assert values == {"PSNR": np.inf, "GMSD": 0} and notes == []
     assert all(metric.weights == "none" for metric in metrics)
@@ -52,10 +52,38 @@ def test_a_metric_that_cannot_measure_a_picture_leaves_a_note() -> None:
     metric = load("MS-SSIM")
     if isinstance(metric, Unavailable):
         pytest.skip(str(metric))
-    values, notes = score([metric], CAT[:100], CAT[:100])
-    assert values == {} and notes == [
-        "MS-SSIM: not available: pictures of at least 161 pixels a side are needed"
-    ]
+    note = "MS-SSIM: not available: pictures of at least 176 pixels a side are needed"
+    for side in (100, 161, 168, 175):
+        assert score([metric], CAT[:side], CAT[:side]) == ({}, [note])
+        assert score([metric], CAT[:, :side], CAT[:, :side]) == ({}, [note])
+    assert score([metric], CAT[:176], CAT[:176]) == ({"MS-SSIM": 1}, [])
+    assert score([metric], CAT[:, :177], CAT[:, :177]) == ({"MS-SSIM": 1}, [])
+
+
+@pytest.mark.parametrize(
+    ("error", "note"),
+    [
+        (ValueError("two\nlines"), "ValueError: two lines"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "out of memory"),
+        (MemoryError(), "out of memory"),
+        (IndexError(), "IndexError"),
+        (SedicError("there is no text"), "there is no text"),
+        (None, "its result is not a number"),
+    ],
+)
+def test_whatever_a_metric_raises_is_a_note_and_the_others_go_on(
+    error: Exception | None, note: str
+) -> None:
+    def measure(decoded: object, original: object, text: str) -> float:
+        if error is None:
+            return float("nan")
+        raise error
+
+    psnr = load("PSNR")
+    assert isinstance(psnr, Metric)
+    broken = Metric("broken", "higher", "none", measure)
+    values, notes = score([broken, psnr], CAT, CAT)
+    assert values == {"PSNR": np.inf} and notes == [f"broken: not available: {note}"]
 
 
 def test_lpips_caffe_says_which_weights_it_used(shared: Path) -> None:
@@ -78,7 +106,3 @@ def test_other_sizes_and_names_are_refused() -> None:
         score([], CAT[:100], CAT)
     with pytest.raises(SedicError, match="unknown metric"):
         load("SSIMULACRA 9")
-
-
-def test_bits_per_pixel() -> None:
-    assert bpp(1474, np.zeros((512, 768, 3), np.uint8)) == pytest.approx(0.02999, abs=1e-5)

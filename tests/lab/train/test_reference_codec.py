@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 from skimage import data as samples
 
 from sedic.errors import SedicError
 from sedic.lab.train import photos
-from sedic.lab.train.reference_codec import Recipe, sedic_recipe, train
+from sedic.lab.train.reference_codec import ReferenceRecipe, sedic_recipe, train
+from sedic.reference import cheng2020
 from sedic.reference.cheng2020 import Cheng2020
 from sedic.reference.cheng2020_network import Cheng2020Attention
 from sedic.reference.compact import Compact
@@ -23,7 +25,7 @@ def silent(done: int, total: int, text: str) -> None:
     pass
 
 
-RECIPE = Recipe(
+RECIPE = ReferenceRecipe(
     steps=6,
     batch=2,
     crop=64,
@@ -98,9 +100,43 @@ def test_the_paper_s_fine_tuning_of_cheng2020(small_data: Path) -> None:
         train(recipe, small_data / "other", silent)
 
 
+def test_fine_tuned_cheng2020_codes_with_what_it_has_learnt(small_data: Path) -> None:
+    torch.manual_seed(0)
+    network = Cheng2020Attention(16)
+    prior = network.entropy_bottleneck
+    with torch.no_grad():  # the priors of z have moved since the tables were made
+        network.update_tables()
+        prior.biases[0].add_(1.0)
+    start = small_data / "start.safetensors"
+    save_file(network.state_dict(), start)
+    recipe = replace(
+        sedic_recipe(3),
+        batch=1,
+        crop=64,
+        learning_rate=1e-3,
+        folders=("bsds",),
+        steer_folders=("bsds",),
+    )
+    weights = train(recipe, small_data / "run", silent, start)
+    trained = cheng2020.load(weights).entropy_bottleneck
+    old, new = (load_file(path)["entropy_bottleneck._quantized_cdf"] for path in (start, weights))
+    assert old.shape != new.shape or (old != new).any()
+    logits = trained._logits(trained.quantiles.double())
+    assert (logits - trained.target).abs().max() < 1e-3
+    assert (trained.quantiles - prior.quantiles).abs().max() > 0.1
+    fresh = trained._new_tables()
+    assert np.array_equal(trained.tables().weights, fresh.weights)
+    codec = Cheng2020([weights])
+    picture = samples.chelsea()[:128, :192]
+    data = codec.prepare(picture)(0)
+    decoded = codec.decode(data, 192, 128)
+    assert decoded.shape == picture.shape
+    assert np.array_equal(decoded, Cheng2020([weights]).decode(data, 192, 128))
+
+
 def test_crops_depend_on_seed_and_step_alone(small_data: Path) -> None:
     paths = photos.find([small_data / "shared" / "data" / "photos"], held_out=False)
-    pictures = photos.load_all(paths, lambda _: None)
+    pictures = [photograph.pixels for photograph in photos.read(paths, lambda _: None)]
     crops = photos.Crops(pictures, 64, 3, seed=1)
     assert crops(5).shape == (3, 64, 64, 3)
     assert np.array_equal(crops(5), photos.Crops(pictures, 64, 3, seed=1)(5))

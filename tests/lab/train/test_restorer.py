@@ -16,13 +16,13 @@ from skimage import data as samples
 from sedic.decoder import Decoder
 from sedic.encoder import Encoder
 from sedic.lab.train import photos, scenes
-from sedic.lab.train.restorer import DescribedCrops, Recipe, train
+from sedic.lab.train.restorer import DescribedCrops, RestorerRecipe, train
 from sedic.models import mini, pack
-from sedic.models.patch_autoencoder import PatchAutoencoder
+from sedic.models.patch_autoencoder import PatchAutoencoder, PatchConfig
 from sedic.profile import Profile
 from sedic.semantics import Rate
 
-RECIPE = Recipe(
+RECIPE = RestorerRecipe(
     steps=4,
     batch=2,
     crop=64,
@@ -42,7 +42,7 @@ def silent(done: int, total: int, text: str) -> None:
 @pytest.fixture
 def vae(tmp_path: Path) -> Path:
     path = tmp_path / "begin.safetensors"
-    pack.save(path, {"vae": PatchAutoencoder(latent_channels=16, wide=16, narrow=16, fine=16)})
+    pack.save(path, {"vae": PatchAutoencoder(PatchConfig(16, 16, 16, 16))})
     return path
 
 
@@ -90,12 +90,13 @@ def test_a_restorer_goes_on_from_another(small_data: Path, vae: Path) -> None:
 
 
 def test_words_and_masks_belong_to_their_crop(small_data: Path) -> None:
-    paths = photos.find([small_data / "shared"], held_out=False)
-    said = scenes.describe_all(paths, small_data / "scenes", lambda _: None)
-    assert said == scenes.describe_all(paths, small_data / "scenes", lambda _: None)
-    pictures = photos.load_all(paths, lambda _: None)
-    crops = DescribedCrops(pictures, said, 64, seed=0)
-    details = {found.detail for scene in said for found in scene.objects}
+    read = photos.read(photos.find([small_data / "shared"], held_out=False), lambda _: None)
+    described = scenes.describe_all(read, small_data / "scenes", lambda _: None)
+    again = scenes.describe_all(read, small_data / "scenes", lambda _: None)
+    assert [scene for _, scene in described] == [scene for _, scene in again]
+    descriptions = [scene for _, scene in described]
+    crops = DescribedCrops([one.pixels for one, _ in described], descriptions, 64, seed=0)
+    details = {layer.detail for scene in descriptions for layer in scene.objects}
     for i in range(20):
         crop = crops(i)
         assert np.array_equal(crop.pixels, crops(i).pixels)

@@ -15,7 +15,7 @@ from skimage import data as samples
 
 from sedic.errors import SedicError
 from sedic.lab.train import photos
-from sedic.lab.train.reference_codec import Recipe, sedic_recipe, train
+from sedic.lab.train.reference_codec import ReferenceRecipe, sedic_recipe, train
 from sedic.lab.train.semantic import CaptionSimilarity, read_captions
 
 CAPTIONS = ["an astronaut in orange", "a cat"]
@@ -127,7 +127,7 @@ def test_a_damaged_caption_is_named(tmp_path: Path, line: str) -> None:
         read_captions(file, [])
 
 
-RECIPE = Recipe(
+RECIPE = ReferenceRecipe(
     steps=2, batch=2, crop=64, folders=("bsds",), steer_folders=("bsds",), steer_every=9
 ).with_loss("semantic")
 
@@ -176,6 +176,10 @@ def test_without_captions_the_measured_descriptions_are_taken(small_data: Path, 
 def test_the_loss_needs_a_clip_and_has_the_paper_s_weights(small_data: Path) -> None:
     recipe = sedic_recipe().with_loss("semantic")
     assert (recipe.mse, recipe.lpips, recipe.clip) == pytest.approx((1.5, 0.6, 0.9))
-    assert Recipe().with_loss("mse").clip == Recipe().with_loss("perceptual").clip == 0
+    assert (
+        ReferenceRecipe().with_loss("mse").clip
+        == ReferenceRecipe().with_loss("perceptual").clip
+        == 0
+    )
     with pytest.raises(SedicError, match="--clip"):
         train(RECIPE, small_data / "run", silent)

@@ -10,10 +10,10 @@ import pytest
 from safetensors.torch import load_file
 
 from sedic.lab.train import photos
-from sedic.lab.train.vae import Recipe, latent_statistics, train
+from sedic.lab.train.vae import VaeRecipe, latent_statistics, train
 from sedic.models import pack
 
-RECIPE = Recipe(
+RECIPE = VaeRecipe(
     steps=6,
     batch=2,
     crop=64,
@@ -45,8 +45,8 @@ def test_a_run_that_is_interrupted_ends_as_one_that_is_not(small_data: Path) -> 
 def test_a_run_leaves_normalised_weights_a_card_and_a_log(small_data: Path) -> None:
     weights = train(RECIPE, small_data / "run", silent)
     vae = pack.load(weights, ("vae",))["vae"]
-    paths = photos.find([small_data / "shared"], held_out=False)
-    crops = photos.Crops(photos.load_all(paths, lambda _: None), 64, 2, seed=0)
+    read = photos.read(photos.find([small_data / "shared"], held_out=False), lambda _: None)
+    crops = photos.Crops([one.pixels for one in read], 64, 2, seed=0)
     mean, deviation = latent_statistics(vae, crops)
     assert mean.abs().max() < 0.01 and (deviation - 1).abs().max() < 0.01
     assert "bsds" in weights.with_suffix(".md").read_text()

@@ -16,6 +16,8 @@ Pictures are (height, width, 3) uint8 of one size.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,8 +37,7 @@ Plane = npt.NDArray[np.float64]
 LUMA = (0.299, 0.587, 0.114)  # BT.601
 EQUAL_EDGES = 170  # GMSD's c: gradients that are smaller than its root count as equal
 _YIQ = np.array([LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)])
-MS_SSIM_SIDE = 161  # five scales of an 11 x 11 window
-VIF_SIDE = 41  # four scales, the last with a 3 x 3 window
+_LARGE = 512  # pixels a side: more than any metric needs
 
 
 def psnr(a: Picture, b: Picture) -> float:
@@ -48,40 +49,23 @@ def psnr(a: Picture, b: Picture) -> float:
 def ms_ssim(a: Picture, b: Picture) -> float:
     """Multi-scale structural similarity (Wang, Simoncelli and Bovik 2003), 1 for equal pictures.
 
-    Mean over RGB, 11 x 11 Gaussian window, torchmetrics' implementation; ``SedicError`` if a side
-    is below ``MS_SSIM_SIDE`` pixels or torchmetrics is missing.
+    Mean over RGB, five scales, 11 x 11 Gaussian window, torchmetrics' implementation;
+    ``SedicError`` if that finds the pictures too small, or is missing.
     """
-    _check_side(a, MS_SSIM_SIDE)
-    try:
-        from torchmetrics.functional.image import (
-            multiscale_structural_similarity_index_measure as measure,
-        )
-    except ImportError as error:
-        raise _needs_torchmetrics() from error
-    import torch
-
     # Channels last: the same numbers, four times faster on a CPU.
-    x, y = (
-        _planes(picture.transpose(2, 0, 1) / 255).contiguous(memory_format=torch.channels_last)
-        for picture in (a, b)
-    )
-    return float(measure(x, y, data_range=1.0))
+    x, y = (_planes(picture.transpose(2, 0, 1) / 255, channels_last=True) for picture in (a, b))
+    return _measured(_ms_ssim, x, y)
 
 
 def vif(a: Picture, b: Picture) -> float:
     """Visual information fidelity of ``a`` for the original ``b`` (Sheikh and Bovik 2006).
 
     The pixel-domain version on luma (BT.601, 0 to 255), torchmetrics' implementation: 1 for equal
-    pictures, 0 if nothing is left. ``SedicError`` if a side is below ``VIF_SIDE`` pixels or
-    torchmetrics is missing.
+    pictures, 0 if nothing is left. ``SedicError`` if that finds the pictures too small, or is
+    missing.
     """
-    _check_side(a, VIF_SIDE)
-    try:
-        from torchmetrics.functional.image import visual_information_fidelity as measure
-    except ImportError as error:
-        raise _needs_torchmetrics() from error
     x, y = (_planes((picture @ np.array(LUMA))[None]) for picture in (a, b))
-    return float(measure(x, y))
+    return _measured(_vif, x, y)
 
 
 def gmsd(a: Picture, b: Picture) -> float:
@@ -159,16 +143,51 @@ def _gradient(picture: Picture) -> Plane:
     return np.asarray(np.hypot(across, down), np.float64)
 
 
-def _planes(values: Plane) -> Tensor:
+def _planes(values: Plane, *, channels_last: bool = False) -> Tensor:
     import torch
 
-    return torch.from_numpy(np.ascontiguousarray(values, np.float32))[None]
+    planes = torch.from_numpy(np.ascontiguousarray(values, np.float32))[None]
+    return planes.contiguous(memory_format=torch.channels_last) if channels_last else planes
 
 
-def _check_side(picture: Picture, side: int) -> None:
-    if min(picture.shape[:2]) < side:
-        raise SedicError(f"pictures of at least {side} pixels a side are needed")
+def _ms_ssim(x: Tensor, y: Tensor) -> Tensor:
+    from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
+
+    return multiscale_structural_similarity_index_measure(x, y, data_range=1.0)
 
 
-def _needs_torchmetrics() -> SedicError:
-    return SedicError("needs torchmetrics: pip install 'sedic[bench]'")
+def _vif(x: Tensor, y: Tensor) -> Tensor:
+    from torchmetrics.functional.image import visual_information_fidelity
+
+    return visual_information_fidelity(x, y)
+
+
+def _measured(measure: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> float:
+    """A metric of torchmetrics; ``SedicError`` says how large pictures must be, if that is why."""
+    try:
+        return float(measure(x, y))
+    except ImportError as error:
+        raise SedicError("needs torchmetrics: pip install 'sedic[bench]'") from error
+    except (ValueError, RuntimeError) as error:
+        side = smallest_side(measure, x.shape[1])
+        if min(x.shape[-2:]) >= side:
+            raise
+        raise SedicError(f"pictures of at least {side} pixels a side are needed") from error
+
+
+@cache
+def smallest_side(measure: Callable[[Tensor, Tensor], Tensor], channels: int) -> int:
+    """The least side of square pictures that a metric accepts, found by trying."""
+    import torch
+
+    refused, accepted = 0, _LARGE
+    while accepted - refused > 1:
+        side = (refused + accepted) // 2
+        black = torch.zeros(1, channels, side, side)
+        try:
+            measure(black, black)
+        except (ValueError, RuntimeError):
+            refused = side
+        else:
+            accepted = side
+    return accepted

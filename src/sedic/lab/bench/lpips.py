@@ -23,7 +23,11 @@ _HEAD = re.compile(r"(?:lpips\.)?lin(\d)\.model\.1\.weight")
 
 
 class LPIPS(nn.Module):
-    """Distance of pictures (b, 3, h, w) in [0, 1], sides at least 35 pixels: a (b,) tensor."""
+    """Distance of pictures (b, 3, h, w) in [0, 1]: a (b,) tensor.
+
+    Sides are at least 16 (vgg), 17 (squeeze) or 31 pixels (alex); smaller ones make torch raise
+    ``RuntimeError``.
+    """
 
     def __init__(self, *weights: Path, backbone: str = "squeeze") -> None:
         """``weights``: the file or files that hold features and heads; ``alex | vgg | squeeze``.

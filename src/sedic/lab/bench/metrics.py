@@ -1,15 +1,16 @@
 """Metrics by name, each with the weights it used, or the reason why it is not available.
 
-    metrics, missing = load_all(NAMES)
+    loaded = [load(name) for name in NAMES]  # Metric | Unavailable
     scores = score(metrics, decoded, original, text)
 
-A metric whose weights or library are not here is ``Unavailable`` with the reason; one that cannot
-measure a certain picture (too small, no text) leaves a note in its ``Scores``. Never is there a
-number that was not measured.
+A metric whose weights or library are not here is ``Unavailable`` with the reason. One that cannot
+measure a certain picture (too small, no text, out of memory, an error of its library) leaves a
+note in its ``Scores``, and the others go on. There is never a number that was not measured.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from sedic.errors import SedicError
-from sedic.lab.bench import fidelity
+from sedic.failures import reason, translated
+from sedic.lab.bench import consistency, fidelity
 from sedic.models.download import sha256_of
 from sedic.models.registry import require
 
@@ -61,31 +63,17 @@ class Scores(NamedTuple):
     notes: list[str]
 
 
-def bpp(size: int, picture: Picture) -> float:
-    """Bits per pixel of a file of ``size`` bytes that stands for ``picture``."""
-    height, width = picture.shape[:2]
-    return float(8 * size / (height * width))
-
-
 def load(name: str) -> Metric | Unavailable:
     """A metric of ``NAMES``, with its networks; ``SedicError`` for any other name."""
     if name not in _KINDS:
         raise SedicError(f"unknown metric {name!r}; one of {', '.join(NAMES)}")
     better, build = _KINDS[name]
     try:
-        measure, weights = build()
+        with translated("cannot be loaded"):
+            measure, weights = build()
     except SedicError as error:
         return Unavailable(name, str(error))
     return Metric(name, better, weights, measure)
-
-
-def load_all(names: Iterable[str]) -> tuple[list[Metric], list[Unavailable]]:
-    """Those that can be had, and the others."""
-    loaded = [load(name) for name in names]
-    return (
-        [metric for metric in loaded if isinstance(metric, Metric)],
-        [metric for metric in loaded if isinstance(metric, Unavailable)],
-    )
 
 
 def score(metrics: Iterable[Metric], decoded: Picture, original: Picture, text: str = "") -> Scores:
@@ -99,9 +87,14 @@ def score(metrics: Iterable[Metric], decoded: Picture, original: Picture, text: 
     scores = Scores({}, [])
     for metric in metrics:
         try:
-            scores.values[metric.name] = metric.measure(decoded, original, text)
-        except SedicError as error:
-            scores.notes.append(str(Unavailable(metric.name, str(error))))
+            value = metric.measure(decoded, original, text)
+        except Exception as error:  # of whatever library
+            scores.notes.append(str(Unavailable(metric.name, reason(error))))
+            continue
+        if math.isnan(value):
+            scores.notes.append(str(Unavailable(metric.name, "its result is not a number")))
+        else:
+            scores.values[metric.name] = value
     return scores
 
 
@@ -111,8 +104,9 @@ def load_inception() -> tuple[Inception, str] | Unavailable:
 
     name = "pt_inception-2015-12-05-6726825d.pth"
     try:
-        path = require("inception-fid") / name
-        return Inception(path), _described(path)
+        with translated("cannot be loaded"):
+            path = require("inception-fid") / name
+            return Inception(path), _described(path)
     except SedicError as error:
         return Unavailable("FID and KID", str(error))
 
@@ -210,14 +204,12 @@ def _tensors(network: nn.Module) -> Callable[[Picture], Tensor]:
     import numpy as np
     import torch
 
-    from sedic.models.precision import choose
+    from sedic.models.precision import placement
 
-    device, _ = choose()
+    device = placement().device
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def tensor(picture: Picture) -> Tensor:
-        if min(picture.shape[:2]) < 35:
-            raise SedicError("pictures of at least 35 pixels a side are needed")
         pixels = torch.from_numpy(np.require(picture, requirements=("C", "W"))).to(device)
         return pixels.permute(2, 0, 1)[None].float() / 255
 
@@ -246,5 +238,8 @@ _KINDS: dict[str, tuple[str, Callable[[], tuple[Measure, str]]]] = {
     "DISTS": ("lower", _dists),
     "CLIP image": ("higher", _clip_image),
     "CLIP text": ("higher", _clip_text),
+    "same class": ("higher", lambda: consistency.measures("same")),
+    "top five": ("higher", lambda: consistency.measures("overlap")),
+    "class distance": ("lower", lambda: consistency.measures("distance")),
 }
 NAMES = tuple(_KINDS)

@@ -4,8 +4,8 @@
     picture,codec,bpp,PSNR,...,notes,error,commit
 
 The first line is a comment (pandas reads the rest with ``comment="#"``). Rows are appended as they
-come, so a run that is stopped loses one row at most and goes on where it was; a picture that fails
-leaves a row with its error.
+come, so a run that is stopped loses one row at most and goes on where it was. A row has numbers, or
+none and a note that says why there can be none, or an error, after which it is tried again.
 """
 
 from __future__ import annotations
@@ -89,16 +89,12 @@ class Results:
         if whole.length < path.stat().st_size:  # half a row, from when the run was stopped
             os.truncate(path, whole.length)
 
-    def has(self, *key: str) -> bool:
-        """Whether the row with these keys is known, without an error."""
-        return any(self._key(row) == key and not row["error"] for row in self.rows)
-
     def append(self, key: Sequence[str], values: Mapping[str, float], notes: Iterable[str]) -> None:
-        """A row of numbers; what is not in ``values`` stays empty. Replaces an earlier error."""
+        """A row; what is not in ``values`` stays empty. Replaces an earlier one of this key."""
         self._add(key, values, "; ".join(notes), "")
 
     def append_error(self, key: Sequence[str], error: object) -> None:
-        """A row that says why there are no numbers."""
+        """A row that says what failed."""
         self._add(key, {}, "", str(error) or type(error).__name__)
 
     def write_parquet(self) -> Path | None:
@@ -160,6 +156,10 @@ class Table:
     values: tuple[str, ...]
     rows: list[Row]  # the last one of each key: a number or None in `values`, text elsewhere
     length: int  # of the whole rows, in bytes
+
+    def has_numbers(self, row: Row) -> bool:
+        """Whether something was measured in a row."""
+        return not row["error"] and any(row[name] is not None for name in self.values)
 
 
 def read_results(path: Path) -> Table:

@@ -24,6 +24,7 @@ import numpy as np
 from PIL import Image
 
 from sedic.errors import SedicError
+from sedic.failures import reason, translated
 from sedic.lab.bench.commands import CommandCoder
 from sedic.picture import Picture, load_picture
 
@@ -150,7 +151,8 @@ def find(names: Iterable[str]) -> list[Coder | Missing]:
         if name not in _MAKERS:
             raise SedicError(f"unknown codec {name!r}; one of {', '.join(NAMES)}")
         try:
-            found.append(_MAKERS[name]())
+            with translated("cannot be used"):
+                found.append(_MAKERS[name]())
         except SedicError as error:
             found.append(Missing(name, str(error)))
     return found
@@ -175,8 +177,8 @@ class PillowCoder:
         buffer = io.BytesIO()
         try:
             Image.fromarray(picture).save(buffer, self.kind, **self.options(quality))
-        except (OSError, ValueError) as error:
-            raise SedicError(f"{self.name} cannot code this picture: {error}") from error
+        except Exception as error:  # the encoders of Pillow raise whatever they like
+            raise SedicError(f"{self.name} cannot code this picture: {reason(error)}") from error
         return buffer.getvalue()
 
     def decode(self, data: bytes, width: int, height: int) -> Picture:

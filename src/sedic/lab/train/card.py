@@ -6,13 +6,15 @@ import hashlib
 import math
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from safetensors import safe_open
 
-from sedic.lab.train.loop import Run
+from sedic.lab.bench.lpips import NAME as LPIPS
+from sedic.lab.train.loop import Run, changed
 
 # What <shared>/data/README.md states of each folder of photographs.
 PHOTO_LICENCES = {
@@ -49,10 +51,6 @@ def write(
     """
     sources = {folder.name: PHOTO_LICENCES.get(folder.name, "see its source") for folder in folders}
     data = "\n".join(f"- `{name}`: {licence}" for name, licence in sources.items())
-    recipe: dict[str, Any] = run.state["recipe"]
-    settings = "\n".join(f"| {name} | {value} |" for name, value in recipe.items())
-    start = run.state.get("start")
-    began = f" It began with weights of sha256\n`{start}`." if start else ""
     with safe_open(weights, "pt") as file:  # a run may train more than this file holds
         names = file.keys()
         parameters = sum(math.prod(file.get_slice(name).get_shape()) for name in names)
@@ -72,19 +70,54 @@ One photograph in forty, chosen by its name, is held out.
 ## Making
 
 {run.step} steps in {run.elapsed / 60:.0f} minutes on {machine()}. The moving average of the weights
-is what is kept.{began} `{command}` with these settings:
+is what is kept.{_beginning(run)} `{command}` with these settings:
 
-| setting | value |
-|---|---|
-{settings}
+{_settings(run.state["recipes"])}
+
+## Loss
+
+{_loss(run.state["recipes"])}
 
 ## Held-out pictures
 
-LPIPS-squeeze (Caffe) was part of the loss.
+{_independence(run)}
 
 {held_out}
 """
     weights.with_suffix(".md").write_text(text, encoding="utf-8")
+
+
+def _beginning(run: Run) -> str:
+    start = run.state.get("start")
+    return f" It began with weights of sha256\n`{start}`." if start else ""
+
+
+def _settings(history: Sequence[Mapping[str, Any]]) -> str:
+    """The first recipe as a table, and what each later one changed."""
+    parts = [table(("setting", "value"), ((k, str(v)) for k, v in history[0]["settings"].items()))]
+    for before, after in pairwise(history):
+        rows = ((name, str(old), str(new)) for name, old, new in changed(before, after["settings"]))
+        parts.append(f"From step {after['step']} on the run was continued with other settings:")
+        parts.append(table(("setting", "before", "from then on"), rows))
+    return "\n\n".join(parts)
+
+
+def _loss(history: Sequence[Mapping[str, Any]]) -> str:
+    """What the loss was made of, from the first step on."""
+    lines = []
+    for entry in history:
+        terms = ", ".join(f"{name} (weight {weight:g})" for name, weight in entry["loss"].items())
+        lines.append(f"- from step {entry['step']}: {terms}")
+    return "\n".join(lines)
+
+
+def _independence(run: Run) -> str:
+    """Whether the figures below were also in the loss."""
+    inside = any(name.startswith(LPIPS) for e in run.state["recipes"] for name in e["loss"])
+    line = f"{LPIPS} was {'' if inside else 'not '}part of the loss"
+    if run.state.get("start") and not inside:
+        line += "; whether it was in that of the weights this run began with, their card says"
+    return f"{line}."
 
 
 def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -3,22 +3,35 @@
 A run lives in one folder: ``checkpoint.safetensors`` (weights, their moving average, optimiser
 state, step; no pickle) and ``log.jsonl`` (one line per report). Resuming gives the run that would
 have gone on: data and noise of a step depend on (seed, step) alone.
+
+A run whose loss or gradients are not finite for ``PATIENCE`` steps in a row stops with an error.
+Its checkpoint stays the last one with finite numbers; a step-0 checkpoint is always written.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
+import math
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from sedic.errors import SedicError
+from sedic.errors import DamagedFileError, OutputError, SedicError
+from sedic.failures import memory_checked, translated
+from sedic.files import make_folder, printable
+
+PATIENCE = 3  # steps in a row that may have a loss or a gradient that is not finite
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,7 +56,9 @@ class Progress(Protocol):
 
 
 class Recipe(Protocol):
-    """What a run must know of its recipe."""
+    """What a run must know of its recipe, which is a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def steps(self) -> int: ...
@@ -51,6 +66,10 @@ class Recipe(Protocol):
     def measure_every(self) -> int: ...
     @property
     def save_every(self) -> int: ...
+
+    def loss_terms(self) -> dict[str, float]:
+        """What the loss is made of, for the model card: each term's weight, none of them zero."""
+        ...
 
 
 class Task(Protocol):
@@ -64,7 +83,7 @@ class Task(Protocol):
         ...
 
     def measure(self) -> Any:
-        """What held-out pictures say, as JSON."""
+        """The figures of the held-out pictures, as JSON."""
         ...
 
     def after(self, run: Run) -> None:
@@ -73,18 +92,28 @@ class Task(Protocol):
 
 @dataclass
 class Run:
-    """A network being trained in a folder."""
+    """A network being trained in a folder.
+
+    ``start``: the weight file that the network was read from, if any. ``SedicError`` if the network
+    holds numbers that are not finite.
+    """
 
     folder: Path
     network: nn.Module
     schedule: Schedule
     table_rate: float = 1.0  # learning-rate factor of the ``nn.Parameter`` tables
     averaging: float = 0.999
+    start: Path | None = None
     step: int = 0
     seconds: float = 0.0
     state: dict[str, Any] = field(default_factory=dict)  # JSON: what a task wants to keep
+    bad_steps: int = 0  # in a row, up to now, whose loss or gradient was not finite
 
     def __post_init__(self) -> None:
+        if not is_finite(self.network.state_dict().values()):
+            source = printable(self.start) if self.start else "the network to begin with"
+            raise SedicError(f"{source}: holds numbers that are not finite")
+        make_folder(self.folder)
         tables: list[nn.Parameter] = []
         weights: list[nn.Parameter] = []
         for name, parameter in self.network.named_parameters():
@@ -97,16 +126,27 @@ class Run:
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         self._started = time.monotonic()
 
+    @property
+    def checkpoint(self) -> Path:
+        """Where the run is kept."""
+        return self.folder / "checkpoint.safetensors"
+
     def update(self, loss: Tensor) -> float:
-        """One optimiser step on ``loss``; returns the gradient norm. Skips non-finite ones."""
+        """One optimiser step on ``loss``; returns the gradient norm.
+
+        Weights stay as they are where loss or gradient are not finite.
+        """
         rate = self.schedule(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), 1.0))
-        if norm < float("inf"):  # false for nan, too
+        if math.isfinite(norm) and bool(loss.detach().isfinite().all()):
             self.optimizer.step()
+            self.bad_steps = 0
+        else:
+            self.bad_steps += 1
         self.step += 1
         keep = min(self.averaging, (self.step + 1) / (self.step + 20))
         with torch.no_grad():
@@ -117,29 +157,74 @@ class Run:
                     self.average[name].copy_(value)
         return norm
 
+    def begin(self, recipe: Recipe) -> None:
+        """Go on from the folder's checkpoint if it has one, and note ``recipe`` for the card.
+
+        A run that goes on with another recipe is named in the log. ``SedicError`` if it is of
+        another network or began with other weights than ``start``.
+        """
+        digest = hashlib.sha256(self.start.read_bytes()).hexdigest() if self.start else None
+        if self.resume():
+            if digest and digest != self.state.get("start"):
+                raise SedicError(
+                    f"{printable(self.folder)} holds a run that did not begin with"
+                    f" {printable(self.start)}; choose another --out"
+                )
+        elif digest:
+            self.state["start"] = digest
+        settings = json.loads(json.dumps(asdict(recipe)))
+        history: list[dict[str, Any]] = self.state.setdefault("recipes", [])
+        if history and history[-1]["settings"] != settings:
+            changes = ", ".join(
+                f"{name} {old} -> {new}" for name, old, new in changed(history[-1], settings)
+            )
+            _log.warning(
+                "%s: goes on from step %d with other settings: %s",
+                *(printable(self.folder), self.step, changes),
+            )
+        if not history or history[-1]["settings"] != settings:
+            if history and history[-1]["step"] == self.step:
+                history.pop()  # not a step was made with it
+            terms = recipe.loss_terms()
+            history.append({"step": self.step, "settings": settings, "loss": terms})
+
     def finish(self, task: Task, progress: Progress) -> None:
-        """Train up to the recipe's last step; the run is saved however that ends."""
+        """Train up to the recipe's last step; the run is saved however that ends.
+
+        ``SedicError`` if the loss or its gradients stop being finite, or memory runs out.
+        """
         recipe = task.recipe
+        self.save()
         try:
-            while self.step < recipe.steps:
-                loss, parts = task.loss(self.step)
-                norm = self.update(loss)
-                said = " ".join(f"{name} {value:.4f}" for name, value in parts.items())
-                progress(self.step, recipe.steps, said)
-                if self.step % 50 == 0:
-                    self.log(**parts, norm=round(norm, 3), rate=self.schedule(self.step))
-                task.after(self)
-                if self.step % recipe.measure_every == 0:
-                    self.log(held_out=task.measure())
-                if self.step % recipe.save_every == 0:
-                    self.save()
+            with memory_checked("training", "a smaller --batch or --crop needs less"):
+                while self.step < recipe.steps:
+                    loss, parts = task.loss(self.step)
+                    norm = self.update(loss)
+                    text = " ".join(f"{name} {value:.4f}" for name, value in parts.items())
+                    progress(self.step, recipe.steps, text)
+                    if self.bad_steps >= PATIENCE:
+                        break
+                    if self.step % 50 == 0:
+                        self.log(**parts, norm=round(norm, 3), rate=self.schedule(self.step))
+                    task.after(self)
+                    if self.step % recipe.measure_every == 0:
+                        self.log(held_out=task.measure())
+                    if self.step % recipe.save_every == 0:
+                        self.save()
         finally:
             self.save()
+        if self.bad_steps or not self._is_finite():
+            raise SedicError(
+                f"the loss is not finite at step {self.step}: nothing is written;"
+                f" {printable(self.checkpoint)} is the last finite state; try a lower"
+                " --learning-rate"
+            )
 
     def log(self, **values: Any) -> None:
         """Append one line to the run's log."""
         line = json.dumps({"step": self.step, "seconds": round(self.elapsed, 1), **values})
-        with (self.folder / "log.jsonl").open("a") as file:
+        path = self.folder / "log.jsonl"
+        with translated(f"cannot write {printable(path)}", OutputError), path.open("a") as file:
             file.write(line + "\n")
 
     @property
@@ -147,8 +232,13 @@ class Run:
         """Seconds of training over all sessions."""
         return self.seconds + time.monotonic() - self._started
 
+    def _is_finite(self) -> bool:
+        return is_finite([*self.network.state_dict().values(), *self.average.values()])
+
     def save(self) -> None:
-        """Write the checkpoint, atomically."""
+        """Write the checkpoint, whole or not at all; not while the run is not finite."""
+        if self.bad_steps or not self._is_finite():
+            return
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in self.average.items()}
         for i, slot in self.optimizer.state_dict()["state"].items():
@@ -156,33 +246,58 @@ class Run:
         meta = {"step": self.step, "seconds": self.elapsed, "state": self.state}
         temporary = self.folder / "checkpoint.tmp"
         contiguous = {k: v.detach().contiguous().clone() for k, v in tensors.items()}
-        save_file(contiguous, temporary, {"sedic": json.dumps(meta)})
-        temporary.replace(self.folder / "checkpoint.safetensors")
+        with translated(f"cannot write {printable(self.checkpoint)}", OutputError):
+            save_file(contiguous, temporary, {"sedic": json.dumps(meta)})
+            temporary.replace(self.checkpoint)
 
     def resume(self) -> bool:
-        """Go on from the folder's checkpoint; false if it has none."""
-        path = self.folder / "checkpoint.safetensors"
-        if not path.is_file():
+        """Go on from the folder's checkpoint; false if it has none.
+
+        ``DamagedFileError``, naming the file, if it cannot be used.
+        """
+        if not self.checkpoint.is_file():
             return False
-        with safe_open(path, "pt") as file:
-            meta = json.loads((file.metadata() or {}).get("sedic", "{}"))
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimizer": {}}
-        for key, value in tensors.items():
-            part, _, name = key.partition(".")
-            parts[part][name] = value
-        try:
+        name = printable(self.checkpoint)
+        with translated(f"{name} is damaged", DamagedFileError):
+            with safe_open(self.checkpoint, "pt") as file:
+                meta = json.loads((file.metadata() or {})["sedic"])
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            step, seconds, state = int(meta["step"]), float(meta["seconds"]), dict(meta["state"])
+            parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimizer": {}}
+            for key, value in tensors.items():
+                part, _, rest = key.partition(".")
+                parts[part][rest] = value
+            slots: dict[int, dict[str, Tensor]] = {}
+            for key, value in parts["optimizer"].items():
+                slot, _, rest = key.partition(".")
+                slots.setdefault(int(slot), {})[rest] = value
+        if not is_finite(tensors.values()):
+            raise DamagedFileError(f"{name}: holds numbers that are not finite; delete it")
+        shapes = {key: value.shape for key, value in self.network.state_dict().items()}
+        for part in ("network", "average"):
+            if {key: value.shape for key, value in parts[part].items()} != shapes:
+                raise SedicError(f"{name} is of another network; choose another --out")
+        with translated(f"{name} is damaged", DamagedFileError):
             self.network.load_state_dict(parts["network"])
-        except RuntimeError as error:
-            raise SedicError(f"{path} is of another network; choose another --out") from error
+            optimizer = self.optimizer.state_dict()
+            optimizer["state"] = slots
+            self.optimizer.load_state_dict(optimizer)
         self.average = parts["average"]
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, value in parts["optimizer"].items():
-            slot, _, key = name.partition(".")
-            state.setdefault(int(slot), {})[key] = value
-        optimizer = self.optimizer.state_dict()
-        optimizer["state"] = state
-        self.optimizer.load_state_dict(optimizer)
-        self.step, self.seconds, self.state = meta["step"], meta["seconds"], meta["state"]
+        self.step, self.seconds, self.state = step, seconds, state
         self._started = time.monotonic()
         return True
+
+
+def is_finite(tensors: Iterable[Tensor]) -> bool:
+    """Whether tensors hold neither infinities nor what is not a number."""
+    return all(bool(tensor.isfinite().all()) for tensor in tensors)
+
+
+def changed(entry: Mapping[str, Any], settings: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Name, old and new value of every setting that differs from those of a history entry."""
+    old = entry["settings"]
+    return [
+        (name, old.get(name), settings.get(name))
+        for name in dict.fromkeys([*old, *settings])
+        if old.get(name) != settings.get(name)
+    ]

@@ -18,6 +18,7 @@ from sedic.coding.masks import TEMPLATE, encode_planes
 from sedic.coding.range_coder import RangeEncoder
 from sedic.describe.measured import describe
 from sedic.errors import SedicError
+from sedic.files import write_atomically
 from sedic.lab.train import photos
 from sedic.lab.train.card import PHOTO_LICENCES
 from sedic.picture import load_picture
@@ -35,15 +36,18 @@ def train(
 
     ``folders`` hold photographs, of which ``count``, drawn once for all, are described (about a
     second each); ``progress`` is told how many are done. The same photographs give the same file.
-    Raises ``SedicError`` if there are none.
+    A photograph that cannot be read is named in the log and left out. Raises ``SedicError`` if
+    there are none, or no masks are found.
     """
     seen = []
     for done, path in enumerate(photos.draw(folders, count), 1):
-        seen.append([found.mask.array for found in describe(load_picture(path)).objects])
+        with photos.leaving_out(path):
+            scene = describe(load_picture(path))
+            seen.append([layer.mask.array for layer in scene.objects])
         progress(done)
     weights = prime(seen)
     data = save({"weights": weights})
-    out.write_bytes(data)
+    write_atomically(out, data, force=True)
     out.with_suffix(".md").write_text(_card(folders, seen, data), encoding="utf-8")
 
 
@@ -68,7 +72,7 @@ def _card(folders: Sequence[Path], seen: Sequence[Sequence[Cells]], data: bytes)
     masks = sum(map(len, seen))
     return f"""# The mask model
 
-Starting weights of the `context` mask coder (`sedic/coding/mask.py`): for every context how much
+Starting weights of the `context` mask coder (`sedic/coding/masks.py`): for every context how much
 speaks for a clear and for a set cell, {len(data)} bytes of safetensors with integers only, sha256
 `{hashlib.sha256(data).hexdigest()}`.
 

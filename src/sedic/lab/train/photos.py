@@ -1,15 +1,19 @@
 """Training photographs: decoded once into memory, cropped at random, some held out.
 
-Which photographs are held out depends on their names alone, so it is the same in every run.
+Which photographs are held out depends on their names alone, so it is the same in every run. One
+that cannot be read is named in the log (``logging``, level WARNING) and left out.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -17,20 +21,45 @@ import numpy.typing as npt
 from PIL import Image
 
 from sedic.errors import SedicError
-
-Photo = npt.NDArray[np.uint8]
+from sedic.failures import translated
+from sedic.files import printable
+from sedic.picture import Picture, load_picture
 
 _SUFFIXES = {".webp", ".jpg", ".jpeg", ".png"}
 _HELD_OUT = 40  # one photograph in so many
 _SHRINKABLE = 512  # photographs with a longer short side are also shown smaller
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A photograph in memory: (height, width, 3) uint8 pixels, and the file they are from."""
+
+    path: Path
+    pixels: Picture
+
+    @property
+    def name(self) -> str:
+        """Folder and file name, as in ``coco/1.webp``."""
+        return f"{self.path.parent.name}/{self.path.name}"
 
 
 def shared_folder() -> Path:
     """The folder of ``SEDIC_SHARED`` (default ``../shared``); ``SedicError`` if absent."""
     folder = Path(os.environ.get("SEDIC_SHARED", "../shared"))
     if not folder.is_dir():
-        raise SedicError(f"no shared data at {folder}: set SEDIC_SHARED to its folder")
+        raise SedicError(f"no shared data at {printable(folder)}: set SEDIC_SHARED to its folder")
     return folder
+
+
+def photo_folders() -> list[Path]:
+    """The folders of photographs in the shared data, by name; ``SedicError`` if there are none."""
+    photos = shared_folder() / "data" / "photos"
+    folders = sorted(path for path in photos.glob("*") if path.is_dir())
+    if not folders:
+        raise SedicError(f"no photographs in {printable(photos)}: set SEDIC_SHARED to its folder")
+    return folders
 
 
 def is_held_out(path: Path) -> bool:
@@ -39,7 +68,11 @@ def is_held_out(path: Path) -> bool:
 
 
 def find(folders: Iterable[Path], *, held_out: bool) -> list[Path]:
-    """All photographs of these folders (recursively, sorted) on one side of the split."""
+    """All photographs of these folders (recursively, sorted) on one side of the split.
+
+    ``SedicError`` if there are none.
+    """
+    folders = list(folders)
     paths = sorted(
         path
         for folder in folders
@@ -47,40 +80,70 @@ def find(folders: Iterable[Path], *, held_out: bool) -> list[Path]:
         if path.suffix.lower() in _SUFFIXES and is_held_out(path) == held_out
     )
     if not paths:
-        raise SedicError(f"no photographs in {', '.join(map(str, folders))}")
+        kind = "held-out photographs (one in 40 is, by its name)" if held_out else "photographs"
+        places = ", ".join(printable(folder) for folder in folders)
+        raise SedicError(f"no {kind} in {places or 'no folder'}")
     return paths
 
 
 def draw(folders: Iterable[Path], count: int) -> list[Path]:
-    """At most ``count`` training photographs, drawn once for all."""
+    """At most ``count`` training photographs, always the same ones."""
     paths = find(folders, held_out=False)
     random.Random(0).shuffle(paths)
     return paths[:count]
 
 
-def load(path: Path) -> Photo:
-    """One photograph as (height, width, 3) uint8."""
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
+@contextmanager
+def leaving_out(path: Path) -> Iterator[None]:
+    """Ends early where the work on a photograph fails, after a line in the log that names it."""
+    try:
+        with translated(printable(path)):
+            yield
+    except SedicError as error:
+        _log.warning("left out: %s", error)
 
 
-def load_all(paths: Sequence[Path], progress: Callable[[int], None]) -> list[Photo]:
-    """All photographs, in order; ``progress`` is told how many are done."""
-    photos = []
+def read(paths: Sequence[Path], progress: Callable[[int], None]) -> list[Photograph]:
+    """The photographs that can be read, in order; ``progress`` is told how many were tried.
+
+    ``SedicError`` if none can be read.
+    """
+    photographs = []
     for count, path in enumerate(paths, 1):
-        photos.append(load(path))
+        with leaving_out(path):
+            photographs.append(Photograph(path, load_picture(path)))
         progress(count)
-    return photos
+    if not photographs:
+        raise SedicError(f"none of {len(paths)} photographs can be read")
+    return photographs
+
+
+def large_enough(photos: Sequence[Picture], side: int) -> list[int]:
+    """Which of ``photos`` have ``side`` pixels both ways; ``SedicError`` if none has."""
+    indices = [index for index, photo in enumerate(photos) if min(photo.shape[:2]) >= side]
+    if not indices:
+        raise SedicError(f"no photograph has {side} pixels a side")
+    return indices
 
 
 @dataclass(frozen=True)
 class Crops:
-    """Random square crops: batch ``step`` of seed ``seed`` is always the same."""
+    """Random square crops of ``size`` pixels: batch ``step`` of seed ``seed`` is always the same.
 
-    photos: list[Photo]
+    ``SedicError`` if no photograph is as large as a crop.
+    """
+
+    photos: Sequence[Picture]
     size: int
     batch: int
     seed: int
+
+    def __post_init__(self) -> None:
+        _ = self._large
+
+    @cached_property
+    def _large(self) -> list[int]:
+        return large_enough(self.photos, self.size)
 
     def __call__(self, step: int) -> npt.NDArray[np.uint8]:
         """The (batch, size, size, 3) uint8 crops of one step."""
@@ -92,13 +155,10 @@ class Crops:
         crops, sources = zip(*(self._crop(rng) for _ in range(self.batch)), strict=True)
         return np.stack(crops), sources
 
-    def _crop(self, rng: np.random.Generator) -> tuple[Photo, int]:
-        while True:
-            index = int(rng.integers(len(self.photos)))
-            photo = self.photos[index]
-            short = min(photo.shape[:2])
-            if short >= self.size:
-                break
+    def _crop(self, rng: np.random.Generator) -> tuple[Picture, int]:
+        index = self._large[int(rng.integers(len(self._large)))]
+        photo = self.photos[index]
+        short = min(photo.shape[:2])
         side = self.size
         if short > _SHRINKABLE:
             side = min(short, round(self.size * rng.uniform(1.0, 2.0)))

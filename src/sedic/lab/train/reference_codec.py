@@ -22,7 +22,7 @@ its caption CLIP finds the decoded crop (``training.semantic``).
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from sedic.errors import SedicError
-from sedic.files import new_file
+from sedic.failures import translated
+from sedic.files import new_file, printable
+from sedic.lab.bench.lpips import NAME as LPIPS
 from sedic.lab.train import card, photos, scenes, semantic
 from sedic.lab.train.loop import Progress, Run, Schedule
 from sedic.lab.train.perception import Perception, mesh
@@ -41,11 +43,12 @@ from sedic.reference import cheng2020, compact
 from sedic.reference.cheng2020_network import Cheng2020Attention
 from sedic.reference.compact_network import ANCHORS, LEVELS, STEPS, Coded, CompactNetwork
 
+_MULTIPLE = 64  # pixels: what the sides of whole pictures are a multiple of
 LOWEST_LAMBDA = 0.0018  # of CompressAI's published cheng2020-attn checkpoints
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ReferenceRecipe:
     """Everything that decides a run, besides the photographs."""
 
     network: str = "compact"  # or cheng2020
@@ -69,7 +72,7 @@ class Recipe:
     measure_every: int = 1_000
     save_every: int = 250
 
-    def with_loss(self, name: str) -> Recipe:
+    def with_loss(self, name: str) -> ReferenceRecipe:
         """The same run with distortion ``mse``, or the ``perceptual`` or ``semantic`` mix."""
         if name == "semantic":
             mse, lpips, clip = (
@@ -78,8 +81,19 @@ class Recipe:
             )
             return replace(self, mse=mse, lpips=lpips, mesh=0.0, clip=clip)
         if name == "perceptual":
-            return replace(self, lpips=Recipe.lpips, mesh=Recipe.mesh)
+            return replace(self, lpips=ReferenceRecipe.lpips, mesh=ReferenceRecipe.mesh)
         return replace(self, lpips=0.0, mesh=0.0)
+
+    def loss_terms(self) -> dict[str, float]:
+        """Each term of the loss and its weight, those that are not zero."""
+        terms = {
+            "MSE of pictures in [0, 1]": self.mse,
+            LPIPS: self.lpips,
+            "what repeats from block to block": self.mesh,
+            "1 - CLIP's similarity of picture and caption": self.clip,
+        }
+        rate = {} if self.decoder_only else {"bits per pixel, times a weight for each rate": 1.0}
+        return rate | {name: weight for name, weight in terms.items() if weight}
 
     def target_bpp(self) -> list[float]:
         """Mean bits per pixel wanted at each anchor, in equal ratios."""
@@ -93,10 +107,10 @@ class Recipe:
         return [0.03 / bpp**1.5 for bpp in self.target_bpp()]
 
 
-def sedic_recipe(steps: int = 50_000) -> Recipe:
+def sedic_recipe(steps: int = 50_000) -> ReferenceRecipe:
     """The SEDIC paper's fine-tuning of cheng2020-attn (section 4.1)."""
     mse = LOWEST_LAMBDA / 10 * 255**2
-    return Recipe(
+    return ReferenceRecipe(
         "cheng2020",
         steps,
         crop=256,
@@ -128,10 +142,10 @@ class Trainable(nn.Module):
 
 
 @dataclass
-class Task:
+class ReferenceTask:
     """Loss, steering and measurement of one run."""
 
-    recipe: Recipe
+    recipe: ReferenceRecipe
     network: Trainable
     perceived: Perception
     crops: photos.Crops
@@ -196,6 +210,8 @@ class Task:
     def measure(self) -> dict[str, list[float]]:
         """Rate, LPIPS, that of both pictures without their first row and column, and PSNR of the
         held-out pictures, at every second anchor."""
+        if isinstance(self.network.network, Cheng2020Attention):  # z is rounded about the medians
+            self.network.network.entropy_bottleneck.fit_quantiles()
         result: dict[str, list[float]] = {"bpp": [], "lpips": [], "lpips_moved": [], "psnr": []}
         for anchor in range(min(1, self.network.rates - 1), self.network.rates, 2):
             sums = np.zeros(4)
@@ -232,23 +248,32 @@ def to_tensor(pictures: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:
 
 
 def whole_pictures(paths: list[Path], limit: int) -> list[Tensor]:
-    """At most ``limit`` of these photographs, evenly chosen, cut to at most 768x512."""
+    """At most ``limit`` of these photographs, evenly chosen, cut to at most 768x512.
+
+    ``SedicError`` if none of them can be read and has 64 pixels a side.
+    """
     chosen = paths[:: max(1, len(paths) // limit)][:limit]
+    pixels = [photograph.pixels for photograph in photos.read(chosen, lambda _: None)]
     result = []
-    for path in chosen:
-        photo = photos.load(path)
+    for index in photos.large_enough(pixels, _MULTIPLE):
+        photo = pixels[index]
         height, width = photo.shape[:2]
         tall, wide = (512, 768) if width >= height else (768, 512)
-        tall, wide = min(height, tall) // 64 * 64, min(width, wide) // 64 * 64
+        tall, wide = (
+            min(a, b) // _MULTIPLE * _MULTIPLE for a, b in ((height, tall), (width, wide))
+        )
         top, left = (height - tall) // 2, (width - wide) // 2
         result.append(to_tensor(photo[None, top : top + tall, left : left + wide]))
     return result
 
 
-def network_of(recipe: Recipe, start: Path | None) -> CompactNetwork | Cheng2020Attention:
+def network_of(recipe: ReferenceRecipe, start: Path | None) -> CompactNetwork | Cheng2020Attention:
     """The network to train, from ``start`` or, for ``compact`` alone, from random weights."""
     if recipe.network == "compact":
-        return compact.load(start)[0] if start else CompactNetwork()
+        if start is None:
+            return CompactNetwork()
+        with translated(printable(start)):
+            return compact.load(start)[0]
     if recipe.network != "cheng2020":
         raise SedicError(f"cannot train {recipe.network!r}: compact or cheng2020")
     if start is None:
@@ -257,30 +282,33 @@ def network_of(recipe: Recipe, start: Path | None) -> CompactNetwork | Cheng2020
 
 
 def similarity_of(
-    recipe: Recipe,
+    recipe: ReferenceRecipe,
     clip: Path | None,
     captions: Path | None,
-    paths: list[Path],
+    photographs: list[photos.Photograph],
     kept: Path,
     progress: Progress,
-) -> CaptionSimilarity | None:
-    """What the recipe's CLIP term needs: captions read, or measured and kept in ``kept``."""
+) -> tuple[list[photos.Photograph], CaptionSimilarity | None]:
+    """What the recipe's CLIP term needs, captions read, or measured and kept in ``kept``; and the
+    photographs that have one."""
     if not recipe.clip:
-        return None
+        return photographs, None
     if clip is None:
         raise SedicError("the semantic loss needs a CLIP: name its folder with --clip")
     if captions:
-        texts = semantic.read_captions(captions, paths)
+        texts = semantic.read_captions(captions, [one.path for one in photographs])
     else:
+        total = len(photographs)
         described = scenes.describe_all(
-            paths, kept, lambda n: progress(n, len(paths), "describing photographs")
+            photographs, kept, lambda n: progress(n, total, "describing photographs")
         )
-        texts = [scene.overall for scene in described]
-    return CaptionSimilarity(clip, texts)
+        photographs = [photograph for photograph, _ in described]
+        texts = [scene.overall for _, scene in described]
+    return photographs, CaptionSimilarity(clip, texts)
 
 
 def train(
-    recipe: Recipe,
+    recipe: ReferenceRecipe,
     out: Path,
     progress: Progress,
     start: Path | None = None,
@@ -297,7 +325,6 @@ def train(
     shared = photos.shared_folder()
     folders = [shared / "data" / "photos" / name for name in recipe.folders]
     steer = [shared / "data" / "photos" / name for name in recipe.steer_folders]
-    out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     network = network_of(recipe, start).train().requires_grad_(True)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -307,19 +334,18 @@ def train(
         for part in (network.analysis, network.entropy, network.log_gain):
             part.requires_grad_(False)
     schedule = Schedule(recipe.steps, recipe.learning_rate, decay=recipe.decay)
-    run = Run(out, network, schedule, table_rate=5.0)
-    run.resume()
-    run.state["recipe"] = asdict(recipe)
-    if start:
-        run.state["start"] = card.digest(start)
+    run = Run(out, network, schedule, table_rate=5.0, start=start)
+    run.begin(recipe)
     paths = photos.find(folders, held_out=False)
-    pictures = photos.load_all(paths, lambda n: progress(n, len(paths), "reading photographs"))
-    similarity = similarity_of(recipe, clip, captions, paths, out / "scenes", progress)
-    task = Task(
+    read = photos.read(paths, lambda n: progress(n, len(paths), "reading photographs"))
+    read, similarity = similarity_of(recipe, clip, captions, read, out / "scenes", progress)
+    pictures = [photograph.pixels for photograph in read]
+    crops = photos.Crops(pictures, recipe.crop, recipe.batch, recipe.seed)
+    task = ReferenceTask(
         recipe,
         Trainable(network),
         Perception(shared, recipe.steps),
-        photos.Crops(pictures, recipe.crop, recipe.batch, recipe.seed),
+        crops,
         whole_pictures(photos.find(steer, held_out=True), 8),
         similarity,
         run.state.get("weights", []),
@@ -330,6 +356,7 @@ def train(
     if isinstance(network, CompactNetwork):
         compact.save(network, weights)
     else:
+        network.update_tables()
         with new_file(weights, force=True) as file:
             file.write(save({k: v.contiguous() for k, v in network.state_dict().items()}))
     task.network.eval()

@@ -20,7 +20,8 @@ VAE's, it also decodes the photographs' own latents, ``faithful`` of the batch.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,22 +31,27 @@ from torch import Tensor, nn
 
 from sedic.describe.description import Description
 from sedic.describe.measured import describe
+from sedic.failures import translated
+from sedic.files import printable
+from sedic.lab.bench.lpips import NAME as LPIPS
 from sedic.lab.train import card, photos, scenes
 from sedic.lab.train.loop import Progress, Run, Schedule
 from sedic.lab.train.perception import Perception, edges, mesh
 from sedic.lab.train.reference_codec import to_tensor, whole_pictures
 from sedic.models import pack
-from sedic.models.clip_tokenizer import LENGTH, Merges, learn_merges, tokenizer_of
+from sedic.models.clip_tokenizer import Merges, Tokenizer, learn_merges
 from sedic.models.mini import SCHEDULE, fresh_restorer
 from sedic.models.patch_autoencoder import PatchAutoencoder
+from sedic.picture import Picture
 from sedic.profile import Profile
 from sedic.reference import compact
 from sedic.reference.compact_network import LEVELS, CompactNetwork
 from sedic.semantics import GRID, Rate
+from sedic.synthesis import samplers
 
 
 @dataclass(frozen=True)
-class Recipe:
+class RestorerRecipe:
     """Everything that decides a run, besides the photographs."""
 
     steps: int = 5_400
@@ -71,6 +77,17 @@ class Recipe:
     measure_every: int = 1_000
     save_every: int = 250
 
+    def loss_terms(self) -> dict[str, float]:
+        """Each term of the loss and its weight, those that are not zero."""
+        terms = {
+            "MSE of pictures in [0, 1]": self.mse,
+            LPIPS: self.lpips,
+            "strengths of edges": self.edges,
+            "what repeats from block to block": self.mesh,
+            "MSE of latents": self.latent,
+        }
+        return {name: weight for name, weight in terms.items() if weight}
+
 
 class Restorer(nn.Module):
     """The networks that are trained, as one; of the VAE, the decoder alone."""
@@ -87,26 +104,16 @@ class Restorer(nn.Module):
 
     def forward(self, z: Tensor, t: Tensor, condition: Tensor, tokens: Tensor) -> Tensor:
         """Clean latents of noisy ones (b, c, h, w) at timesteps (b,), under token ids (b, n)."""
-        context = self.text_encoder(tokens).last_hidden_state
-        down, middle = self.controlnet(
-            torch.cat([z, condition], 1), t, context, condition, return_dict=False
-        )
-        (clean,) = self.unet(
-            z,
-            t,
-            context,
-            down_block_additional_residuals=down,
-            mid_block_additional_residual=middle,
-            return_dict=False,
-        )
-        return clean  # type: ignore[no-any-return]
+        context = self.text_encoder(tokens)
+        control = self.controlnet(torch.cat([z, condition], 1), t, context)
+        return self.unet(z, t, context, control)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
 class Crop:
     """A piece of a photograph with what is said of it."""
 
-    pixels: photos.Photo
+    pixels: Picture
     overall: str
     detail: str = ""  # of the object under ``mask``
     mask: np.ndarray[Any, np.dtype[np.bool_]] | None = None  # on the latent grid
@@ -114,24 +121,28 @@ class Crop:
 
 @dataclass(frozen=True)
 class DescribedCrops:
-    """Random crops around the objects of described photographs: crop ``i`` of seed ``seed`` is
-    always the same."""
+    """Random crops of ``size`` pixels around the objects of described photographs: crop ``i`` of
+    seed ``seed`` is always the same. ``SedicError`` if no photograph is as large as a crop."""
 
-    pictures: list[photos.Photo]
+    pictures: list[Picture]
     descriptions: list[Description]
     size: int
     seed: int
 
+    def __post_init__(self) -> None:
+        _ = self._large
+
+    @cached_property
+    def _large(self) -> list[int]:
+        return photos.large_enough(self.pictures, self.size)
+
     def __call__(self, i: int) -> Crop:
         rng = np.random.default_rng((self.seed, i))
-        while True:
-            index = int(rng.integers(len(self.pictures)))
-            photo, said = self.pictures[index], self.descriptions[index]
-            if min(photo.shape[:2]) >= self.size:
-                break
+        index = self._large[int(rng.integers(len(self._large)))]
+        photo, scene = self.pictures[index], self.descriptions[index]
         # Corners on the latent grid, so that masks are cut without resampling.
         rows, columns, side = photo.shape[0] // GRID, photo.shape[1] // GRID, self.size // GRID
-        chosen = said.objects[rng.integers(len(said.objects))] if said.objects else None
+        chosen = scene.objects[rng.integers(len(scene.objects))] if scene.objects else None
         if chosen is None:
             top, left = rng.integers(rows - side + 1), rng.integers(columns - side + 1)
         else:
@@ -140,23 +151,23 @@ class DescribedCrops:
             top, left = np.clip(at, 0, (rows - side, columns - side))
         part = photo[GRID * top :, GRID * left :][: self.size, : self.size]
         if chosen is None:
-            return Crop(part, said.overall)
+            return Crop(part, scene.overall)
         mask = chosen.mask.array[top : top + side, left : left + side]
-        return Crop(part, said.overall, chosen.detail, mask)
+        return Crop(part, scene.overall, chosen.detail, mask)
 
 
 @dataclass
-class Task:
+class RestorerTask:
     """Loss and measurement of one run."""
 
-    recipe: Recipe
+    recipe: RestorerRecipe
     restorer: Restorer
     reference: CompactNetwork
     perceived: Perception
-    tokenizer: Any
+    tokenizer: Tokenizer
     crops: DescribedCrops
     held_out: list[Tensor]  # (1, 3, h, w) in [-0.5, 0.5]
-    alpha_bar: Tensor = field(default_factory=lambda: alphas())
+    alpha_bar: Tensor = field(default_factory=lambda: samplers.alpha_bar(SCHEDULE))
     descriptions: list[Description] = field(default_factory=list)  # of ``held_out``
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
@@ -169,8 +180,8 @@ class Task:
         levels = torch.randint(recipe.lowest_level, LEVELS, (len(crops),))
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
             reference = self.reference_of(x, levels)
-            seen = original = self.restorer.vae.encode(2 * reference).latents.float()
-            clean = self.restorer.vae.encode(2 * x).latents.float()
+            seen = original = self.restorer.vae.encode(2 * reference).float()
+            clean = self.restorer.vae.encode(2 * x).float()
         side = x.shape[-1] // GRID
         regions = torch.zeros(len(crops), 1, side, side)
         for region, crop in zip(regions, crops, strict=True):
@@ -226,11 +237,9 @@ class Task:
 
     def predict(self, z: Tensor, t: Tensor, condition: Tensor, texts: list[str]) -> Tensor:
         """The clean latents, float32."""
-        tokens = self.tokenizer(
-            texts, padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt"
-        )
+        tokens = torch.tensor([self.tokenizer.padded(text) for text in texts])
         with torch.autocast("cpu", torch.bfloat16):
-            return self.restorer(z, t, condition, tokens.input_ids).float()  # type: ignore[no-any-return]
+            return self.restorer(z, t, condition, tokens).float()  # type: ignore[no-any-return]
 
     def noised(self, clean: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """Clean latents at timesteps (b,)."""
@@ -257,7 +266,7 @@ class Task:
         for x, said, other in zip(self.held_out, self.descriptions, others, strict=True):
             with torch.autocast("cpu", torch.bfloat16):
                 reference = self.reference_of(x, torch.tensor([LEVELS // 2]))
-                seen = self.restorer.vae.encode(2 * reference).latents.float()
+                seen = self.restorer.vae.encode(2 * reference).float()
             torch.manual_seed(0)
             noise = torch.randn_like(seen)
             found = {"reference": reference, "vae": self.decoded(seen)}
@@ -289,18 +298,11 @@ class Task:
     def decoded(self, latents: Tensor) -> Tensor:
         """Their pictures, in [-0.5, 0.5] or a little outside."""
         with torch.autocast("cpu", torch.bfloat16):
-            return self.restorer.vae.decode(latents).sample.float() / 2
-
-
-def alphas() -> Tensor:
-    """The mini profile's alpha-bar at each timestep."""
-    from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
-
-    return DDPMScheduler.from_config(SCHEDULE).alphas_cumprod  # type: ignore[no-any-return]
+            return self.restorer.vae.decode(latents).float() / 2
 
 
 def train(
-    recipe: Recipe,
+    recipe: RestorerRecipe,
     out: Path,
     progress: Progress,
     vae_weights: Path | None = None,
@@ -315,38 +317,47 @@ def train(
     shared = photos.shared_folder()
     folders = [shared / "data" / "photos" / name for name in recipe.folders]
     held_out = [shared / "data" / "photos" / name for name in recipe.held_out_folders]
-    out.mkdir(parents=True, exist_ok=True)
     mini = Profile.load("mini")
-    vae = pack.load(vae_weights or mini.store.path("vae"), ("vae",))["vae"]
+    with translated(printable(vae_weights or "the embedded VAE")):
+        vae = pack.load(vae_weights or mini.store.path("vae"), ("vae",))["vae"]
     paths = photos.find(folders, held_out=False)
-    said = scenes.describe_all(
-        paths, out / "scenes", lambda n: progress(n, len(paths), "describing photographs")
+    read = photos.read(paths, lambda n: progress(n, len(paths), "reading photographs"))
+    photos.large_enough([photograph.pixels for photograph in read], recipe.crop)
+    described = scenes.describe_all(
+        read, out / "scenes", lambda n: progress(n, len(read), "describing photographs")
     )
-    pictures = photos.load_all(paths, lambda n: progress(n, len(paths), "reading photographs"))
     torch.manual_seed(recipe.seed)
     if start:
-        networks = pack.load(start, ("unet", "controlnet", "text_encoder"))
+        with translated(printable(start)):
+            networks = pack.load(start, ("unet", "controlnet", "text_encoder"))
         merges: Merges = [(a, b) for a, b in networks["merges"]]
     else:
-        texts = [text for d in said for text in (d.overall, *(o.detail for o in d.objects))]
+        texts = [
+            text
+            for _, scene in described
+            for text in (scene.overall, *(layer.detail for layer in scene.objects))
+        ]
         merges = learn_merges(texts, recipe.merges)
         networks = fresh_restorer(vae.config.latent_channels, merges)
     restorer = Restorer(networks, vae).train()
     restorer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    run = Run(out, restorer, Schedule(recipe.steps, recipe.learning_rate, decay=recipe.decay))
-    run.resume()
-    run.state["recipe"] = asdict(recipe)
-    if start:
-        run.state["start"] = card.digest(start)
+    schedule = Schedule(recipe.steps, recipe.learning_rate, decay=recipe.decay)
+    run = Run(out, restorer, schedule, start=start)
+    run.begin(recipe)
     reference = compact.load(mini.store.path("compact"))[0]
     reference.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    task = Task(
+    task = RestorerTask(
         recipe,
         restorer,
         reference,
         Perception(shared, recipe.steps),
-        tokenizer_of(merges),
-        DescribedCrops(pictures, said, recipe.crop, recipe.seed),
+        Tokenizer(merges),
+        DescribedCrops(
+            [photograph.pixels for photograph, _ in described],
+            [scene for _, scene in described],
+            recipe.crop,
+            recipe.seed,
+        ),
         whole_pictures(photos.find(held_out, held_out=True), 8),
     )
     run.finish(task, progress)

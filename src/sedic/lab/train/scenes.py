@@ -11,26 +11,34 @@ from pathlib import Path
 from sedic.describe import sidecar
 from sedic.describe.description import Description
 from sedic.describe.measured import describe
-from sedic.lab.train import photos
+from sedic.errors import SedicError
+from sedic.lab.train.photos import Photograph, leaving_out
 from sedic.semantics import Rate
 
 
 def describe_all(
-    paths: Sequence[Path], folder: Path, progress: Callable[[int], None]
-) -> list[Description]:
-    """The descriptions of these photographs, with as many objects and words as a file may have.
+    photographs: Sequence[Photograph], folder: Path, progress: Callable[[int], None]
+) -> list[tuple[Photograph, Description]]:
+    """Each photograph with its description, of as many objects and words as a file may have.
 
-    They are kept as sidecar files in ``folder``; those already there are only read.
+    Descriptions are kept as sidecar files in ``folder``; those already there are only read. A
+    photograph whose description fails is named in the log and left out; ``SedicError`` if all are.
     """
     most = Rate(1)
-    scenes = []
-    for done, path in enumerate(paths, 1):
+    described = []
+    for done, photograph in enumerate(photographs, 1):
+        path, pixels = photograph.path, photograph.pixels
         kept = folder / path.parent.name / f"{path.stem}.json"
-        photo = photos.load(path)
-        if not kept.is_file():
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            found = describe(photo, most.max_objects, most.detail_words, most.overall_words)
-            sidecar.save(found, kept)
-        scenes.append(sidecar.load(kept, photo.shape[1], photo.shape[0]))
+        with leaving_out(path):
+            if not kept.is_file():
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                description = describe(
+                    pixels, most.max_objects, most.detail_words, most.overall_words
+                )
+                sidecar.save(description, kept)
+            height, width = pixels.shape[:2]
+            described.append((photograph, sidecar.load(kept, width, height)))
         progress(done)
-    return scenes
+    if not described:
+        raise SedicError("none of the photographs can be described")
+    return described

@@ -30,7 +30,9 @@ from sedic.coding.primed import (
     save,
 )
 from sedic.errors import SedicError
+from sedic.files import write_atomically
 from sedic.lab.train import photos
+from sedic.picture import load_picture
 
 FOLDS = 4
 BLOCK = 20  # lines of a corpus kept in one fold: neighbours often describe the same picture
@@ -40,6 +42,8 @@ _ROUNDS = 60
 _PRIOR = 1.0  # counts for and against, so that no confidence is fitted to nothing
 _SOURCES = {
     "iiw.jsonl": "image descriptions of google/imageinwords (Garg et al. 2024), CC BY 4.0",
+    "named.jsonl": "named descriptions of training photographs, made by sedic, with drawn names",
+    "names.jsonl": "the names of sedic's classifier (sedic/describe/imagenet.txt)",
     "measured.jsonl": "measured descriptions of training photographs, made by sedic itself",
 }
 
@@ -62,7 +66,8 @@ def describe_photos(
     """Measured descriptions of ``count`` training photographs, as a corpus for ``build``.
 
     Budgets vary from picture to picture (by a fixed seed), as rate control varies them, and about
-    half of them are full. Raises ``SedicError`` if there are no photographs.
+    half of them are full. A photograph that cannot be read is named in the log and left out.
+    Raises ``SedicError`` if there are no photographs.
     """
     from sedic.describe.measured import describe
 
@@ -70,10 +75,14 @@ def describe_photos(
     lines = []
     for done, path in enumerate(photos.draw(folders, count), 1):
         objects, words, overall = (budgets.randint(*span) for span in ((0, 6), (10, 50), (15, 85)))
-        said = describe(photos.load(path), min(objects, 3), min(words, 30), min(overall, 50))
-        lines.append(json.dumps({"text": said.text}) + "\n")
+        with photos.leaving_out(path):
+            picture = load_picture(path)
+            scene = describe(picture, min(objects, 3), min(words, 30), min(overall, 50))
+            lines.append(json.dumps({"text": scene.text}) + "\n")
         progress(done)
-    out.write_text("".join(lines), encoding="utf-8")
+    if not lines:
+        raise SedicError("none of the photographs can be described")
+    write_atomically(out, "".join(lines).encode())
 
 
 def read_corpus(path: Path, weight: int) -> Corpus:
@@ -283,7 +292,7 @@ def build(
     progress("the final table")
     trie = count(read)
     table = save(trie, fit(observations))
-    out.write_bytes(table)
+    write_atomically(out, table, force=True)
     rate = bits / max(1, characters)
     out.with_name("text.md").write_text(_card(read, trie, table, rate), encoding="utf-8")
     return rate

@@ -9,12 +9,13 @@ and deviation 1.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from sedic.lab.bench.lpips import NAME as LPIPS
 from sedic.lab.train import card, photos
 from sedic.lab.train.loop import Progress, Run, Schedule
 from sedic.lab.train.perception import Perception
@@ -24,7 +25,7 @@ from sedic.models.patch_autoencoder import PatchAutoencoder
 
 
 @dataclass(frozen=True)
-class Recipe:
+class VaeRecipe:
     """Everything that decides a run, besides the photographs."""
 
     steps: int = 3_500
@@ -41,12 +42,17 @@ class Recipe:
     measure_every: int = 1_000
     save_every: int = 250
 
+    def loss_terms(self) -> dict[str, float]:
+        """Each term of the loss and its weight, those that are not zero."""
+        terms = {"MSE of pictures in [0, 1]": self.mse, LPIPS: self.lpips}
+        return {name: weight for name, weight in terms.items() if weight}
+
 
 @dataclass
-class Task:
+class VaeTask:
     """Loss and measurement of one run."""
 
-    recipe: Recipe
+    recipe: VaeRecipe
     vae: PatchAutoencoder
     perceived: Perception
     crops: photos.Crops
@@ -57,11 +63,11 @@ class Task:
         torch.manual_seed(self.recipe.seed * 1_000_003 + step)
         x = to_tensor(self.crops(step))
         with torch.autocast("cpu", torch.bfloat16):
-            z = self.vae.encode(2 * x).latents
+            z = self.vae.encode(2 * x)
             deviation = z.detach().float().std((0, 2, 3), keepdim=True)
             amount = self.recipe.noise * torch.rand(z.shape[0], 1, 1, 1)
             noise = amount * deviation * torch.randn(z.shape)
-            decoded = self.vae.decode(z + noise.to(z.dtype)).sample.float() / 2
+            decoded = self.vae.decode(z + noise.to(z.dtype)).float() / 2
         mse = (decoded - x).square().mean()
         lpips = self.perceived.anywhere(decoded, x).mean()
         loss = self.recipe.mse * mse + self.recipe.lpips * lpips
@@ -86,11 +92,11 @@ class Task:
 @torch.no_grad()
 def latent_statistics(vae: PatchAutoencoder, crops: photos.Crops) -> tuple[Tensor, Tensor]:
     """Mean and deviation of each latent channel, over sixteen batches of crops."""
-    found = torch.cat([vae.encode(2 * to_tensor(crops(step))).latents for step in range(16)])
+    found = torch.cat([vae.encode(2 * to_tensor(crops(step))) for step in range(16)])
     return found.mean((0, 2, 3)), found.std((0, 2, 3))
 
 
-def train(recipe: Recipe, out: Path, progress: Progress) -> Path:
+def train(recipe: VaeRecipe, out: Path, progress: Progress) -> Path:
     """Train into the folder ``out``, going on where an earlier run there stopped.
 
     Returns the finished weights, a file in ``out`` with its model card beside it. Interrupting
@@ -99,18 +105,16 @@ def train(recipe: Recipe, out: Path, progress: Progress) -> Path:
     shared = photos.shared_folder()
     folders = [shared / "data" / "photos" / name for name in recipe.folders]
     held_out = [shared / "data" / "photos" / name for name in recipe.held_out_folders]
-    out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     vae = PatchAutoencoder().train()
-    vae.to(memory_format=torch.channels_last)
+    vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = Run(out, vae, Schedule(recipe.steps, recipe.learning_rate, decay=recipe.decay))
-    run.resume()
-    run.state["recipe"] = asdict(recipe)
+    run.begin(recipe)
     paths = photos.find(folders, held_out=False)
-    pictures = photos.load_all(paths, lambda n: progress(n, len(paths), "reading photographs"))
-    crops = photos.Crops(pictures, recipe.crop, recipe.batch, recipe.seed)
+    read = photos.read(paths, lambda n: progress(n, len(paths), "reading photographs"))
+    crops = photos.Crops([one.pixels for one in read], recipe.crop, recipe.batch, recipe.seed)
     pictures_held_out = whole_pictures(photos.find(held_out, held_out=True), 8)
-    task = Task(recipe, vae, Perception(shared, recipe.steps), crops, pictures_held_out)
+    task = VaeTask(recipe, vae, Perception(shared, recipe.steps), crops, pictures_held_out)
     run.finish(task, progress)
     vae.load_state_dict(run.average)
     vae.normalise(*latent_statistics(vae, crops))

@@ -1,7 +1,8 @@
 """The papers' experiments: pictures through codecs, everything measured, row by row on disk.
 
 An experiment says what its cells are and makes their pictures; ``run`` measures them and keeps
-what is known, so that a run that is stopped goes on where it was.
+what is known, so that a run that is stopped goes on where it was. Whatever fails, in our code or in
+a library's, is a note or an error in its row, and the other rows go on.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
-from sedic.errors import SedicError
+from sedic.errors import LimitError, SedicError
+from sedic.failures import is_out_of_memory, reason, translated
 from sedic.files import make_folder, printable
 from sedic.lab.bench.metrics import Metric, Scores, score
 from sedic.lab.bench.results import Results, Row
@@ -35,15 +37,30 @@ ORIGINAL = "original"
 SHOWN_SIDE = 768  # pixels, the longer side of pictures that are kept for the report
 
 
+class UnreachableError(SedicError):
+    """A cell that has no numbers, however often it is tried: an answer, not a failure."""
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one picture in one cell: a picture that was decoded, or a problem."""
+    """What became of one picture in one cell: a decoded picture, or why there is none.
+
+    ``problem``: what failed; the cell is tried again in the next run. ``unreachable``: why the cell
+    has no numbers; it counts as done.
+    """
 
     cell: Cell
     picture: Picture | None = None
     values: Mapping[str, float] = field(default_factory=dict)
     text: str = ""  # that the decoded picture should still agree with
     problem: str = ""
+    unreachable: str = ""
+
+    @classmethod
+    def of_error(cls, cell: Cell, error: Exception) -> Outcome:
+        """The outcome of a cell that ended in ``error``, ours or a library's."""
+        final = isinstance(error, (UnreachableError, LimitError)) and not is_out_of_memory(error)
+        return cls(cell, unreachable=reason(error)) if final else cls(cell, problem=reason(error))
 
 
 class Experiment(Protocol):
@@ -69,21 +86,28 @@ class Experiment(Protocol):
         """The cells of picture ``index`` of the dataset that are not ``done``, in any order."""
 
 
+@dataclass(frozen=True)
+class Gallery:
+    """Where decoded pictures of the first ``count`` pictures are kept for the report."""
+
+    folder: Path
+    count: int
+
+
 def run(
     experiment: Experiment,
     dataset: Dataset,
     metrics: list[Metric],
     results: Results,
-    folder: Path,
-    shown: int,
+    gallery: Gallery,
     progress: Progress,
     see: See | None = None,
 ) -> None:
-    """Fill ``results``; decoded pictures of the first ``shown`` pictures are kept in ``folder``.
+    """Fill ``results``.
 
     ``see`` is told of every picture, original and decoded, what it is of and in which cell.
-    A picture or a cell that fails leaves a row that says why, and is tried again in the next run.
-    One picture is in memory at a time.
+    A picture or a cell that fails leaves a row that says why, and is tried again in the next run;
+    one that is unreachable is not. One picture is in memory at a time.
     """
     total = len(dataset) * len(experiment.cells)
     for index, sample in enumerate(dataset):
@@ -99,40 +123,66 @@ def run(
             continue
         try:
             picture = sample.load()
-        except SedicError as error:
-            results.append_error((sample.name, "", ""), error)
+        except Exception as error:  # of whatever library
+            results.append_error((sample.name, "", ""), reason(error))
             continue
-        if index < shown:
-            keep(picture, folder, sample.name, (ORIGINAL, ""))
+        shown = index < gallery.count
+        if shown:
+            _keep(picture, gallery.folder, sample.name, (ORIGINAL, ""))
         count = len(known)
         measure = _measure(metrics, picture, sample.name, see)
-        for outcome, scores in _measured(experiment.outcomes(index, picture, known), measure):
+        outcomes = _isolated(experiment, index, picture, known)
+        for outcome, scores in _measured(outcomes, measure):
             key = (sample.name, *outcome.cell)
-            if outcome.cell in known:
-                continue
-            if outcome.picture is None or scores is None:
-                results.append_error(key, outcome.problem)
+            if outcome.picture is not None and scores is not None:
+                notes = scores.notes
+                if shown and outcome.cell in experiment.shown:
+                    notes += _keep(outcome.picture, gallery.folder, sample.name, outcome.cell)
+                results.append(key, {**outcome.values, **scores.values}, notes)
+            elif outcome.unreachable:
+                results.append(key, {}, [outcome.unreachable])
             else:
-                if index < shown and outcome.cell in experiment.shown:
-                    keep(outcome.picture, folder, sample.name, outcome.cell)
-                results.append(key, {**outcome.values, **scores.values}, scores.notes)
+                results.append_error(key, outcome.problem)
             count += 1
             progress(before + count, total, f"{sample.name}: {outcome.cell[0]}")
     progress(total, total, "done")
+
+
+def _isolated(
+    experiment: Experiment, index: int, picture: Picture, known: Done
+) -> Iterator[Outcome]:
+    """The experiment's outcomes; where it breaks off, a problem for every cell that is missing."""
+    missing = [cell for cell in experiment.cells if cell not in known]
+    try:
+        for outcome in experiment.outcomes(index, picture, known):
+            if outcome.cell in missing:
+                missing.remove(outcome.cell)
+                yield outcome
+    except Exception as error:  # of whatever library
+        yield from (Outcome.of_error(cell, error) for cell in missing)
 
 
 def _measure(
     metrics: list[Metric], original: Picture, name: str, see: See | None
 ) -> Callable[[Picture, Outcome], Scores]:
     one_by_one = Lock()
-    if see is not None:
-        see(original, name, (ORIGINAL, ""))
 
-    def measure(found: Picture, outcome: Outcome) -> Scores:
-        if see is not None:
-            with one_by_one:
-                see(found, name, outcome.cell)
-        return score(metrics, found, original, outcome.text)
+    def look(picture: Picture, cell: Cell) -> list[str]:
+        if see is None:
+            return []
+        try:
+            with one_by_one, translated("FID and KID"):
+                see(picture, name, cell)
+        except SedicError as error:
+            return [str(error)]
+        return []
+
+    of_original = look(original, (ORIGINAL, ""))
+
+    def measure(decoded: Picture, outcome: Outcome) -> Scores:
+        notes = of_original or look(decoded, outcome.cell)
+        scores = score(metrics, decoded, original, outcome.text)
+        return Scores(scores.values, scores.notes + notes)
 
     return measure
 
@@ -156,25 +206,32 @@ def _measured(
 
 
 def _settled(outcome: Outcome, future: Future[Scores] | None) -> tuple[Outcome, Scores | None]:
-    return outcome, None if future is None else future.result()
+    if future is None:
+        return outcome, None
+    try:
+        return outcome, future.result()
+    except Exception as error:  # a decoded picture of another size, say
+        return Outcome.of_error(outcome.cell, error), None
 
 
-def keep(picture: Picture, folder: Path, name: str, cell: Cell) -> None:
-    """A picture for the report, at most ``SHOWN_SIDE`` pixels a side."""
+def _keep(picture: Picture, folder: Path, name: str, cell: Cell) -> list[str]:
+    """Keep a picture for the report, at most ``SHOWN_SIDE`` pixels a side; a note if it fails."""
     from PIL import Image
 
-    make_folder(folder)
-    image = Image.fromarray(picture)
-    image.thumbnail((SHOWN_SIDE, SHOWN_SIDE), Image.Resampling.LANCZOS)
     path = kept(folder, name, cell)
     try:
-        image.save(path, "WEBP", quality=90, method=4)
-    except OSError as error:
-        raise SedicError(f"cannot write {printable(path)}: {error.strerror or error}") from error
+        with translated(f"{printable(path)} cannot be written"):
+            make_folder(folder)
+            image = Image.fromarray(picture)
+            image.thumbnail((SHOWN_SIDE, SHOWN_SIDE), Image.Resampling.LANCZOS)
+            image.save(path, "WEBP", quality=90, method=4)
+    except SedicError as error:
+        return [str(error)]
+    return []
 
 
 def kept(folder: Path, name: str, cell: Cell) -> Path:
-    """Where ``keep`` puts a picture."""
+    """Where a picture for the report is kept."""
     words = (re.sub(r"[^\w.-]+", "-", part).strip("-.") for part in (name, *cell))
     mark = zlib.crc32("\n".join((name, *cell)).encode())  # names may differ in what is left out
     return folder / f"{'_'.join(filter(None, words))}_{mark:08x}.webp"

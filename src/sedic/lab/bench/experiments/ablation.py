@@ -15,8 +15,7 @@ import numpy as np
 
 from sedic.coding.container import Container
 from sedic.describe.description import Description, shorten
-from sedic.errors import SedicError
-from sedic.lab.bench.experiments import Cell, Done, Outcome
+from sedic.lab.bench.experiments import Cell, Done, Outcome, UnreachableError
 from sedic.lab.bench.experiments.subject import (
     DETAIL_WORDS,
     OVERALL_WORDS,
@@ -58,8 +57,8 @@ class Variant:
 
     def words(self, description: Description) -> Description:
         """The description that this variant sends."""
-        found = shorten(description, self.objects, self.detail, self.overall)
-        return self.change(found) if self.change else found
+        short = shorten(description, self.objects, self.detail, self.overall)
+        return self.change(short) if self.change else short
 
 
 def _whole_picture(description: Description) -> Description:
@@ -134,8 +133,8 @@ class Ablation:
         try:
             own = subject.description(index)
             whole = subject.whole(index, picture, self.limit, OBJECTS)
-        except SedicError as error:
-            yield from (Outcome(cell, problem=str(error)) for cell in self.cells)
+        except Exception as error:  # of whatever library
+            yield from (Outcome.of_error(cell, error) for cell in self.cells)
             return
         for cell in self.cells:
             if cell in done:
@@ -148,11 +147,11 @@ class Ablation:
             variant = VARIANTS[cell[0]]
             try:
                 words = self._wrong(index, own) if variant.wrong else own
-                said = variant.words(words)
-                image = replace(whole.image, overall=said.overall, objects=said.objects)
+                sent = variant.words(words)
+                image = replace(whole.image, overall=sent.overall, objects=sent.objects)
                 data = self._file(whole.data, image, variant)
-            except SedicError as error:
-                yield Outcome(cell, problem=str(error))
+            except Exception as error:  # of whatever library
+                yield Outcome.of_error(cell, error)
                 continue
             yield subject.decoded(data, cell)
 
@@ -160,7 +159,7 @@ class Ablation:
         """Another picture's words at the places of this one's objects."""
         count = len(self.subject.dataset)
         if count < 2:
-            raise SedicError("there is no other picture whose words could be taken")
+            raise UnreachableError("there is no other picture whose words could be taken")
         other = self.subject.description((index + 1) % count)
         if not other.objects:
             return Description(other.overall, own.objects)

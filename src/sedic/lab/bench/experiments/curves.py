@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sedic.errors import SedicError
 from sedic.lab.bench.experiments import Cell, Done, Outcome
+from sedic.lab.bench.experiments.rival_outcomes import largest_file, rival_outcomes
 from sedic.lab.bench.experiments.subject import VALUES, Subject
 from sedic.lab.bench.rivals import Coder, Rival, sizes
 
@@ -47,7 +46,7 @@ class Curves:
     @property
     def points(self) -> dict[str, float]:
         """Limits as they are written."""
-        return {f"{limit:g}": limit for limit in sorted(set(self.limits))}
+        return points_of(self.limits)
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -57,58 +56,55 @@ class Curves:
     @property
     def shown(self) -> tuple[Cell, ...]:
         """All codecs at the middle limit."""
-        middle = list(self.points)[(len(self.points) - 1) // 2]
-        return tuple(cell for cell in self.cells if cell[1] == middle)
+        return at_middle(self.cells)
 
     def outcomes(self, index: int, picture: Picture, done: Done) -> Iterator[Outcome]:
-        largest: dict[str, int] = {}
+        limits: dict[str, int | SedicError] = {}
         for point, limit in self.points.items():
-            found = [
-                float(str(row["bytes"]))
+            known = [
+                row["bytes"]
                 for (codec, at), row in done.items()
                 if at == point and codec in self.ours
             ]
+            new = []
             for name, count in self.ours.items():
                 cell, reference = (name, point), (REFERENCE, point) if name == OURS else None
                 if cell in done and (reference is None or reference in done):
                     continue
-                rate = self.subject.rate(picture, limit, count)
-                for outcome in self.subject.coded(index, picture, rate, cell, reference):
-                    if outcome.picture is not None:
-                        found.append(outcome.values["bytes"])
+                for outcome in self._ours(index, picture, (limit, count), cell, reference):
+                    new.append(outcome)
                     yield outcome
-            largest[point] = int(max(found, default=0))
+            limits[point] = largest_file(known, new)
+        yield from rival_outcomes(self.rivals, picture, limits, done)
 
-        def outcomes_of(rival: Rival) -> list[Outcome]:
-            return list(self._rival(rival, picture, largest, done))
-
-        # A rival's search runs one encoder after another, each on about one core.
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for outcomes in pool.map(outcomes_of, self.rivals):
-                yield from outcomes
-
-    def _rival(
-        self, rival: Rival, picture: Picture, largest: dict[str, int], done: Done
+    def _ours(
+        self,
+        index: int,
+        picture: Picture,
+        budget: tuple[float, int | None],
+        cell: Cell,
+        reference: Cell | None,
     ) -> Iterator[Outcome]:
-        open_points = [point for point in self.points if (rival.name, point) not in done]
         try:
-            coded = rival.code(picture, [largest[point] for point in open_points])
+            rate = self.subject.rate(picture, *budget)
         except SedicError as error:
-            for point in open_points:
-                yield Outcome((rival.name, point), problem=str(error))
+            for missed in filter(None, (cell, reference)):
+                yield Outcome.of_error(missed, error)
             return
-        height, width = picture.shape[:2]
-        for point, found in zip(open_points, coded, strict=True):
-            cell = (rival.name, point)
-            if found is None:
-                yield Outcome(cell, problem=f"has no file of {largest[point]} bytes or less")
-                continue
-            size = len(found.data)
-            rate = 8 * size / (width * height)
-            values = {"bytes": float(size), "bpp": rate, "quality": float(found.quality)}
-            yield Outcome(cell, found.picture, values)
+        yield from self.subject.coded(index, picture, rate, cell, reference)
 
 
 def objects_name(count: int) -> str:
     """The name of our curve with at most so many objects."""
     return f"{OURS}, J = {count}" if count == 0 else f"{OURS}, J ≤ {count}"
+
+
+def points_of(limits: Sequence[float]) -> dict[str, float]:
+    """Limits in rising order, by how they are written."""
+    return {f"{limit:g}": limit for limit in sorted(set(limits))}
+
+
+def at_middle(cells: Sequence[Cell]) -> tuple[Cell, ...]:
+    """The cells of the middle limit, which a report shows."""
+    points = list(dict.fromkeys(point for _, point in cells))
+    return tuple(cell for cell in cells if cell[1] == points[(len(points) - 1) // 2])

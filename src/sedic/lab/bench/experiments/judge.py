@@ -152,9 +152,9 @@ def _loaded(kind: Any, path: Path) -> tuple[Any, Callable[[Picture], dict[str, A
     """A model on the fastest device, and what makes its inputs, without torchvision."""
     from transformers import AutoImageProcessor
 
-    from sedic.models.precision import choose
+    from sedic.models.precision import placement
 
-    device, _ = choose()
+    device = placement().device
     model = load(kind, path).eval().to(device)
     processor = load(AutoImageProcessor, path)
 

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sedic.coding.container import Container
-from sedic.errors import SedicError
-from sedic.lab.bench.experiments import Cell, Done, Outcome
+from sedic.lab.bench.experiments import Cell, Done, Outcome, UnreachableError
 from sedic.lab.bench.experiments.subject import VALUES, Subject, measures
 from sedic.semantics import (
     GRID,
@@ -61,9 +60,9 @@ class Swaps:
             whole = subject.whole(index, picture, self.limit, OBJECTS)
             layers = whole.image.objects
             if len(layers) < OBJECTS:
-                raise SedicError(f"{len(layers)} of {OBJECTS} objects: nothing to exchange")
-        except SedicError as error:
-            yield from (Outcome(cell, problem=str(error)) for cell in open_cells)
+                raise UnreachableError(f"{len(layers)} of {OBJECTS} objects: nothing to exchange")
+        except Exception as error:  # of whatever library
+            yield from (Outcome.of_error(cell, error) for cell in open_cells)
             return
         for cell in open_cells:
             name, i = cell[0], int(cell[1]) - 1
@@ -92,8 +91,8 @@ def exchanged(how: str, own: ObjectLayer, other: ObjectLayer) -> ObjectLayer:
     return own
 
 
-def within(mask: Mask, found: Picture, original: Picture) -> Picture:
-    """``found`` inside the mask, ``original`` elsewhere."""
-    height, width = original.shape[:2]
+def within(mask: Mask, inside: Picture, outside: Picture) -> Picture:
+    """``inside`` where the mask is, ``outside`` elsewhere."""
+    height, width = outside.shape[:2]
     region = mask.array.repeat(GRID, 0).repeat(GRID, 1)[:height, :width]
-    return np.where(region[..., None], found, original)
+    return np.where(region[..., None], inside, outside)

@@ -68,6 +68,21 @@ class Summary:
     rows: list[Row]  # of the pictures that count
 
     @property
+    def experiment(self) -> str:
+        """The name of the experiment, which is that of its command."""
+        return str(self.facts["settings"]["experiment"])
+
+    @property
+    def subject(self) -> str:
+        """The curve or variant that is ours; "" if the experiment has none."""
+        return str(self.facts["settings"]["subject"])
+
+    @property
+    def curves_over_rate(self) -> bool:
+        """Whether the points are limits in bits per pixel, and there are rivals."""
+        return self.experiment in ("rd", "reference")
+
+    @property
     def families(self) -> list[str]:
         """Codecs in the order of the run."""
         return list(self.sizes)
@@ -92,7 +107,7 @@ class Summary:
 
     def as_json(self) -> dict[str, Any]:
         """All but the rows, which are the results file."""
-        return {name: found for name, found in asdict(self).items() if name != "rows"}
+        return {name: value for name, value in asdict(self).items() if name != "rows"}
 
 
 def summarise(table: Table, features: Path | None = None) -> Summary:
@@ -104,15 +119,17 @@ def summarise(table: Table, features: Path | None = None) -> Summary:
     problems = []
     for row in table.rows:
         name, codec, point = (str(row[key]) for key in ("picture", "codec", "point"))
-        if row["error"]:
-            problems.append(Problem(name, codec, point, str(row["error"])))
+        if not table.has_numbers(row):
+            problems.append(Problem(name, codec, point, str(row["error"] or row["notes"])))
+        elif row["notes"]:
+            problems.append(Problem(name, codec, point, str(row["notes"])))
         if codec:
             rows.setdefault(name, {})[codec, point] = row
     tried = [name for name, known in rows.items() if all(cell in known for cell in cells)]
     means = []
     for codec, point in cells:
         done = [rows[name][codec, point] for name in tried]
-        done = [row for row in done if not row["error"]]
+        done = [row for row in done if table.has_numbers(row)]
         if not done:
             continue
         mean = _mean(codec, point, done, table.values)

@@ -1,15 +1,12 @@
-"""The networks of one profile, behind what synthesis asks of them.
+"""The networks of the papers' profiles: classes of diffusers and transformers.
 
-Classes are those of diffusers and transformers; only configurations and weights differ between
-the embedded profile and the paper's.
+They are read from a folder of diffusers' layout.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,9 +19,9 @@ from torch import Tensor, nn
 
 from sedic.errors import SedicError
 from sedic.files import printable
-from sedic.semantics import (
-    leading_words,
-)
+from sedic.models.clip_tokenizer import leading_tokens, padded
+from sedic.models.interface import fingerprint_of
+from sedic.models.prompt import clean
 
 
 class NoConditioning(nn.Module):
@@ -49,13 +46,12 @@ def ir_controlnet(config: dict[str, Any]) -> Any:
 
 
 @dataclass
-class Networks:
-    """VAE, text encoder, tokenizer, UNet, ControlNet and noise schedule of one profile.
+class DiffusionNetworks:
+    """Implements ``interface.Networks``, whose docstrings say what each method does.
 
-    ``vae``: ``AutoencoderKL``, ``AutoencoderTiny`` or ``PatchAutoencoder``; ``text_encoder``:
-    ``CLIPTextModel``; ``tokenizer``: ``CLIPTokenizer``; ``unet``: ``UNet2DConditionModel``;
-    ``controlnet``: ``ControlNetModel``. ``schedule`` is the configuration of a diffusers
-    scheduler. All tensors out of here are float32; latents are at 1/8 of the picture.
+    ``vae``: ``AutoencoderKL`` or ``AutoencoderTiny``; ``text_encoder``: ``CLIPTextModel``;
+    ``tokenizer``: ``CLIPTokenizer``; ``unet``: ``UNet2DConditionModel``; ``controlnet``:
+    ``ControlNetModel``.
     """
 
     vae: Any
@@ -65,7 +61,6 @@ class Networks:
     controlnet: Any
     schedule: dict[str, Any]
     condition: str  # what the ControlNet sees: "latent" (IRControlNet) or "picture" (tile)
-    negative: str = ""  # the text that classifier-free guidance moves away from
 
     def __post_init__(self) -> None:
         if self.condition not in ("latent", "picture"):
@@ -80,12 +75,7 @@ class Networks:
     @cached_property
     def fingerprint(self) -> str:
         """sha256 of all weights and the schedule, in hexadecimal."""
-        digest = hashlib.sha256(json.dumps(self.schedule, sort_keys=True, default=str).encode())
-        for network in self._modules:
-            for name, value in sorted(network.state_dict().items()):
-                digest.update(name.encode())
-                digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        return fingerprint_of(self._modules, self.schedule)
 
     @property
     def device(self) -> torch.device:
@@ -98,16 +88,27 @@ class Networks:
         return next(self.unet.parameters()).dtype  # type: ignore[no-any-return]
 
     @property
+    def channels(self) -> int:
+        """The channels of a latent."""
+        return int(self.unet.config.out_channels)
+
+    @property
     def multiple(self) -> int:
         """Latents' sides must be multiples of this: each level of the UNet but the last halves."""
         return int(2 ** (len(self.unet.config.block_out_channels) - 1))
 
-    def to(self, device: torch.device | str, dtype: torch.dtype) -> Networks:
-        """Move the networks, convolutions in channels-last order; returns ``self``."""
+    def to(
+        self, device: torch.device | str, dtype: torch.dtype, vae_dtype: torch.dtype | None = None
+    ) -> DiffusionNetworks:
+        """Move the networks, convolutions in channels-last order; returns ``self``.
+
+        ``vae_dtype``: what the VAE computes in, if not ``dtype``.
+        """
         for network in self._modules:
             # Past diffusers' own ``to``, which warns of modules to keep in float32 that no
             # network here has.
-            nn.Module.to(network, device=device, dtype=dtype)
+            kind = vae_dtype or dtype if network is self.vae else dtype
+            nn.Module.to(network, device=device, dtype=kind)
             if network is not self.text_encoder:
                 nn.Module.to(network, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return self
@@ -117,7 +118,7 @@ class Networks:
 
         Of a distribution, its mode: the condition of a stage is no matter of chance.
         """
-        encoded = self.vae.encode(picture.to(self.device, self.dtype))
+        encoded = self.vae.encode(picture.to(self.device, self._vae_dtype))
         latent = encoded.latents if "latents" in encoded else encoded.latent_dist.mode()
         scaled: Tensor = (latent.float() - self._shift) * float(self.vae.config.scaling_factor)
         return scaled
@@ -125,7 +126,11 @@ class Networks:
     def decode(self, latent: Tensor) -> Tensor:
         """The picture (1, 3, h, w) of a scaled latent, about [-1, 1]."""
         latent = latent / float(self.vae.config.scaling_factor) + self._shift
-        return self.vae.decode(latent.to(self.dtype)).sample.float()  # type: ignore[no-any-return]
+        return self.vae.decode(latent.to(self._vae_dtype)).sample.float()  # type: ignore[no-any-return]
+
+    @property
+    def _vae_dtype(self) -> torch.dtype:
+        return next(self.vae.parameters()).dtype  # type: ignore[no-any-return]
 
     @property
     def _shift(self) -> float:
@@ -139,34 +144,21 @@ class Networks:
     def embed(self, text: str) -> Tensor:
         """The text encoder's last hidden state, (1, tokens, d).
 
-        Padded to the encoder's length; of a text that is longer, as many whole words as fit.
+        Punctuation is made plain first (``prompt.clean``). Padded to the encoder's length; of a
+        text that is longer, as many whole words as fit.
         """
-        words = text.split(" ")
-        if self._tokens(text) > self._length:
-            counts = range(1, len(words) + 1)
-            fit = bisect_right(counts, self._length, key=lambda n: self._tokens(words[:n]))
-            text = " ".join(words[: max(fit, 1)])
-        tokens = self.tokenizer(
-            text,
-            padding="max_length",
-            max_length=self._length,
-            truncation=True,  # of a single word longer than everything
-            return_tensors="pt",
-        )
-        ids = tokens.input_ids.to(self.device)
-        return self.text_encoder(ids).last_hidden_state.float()  # type: ignore[no-any-return]
+        ids = padded(self._ids, text, self._length, int(self.tokenizer.pad_token_id))
+        on_device = torch.tensor([ids], device=self.device)
+        return self.text_encoder(on_device).last_hidden_state.float()  # type: ignore[no-any-return]
 
-    def _tokens(self, text: str | list[str]) -> int:
-        joined = text if isinstance(text, str) else " ".join(text)
-        return len(self.tokenizer(joined, verbose=False).input_ids)
+    def _ids(self, text: str) -> list[int]:
+        # In Stable Diffusion 2.1's tokenizer "!" is the token that pads, too.
+        encoded = self.tokenizer(clean(text), verbose=False, split_special_tokens=True)
+        return encoded.input_ids  # type: ignore[no-any-return]
 
     def word_tokens(self, text: str, words: int) -> list[int]:
-        """Where ``embed(text)`` has the tokens of the first ``words`` words; at least one.
-
-        A tokenizer of CLIP's kind begins with one token that marks the start.
-        """
-        name = self.tokenizer(leading_words(text, words), add_special_tokens=False).input_ids
-        return list(range(1, min(max(1, len(name)), self._length - 2) + 1))
+        """Where ``embed(text)`` has the tokens of the first ``words`` words; at least one."""
+        return leading_tokens(self._ids, text, words, self._length)
 
     def predict(
         self, z: Tensor, t: int, context: Tensor, condition: Tensor, strength: float = 1.0
@@ -196,7 +188,7 @@ class Networks:
         return predicted.float()  # type: ignore[no-any-return]
 
 
-def load(folder: Path, dtype: torch.dtype = torch.float32) -> Networks:
+def load(folder: Path, dtype: torch.dtype = torch.float32) -> DiffusionNetworks:
     """The networks in a folder of diffusers' layout, from safetensors files only, on the CPU.
 
     ``vae/ unet/ controlnet/ text_encoder/ tokenizer/ scheduler/``; a ControlNet of twice the
@@ -214,7 +206,15 @@ def load(folder: Path, dtype: torch.dtype = torch.float32) -> Networks:
         with torch.device("meta"):
             return UNet2DConditionModel.from_config(config)
 
+    schedule = _config(folder / "scheduler" / "scheduler_config.json")
+
     def make_control(config: dict[str, Any]) -> Any:
+        predicted = schedule.get("prediction_type", "epsilon")
+        if (trained := config.pop("prediction_type", predicted)) != predicted:
+            raise SedicError(
+                f"the ControlNet in {folder} was trained for {printable(trained)} and the UNet"
+                f" predicts {printable(predicted)}: convert two that belong together"
+            )
         with torch.device("meta"):
             plain = config.get("in_channels") == unet.config.in_channels
             return ControlNetModel.from_config(config) if plain else ir_controlnet(config)
@@ -230,13 +230,13 @@ def load(folder: Path, dtype: torch.dtype = torch.float32) -> Networks:
     unet = _network(folder / "unet", make_unet, dtype)
     controlnet = _network(folder / "controlnet", make_control, dtype)
     hint = controlnet.controlnet_cond_embedding
-    return Networks(
+    return DiffusionNetworks(
         vae=_network(folder / "vae", make_vae, dtype),
         text_encoder=_network(folder / "text_encoder", make_text_encoder, dtype),
         tokenizer=load_tokenizer(folder),
         unet=unet,
         controlnet=controlnet,
-        schedule=_config(folder / "scheduler" / "scheduler_config.json"),
+        schedule=schedule,
         condition="latent" if isinstance(hint, NoConditioning) else "picture",
     )
 

@@ -8,22 +8,22 @@ import pytest
 import torch
 
 from sedic.errors import SedicError
-from sedic.models.networks import Networks, NoConditioning, ir_controlnet, load
+from sedic.models.diffusion import DiffusionNetworks, NoConditioning, ir_controlnet, load
 
 
 @pytest.fixture
-def networks(tiny_networks: Callable[..., Networks]) -> Networks:
+def networks(tiny_networks: Callable[..., DiffusionNetworks]) -> DiffusionNetworks:
     return tiny_networks()
 
 
-def test_pictures_become_latents_at_an_eighth_and_come_back(networks: Networks) -> None:
+def test_pictures_become_latents_at_an_eighth_and_come_back(networks: DiffusionNetworks) -> None:
     latent = networks.encode(torch.rand(1, 3, 32, 48) * 2 - 1)
     assert latent.shape == (1, 4, 4, 6)
     assert latent.dtype == torch.float32
     assert networks.decode(latent).shape == (1, 3, 32, 48)
 
 
-def test_a_distributions_mode_is_scaled_and_shifted(networks: Networks) -> None:
+def test_a_distributions_mode_is_scaled_and_shifted(networks: DiffusionNetworks) -> None:
     from dataclasses import replace
 
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -46,7 +46,7 @@ def test_a_distributions_mode_is_scaled_and_shifted(networks: Networks) -> None:
     assert torch.allclose(ours.decode(latent), expected, atol=1e-6)
 
 
-def test_texts_are_padded_and_lose_whole_words_at_the_end(networks: Networks) -> None:
+def test_texts_are_padded_and_lose_whole_words_at_the_end(networks: DiffusionNetworks) -> None:
     length = networks.text_encoder.config.max_position_embeddings
     assert networks.embed("").shape == networks.embed("red " * 500 + "bus").shape
     assert networks.embed("").shape == (1, length, 32)
@@ -57,13 +57,13 @@ def test_texts_are_padded_and_lose_whole_words_at_the_end(networks: Networks) ->
     assert torch.isfinite(networks.embed("x" * 2000)).all()  # one word, longer than everything
 
 
-def test_tokens_of_the_first_words(networks: Networks) -> None:
+def test_tokens_of_the_first_words(networks: DiffusionNetworks) -> None:
     assert networks.word_tokens("red bus, an old one", 1) == [1]
     assert networks.word_tokens("red bus, an old one", 2) == [1, 2, 3, 4]
     assert networks.word_tokens("x" * 2000, 1) == list(range(1, 76))
 
 
-def test_only_tokens_up_to_a_word_depend_on_it(networks: Networks) -> None:
+def test_only_tokens_up_to_a_word_depend_on_it(networks: DiffusionNetworks) -> None:
     """What ``word_tokens`` points at is where ``embed`` has the words: the encoder is causal."""
     one, other = networks.embed("red bus, an old one"), networks.embed("red bus, a new one")
     last = networks.word_tokens("red bus, an old one", 2)[-1]
@@ -74,7 +74,7 @@ def test_only_tokens_up_to_a_word_depend_on_it(networks: Networks) -> None:
 
 @pytest.mark.parametrize("condition", ["latent", "picture"])
 def test_a_prediction_for_each_context(
-    tiny_networks: Callable[..., Networks], condition: str
+    tiny_networks: Callable[..., DiffusionNetworks], condition: str
 ) -> None:
     networks = tiny_networks(condition=condition)
     z = torch.randn(1, 4, 4, 6)
@@ -91,13 +91,15 @@ def test_a_prediction_for_each_context(
     assert torch.allclose(without, flipped, atol=1e-5)
 
 
-def test_networks_infer_only(networks: Networks) -> None:
+def test_networks_infer_only(networks: DiffusionNetworks) -> None:
     for network in (networks.vae, networks.text_encoder, networks.unet, networks.controlnet):
         assert not network.training
         assert not any(p.requires_grad for p in network.parameters())
 
 
-def test_bfloat16_networks_still_speak_float32(tiny_networks: Callable[..., Networks]) -> None:
+def test_bfloat16_networks_still_speak_float32(
+    tiny_networks: Callable[..., DiffusionNetworks],
+) -> None:
     import copy
 
     networks = copy.deepcopy(tiny_networks()).to("cpu", torch.bfloat16)
@@ -107,7 +109,21 @@ def test_bfloat16_networks_still_speak_float32(tiny_networks: Callable[..., Netw
         assert out.dtype == torch.float32
 
 
-def save(networks: Networks, folder: Path) -> None:
+def test_the_vae_may_compute_in_another_format(
+    tiny_networks: Callable[..., DiffusionNetworks],
+) -> None:
+    import copy
+
+    networks = copy.deepcopy(tiny_networks()).to("cpu", torch.bfloat16, torch.float32)
+    exact = tiny_networks()
+    picture = torch.rand(1, 3, 16, 16) * 2 - 1
+    latent = networks.encode(picture)
+    assert torch.allclose(latent, exact.encode(picture), atol=1e-5)
+    assert torch.allclose(networks.decode(latent), exact.decode(latent), atol=1e-5)
+    assert networks.dtype == torch.bfloat16
+
+
+def save(networks: DiffusionNetworks, folder: Path) -> None:
     for name in ("vae", "unet", "controlnet", "text_encoder"):
         getattr(networks, name).save_pretrained(folder / name, safe_serialization=True)
     networks.tokenizer.save_pretrained(folder / "tokenizer")
@@ -117,7 +133,7 @@ def save(networks: Networks, folder: Path) -> None:
 
 @pytest.mark.parametrize("condition", ["latent", "picture"])
 def test_a_folder_in_diffusers_layout(
-    tiny_networks: Callable[..., Networks], tmp_path: Path, condition: str
+    tiny_networks: Callable[..., DiffusionNetworks], tmp_path: Path, condition: str
 ) -> None:
     networks = tiny_networks(condition=condition)
     save(networks, tmp_path)
@@ -138,7 +154,9 @@ def test_a_folder_in_diffusers_layout(
 
 
 @pytest.mark.parametrize("part", ["vae", "unet", "controlnet", "text_encoder"])
-def test_a_part_that_is_not_there_is_named(networks: Networks, tmp_path: Path, part: str) -> None:
+def test_a_part_that_is_not_there_is_named(
+    networks: DiffusionNetworks, tmp_path: Path, part: str
+) -> None:
     save(networks, tmp_path)
     weights = next((tmp_path / part).glob("*.safetensors"))
     content = weights.read_bytes()
@@ -153,7 +171,7 @@ def test_a_part_that_is_not_there_is_named(networks: Networks, tmp_path: Path, p
         load(tmp_path)
 
 
-def test_missing_tensors_are_refused(networks: Networks, tmp_path: Path) -> None:
+def test_missing_tensors_are_refused(networks: DiffusionNetworks, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     save(networks, tmp_path)
@@ -165,7 +183,7 @@ def test_missing_tensors_are_refused(networks: Networks, tmp_path: Path) -> None
         load(tmp_path)
 
 
-def test_an_ir_controlnet_has_no_hint_weights(networks: Networks) -> None:
+def test_an_ir_controlnet_has_no_hint_weights(networks: DiffusionNetworks) -> None:
     made = ir_controlnet(dict(networks.controlnet.config))
     assert set(made.state_dict()) == set(networks.controlnet.state_dict())
     assert not any("cond_embedding" in key for key in made.state_dict())

@@ -1,0 +1,52 @@
+"""``sedic find``. Imports stay light."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sedic.cli.console import note
+from sedic.errors import UnsuitableInputError
+from sedic.files import printable
+
+
+def find(
+    folder: Annotated[Path, typer.Argument(help="A folder of .sedic files, or one file.")],
+    words: Annotated[str, typer.Argument(help='What to look for, as in "red macaw".')],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line, for pipes.")
+    ] = False,
+) -> None:
+    """Find files by what they say. No picture is decoded.
+
+    Every word must be there, in any order; capitals and plurals do not matter. Ends with 1 where
+    nothing is found, as grep does.
+    """
+    from sedic.search import Match, files_in, search, words_of
+
+    if not words_of(words):
+        raise UnsuitableInputError("give at least one word to look for")
+    if not folder.exists():
+        raise UnsuitableInputError(f"there is no {printable(folder)}")
+    found = 0
+    for result in search(files_in(folder), words):
+        if not isinstance(result, Match):
+            note(f"{printable(result.path)}: {printable(result.problem)}")
+            continue
+        found += 1
+        if as_json:
+            facts = {
+                "file": str(result.path),
+                "score": result.score,
+                "where": result.where,
+                "overall": result.overall,
+                "objects": list(result.names),
+            }
+            typer.echo(json.dumps(facts))
+        else:
+            typer.echo(f"{printable(result.path)}: {result.where}")
+    if not found:
+        raise typer.Exit(1)

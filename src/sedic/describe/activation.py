@@ -1,0 +1,261 @@
+"""Named things and where they are: views of a picture, activation maps, and a second look.
+
+A first look at the whole picture at two scales gives a map for every class. Each window of these
+maps, averaged, is roughly what the classifier would say of that part; the most certain windows are
+then cut out of the picture and really looked at, twice. A name is kept only where both looks agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from scipy import ndimage
+
+from sedic.describe.names import Names
+from sedic.models.classifier import SIDE, STRIDE, Classifier, softmax
+
+Floats = npt.NDArray[np.float32]
+Picture = npt.NDArray[np.uint8]
+Box = tuple[float, float, float, float]  # top, left, bottom, right, as shares of height and width
+
+# Chances that both looks must give a class' own name, its kind, and wider kinds. Set on
+# photographs that nothing was trained on (docs/DESCRIBERS.md).
+KEPT = (0.5, 0.6, 0.9)
+_EVERYTHING: Box = (0.0, 0.0, 1.0, 1.0)
+RASTER = 96  # long side of a map of evidence
+_PROPOSED = 0.2  # chance in the first look from which a second one is worth its time
+_SCALES = (1.0, 1.75)  # of the whole picture: its short side by a view's
+_LONGEST = 2.5  # long side by short, beyond which a view is squeezed
+_WINDOWS = (0.3, 0.45, 0.65, 0.9)  # sides of windows, by the picture's short side
+_LOOKS = 4  # windows looked at again, at most
+_WIDER = 1.3  # the second look at a window, by the first
+_FADES = 1.5  # distance from a window, by its side, over which the whole picture's evidence fades
+_INNER = 0.8  # the same, at the whole picture
+_SAME = 0.3  # intersection by the smaller one, from which two windows may show one thing
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """Something that both looks called by one name.
+
+    ``node``: its name; ``chance``: the smaller of the two looks' chances; ``box``: the window;
+    ``heat``: how much speaks for it, 0 to 1, (rows, columns) over the whole picture.
+    """
+
+    node: int
+    chance: float
+    box: Box
+    heat: Floats
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is a sighting of the whole picture."""
+        return self.box == _EVERYTHING
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What was found, most certain first; what was proposed and not confirmed, with both chances;
+    the chances of all nodes for the whole picture."""
+
+    found: tuple[Sighting, ...]
+    rejected: tuple[tuple[int, float, float], ...]
+    whole: Floats
+
+
+def look(picture: Picture, classifier: Classifier, names: Names) -> Looked:
+    """Names things in a (height, width, 3) uint8 picture.
+
+    One thing may be sighted in several windows; ``found`` has the narrowest names first.
+    """
+    height, width = picture.shape[:2]
+    views = [_view(picture, _EVERYTHING, *_size(height, width, scale)) for scale in _SCALES]
+    logits, maps = zip(*(_one(classifier, view) for view in views), strict=True)
+    whole = names.chances(softmax(logits[0]))
+    bias = classifier.linear.bias.cpu().numpy()
+    proposals = _proposals(maps[1], bias, names)
+    proposals.insert(0, (_EVERYTHING, int(np.argmax(whole * _own(names)))))
+    seen = _look_again(picture, [box for box, _ in proposals], classifier)
+    found, rejected = [], []
+    for (box, proposed), (chances, own_map) in zip(proposals, seen, strict=True):
+        nodes = names.chances(chances)
+        node = _agreed(nodes, names)
+        if node is None:
+            if nodes[0, proposed] > _PROPOSED:
+                rejected.append((proposed, float(nodes[0, proposed]), float(nodes[1, proposed])))
+            continue
+        weights = chances.mean(axis=0) * names.members[node]
+        heat = _heat(maps, own_map, box, weights / weights.sum(), _raster(height, width))
+        found.append(Sighting(node, float(nodes[:, node].min()), box, heat))
+    found.sort(key=lambda one: (names.depth[one.node], -one.chance))
+    return Looked(tuple(found), tuple(rejected), whole)
+
+
+def whole_view(picture: Picture) -> Picture:
+    """The whole picture as the classifier first sees it: its short side a view's."""
+    return _view(picture, _EVERYTHING, *_size(*picture.shape[:2], _SCALES[0]))
+
+
+def confirms(
+    picture: Picture, piece: npt.NDArray[np.bool_], node: int, classifier: Classifier, names: Names
+) -> bool:
+    """Whether the classifier gives what is in ``piece``, seen alone, the name or kind ``node``."""
+    rows, columns = (np.flatnonzero(piece.any(axis=axis)) for axis in (1, 0))
+    height, width = piece.shape
+    box = rows[0] / height, columns[0] / width, (rows[-1] + 1) / height, (columns[-1] + 1) / width
+    logits, _ = _one(classifier, _view(picture, _scaled(box, _WIDER), SIDE, SIDE))
+    return bool(names.chances(softmax(logits))[names.line(node)[:2]].max() >= KEPT[1])
+
+
+def _size(height: int, width: int, scale: float) -> tuple[int, int]:
+    """Rows and columns of a view of the whole picture, multiples of the stride."""
+    short = SIDE * scale
+    factor = short / min(height, width)
+    rows, columns = (
+        STRIDE * max(1, round(min(n * factor, _LONGEST * short) / STRIDE)) for n in (height, width)
+    )
+    return rows, columns
+
+
+def _raster(height: int, width: int) -> tuple[int, int]:
+    factor = RASTER / max(height, width)
+    return max(1, round(height * factor)), max(1, round(width * factor))
+
+
+def _view(picture: Picture, box: Box, rows: int, columns: int) -> Picture:
+    """The part of ``picture`` in ``box``, resized."""
+    height, width = picture.shape[:2]
+    top, bottom = int(box[0] * height), max(int(np.ceil(box[2] * height)), int(box[0] * height) + 1)
+    left, right = int(box[1] * width), max(int(np.ceil(box[3] * width)), int(box[1] * width) + 1)
+    part = Image.fromarray(picture[top:bottom, left:right])
+    return np.asarray(part.resize((columns, rows), Image.Resampling.BILINEAR))
+
+
+def _one(classifier: Classifier, view: Picture) -> tuple[Floats, Floats]:
+    logits, maps = classifier.look(view[None])
+    return logits[0], maps[0]
+
+
+def _own(names: Names) -> Floats:
+    """1 for the classes' own names, 0 for kinds (n,)."""
+    return np.equal(names.depth, 0).astype(np.float32)
+
+
+def _proposals(maps: Floats, bias: Floats, names: Names) -> list[tuple[Box, int]]:
+    """Square windows, most certain first, and what each seems to show."""
+    _, rows, columns = maps.shape
+    sums = np.pad(maps.cumsum(1).cumsum(2), ((0, 0), (1, 0), (1, 0)))
+    windows: list[tuple[float, Box, int]] = []
+    for share in _WINDOWS:
+        side = max(2, round(share * min(rows, columns)))
+        step = max(1, side // 3)
+        tops = sorted({*range(0, rows - side + 1, step), rows - side})
+        lefts = sorted({*range(0, columns - side + 1, step), columns - side})
+        y, x = (axis.ravel() for axis in np.meshgrid(tops, lefts, indexing="ij"))
+        total = sums[:, y + side, x + side] - sums[:, y, x + side]
+        total += sums[:, y, x] - sums[:, y + side, x]
+        chances = softmax((total / side**2).T + bias)
+        own = names.chances(chances) * _own(names)
+        for index, node in enumerate(own.argmax(axis=1)):
+            box = (
+                y[index] / rows,
+                x[index] / columns,
+                (y[index] + side) / rows,
+                (x[index] + side) / columns,
+            )
+            windows.append((float(own[index, node]), box, int(node)))
+    windows.sort(key=lambda window: -window[0])
+    kept: list[tuple[Box, int]] = []
+    for chance, box, node in windows:
+        if len(kept) == _LOOKS or chance < _PROPOSED:
+            break
+        if all(_overlap(box, other) < _SAME for other, _ in kept):
+            kept.append((box, node))
+    return kept
+
+
+def _overlap(a: Box, b: Box) -> float:
+    """The intersection by the smaller of two boxes."""
+    rows = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
+    columns = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    smaller = min((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
+    return rows * columns / max(smaller, 1e-9)
+
+
+def _scaled(box: Box, by: float) -> Box:
+    """``box`` scaled about its centre, pushed back into the picture."""
+    sides = []
+    for low, high in ((box[0], box[2]), (box[1], box[3])):
+        length = min((high - low) * by, 1.0)
+        start = min(max((low + high - length) / 2, 0.0), 1.0 - length)
+        sides.append((start, start + length))
+    return sides[0][0], sides[1][0], sides[0][1], sides[1][1]
+
+
+def _look_again(
+    picture: Picture, boxes: Sequence[Box], classifier: Classifier
+) -> list[tuple[Floats, Floats]]:
+    """For each box the chances (2, classes) of two views of it, the second one mirrored and cut
+    wider (of the whole picture: narrower), and the activation maps of the first."""
+    if not boxes:
+        return []
+    views = []
+    for box in boxes:
+        other = _scaled(box, _INNER if box == _EVERYTHING else _WIDER)
+        views += [_view(picture, box, SIDE, SIDE), _view(picture, other, SIDE, SIDE)[:, ::-1]]
+    logits, maps = classifier.look(np.stack(views))
+    chances = softmax(logits).reshape(len(boxes), 2, -1)
+    return list(zip(chances, maps[::2], strict=True))
+
+
+def _agreed(nodes: Floats, names: Names) -> int | None:
+    """The narrowest node that both looks (2, n) give enough; None if there is none."""
+    least = nodes.min(axis=0)
+    depth = np.minimum(names.depth, len(KEPT) - 1)
+    for level in range(len(KEPT)):
+        here = np.where(depth == level, least, 0)
+        best = int(here.argmax())
+        if here[best] >= KEPT[level]:
+            return None if best in names.silent else best
+    return None
+
+
+def _heat(
+    maps: Sequence[Floats], own: Floats, box: Box, weights: Floats, raster: tuple[int, int]
+) -> Floats:
+    """The evidence of all maps for the classes of ``weights``, 0 to 1, on the ``raster``.
+
+    ``maps`` are the whole picture's, ``own`` those of the window ``box``, beyond which the others
+    count less the farther they are.
+    """
+    total = np.zeros(raster, np.float32)
+    for found in maps:
+        total += _normal(_resized(np.tensordot(weights, found, 1), raster))
+    rows, columns = (
+        slice(round(low * size), max(round(high * size), round(low * size) + 1))
+        for low, high, size in ((box[0], box[2], raster[0]), (box[1], box[3], raster[1]))
+    )
+    inside = np.zeros(raster, np.float32)
+    size = rows.stop - rows.start, columns.stop - columns.start
+    inside[rows, columns] = _normal(_resized(np.tensordot(weights, own, 1), size))
+    if box != _EVERYTHING:
+        within = np.zeros(raster, np.bool_)
+        within[rows, columns] = True
+        away = ndimage.distance_transform_edt(~within) / max(size)
+        total *= np.exp(-np.square(away / _FADES)).astype(np.float32)
+        inside = ndimage.gaussian_filter(inside, max(size) / 12)
+    return _normal(total + inside)
+
+
+def _resized(values: Floats, shape: tuple[int, int]) -> Floats:
+    image = Image.fromarray(np.asarray(values, np.float32))
+    return np.asarray(image.resize(shape[::-1], Image.Resampling.BICUBIC), np.float32)
+
+
+def _normal(values: Floats) -> Floats:
+    positive = np.maximum(values, 0)
+    return np.asarray(positive / max(float(positive.max()), 1e-6), np.float32)

@@ -1,0 +1,86 @@
+"""Whether a decoded picture still shows what the original does, in the classifier's opinion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from sedic.describe import names as table
+from sedic.describe.activation import whole_view
+from sedic.models.classifier import softmax
+
+if TYPE_CHECKING:
+    from sedic.models.classifier import Classifier
+    from sedic.picture import Picture
+
+_SURE = 0.5  # chance from which the original's class is worth a warning
+_TOP = 5
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """Two pictures' classes compared.
+
+    ``same``: 1.0 where both have the same most likely name, else 0.0; ``overlap``: the share of
+    the five most likely names that both have, 0 to 1; ``distance``: the Jensen-Shannon distance of
+    the chances of all classes, 0 (equal) to 1; ``before`` and ``after``: the most likely names,
+    with an article, and ``sure`` the chance of the first; ``related``: whether one is a kind of the
+    other or both have one kind.
+    """
+
+    same: float
+    overlap: float
+    distance: float
+    before: str
+    after: str
+    sure: float
+    related: bool
+
+    def warning(self) -> str | None:
+        """A line that says what became of what, where the original was told with some certainty
+        and the decoded picture is told as something of another kind."""
+        if self.same or self.related or self.sure < _SURE:
+            return None
+        return f"the decoded picture may mislead: {self.before} became {self.after}"
+
+
+def compare(original: Picture, decoded: Picture, classifier: Classifier) -> Consistency:
+    """How alike two (height, width, 3) uint8 pictures are in what they show.
+
+    Each is seen once, whole, with its short side at 224 pixels.
+    """
+    names = table.load()
+    chances = np.stack([chances_of(picture, classifier) for picture in (original, decoded)])
+    own = names.chances(chances) * np.equal(names.depth, 0)
+    order = np.argsort(-own, axis=1, kind="stable")[:, :_TOP]
+    first, second = int(order[0, 0]), int(order[1, 0])
+    return Consistency(
+        same=float(first == second),
+        overlap=len({*order[0].tolist()} & {*order[1].tolist()}) / _TOP,
+        distance=_distance(chances[0], chances[1]),
+        before=names.with_article(first),
+        after=names.with_article(second),
+        sure=float(own[0, first]),
+        related=bool({*names.line(first)[:2]} & {*names.line(second)[:2]}),
+    )
+
+
+def chances_of(picture: Picture, classifier: Classifier) -> npt.NDArray[np.float32]:
+    """The chances (1000,) of the classes for a whole picture."""
+    logits, _ = classifier.look(whole_view(picture)[None])
+    return softmax(logits[0])
+
+
+def _distance(p: npt.NDArray[np.float32], q: npt.NDArray[np.float32]) -> float:
+    """The square root of the Jensen-Shannon divergence in bits (Endres and Schindelin 2003)."""
+    p, q = p.astype(np.float64), q.astype(np.float64)
+    middle = (p + q) / 2
+
+    def divergence(a: npt.NDArray[np.float64]) -> float:
+        some = a > 0
+        return float((a[some] * np.log2(a[some] / middle[some])).sum())
+
+    return float(np.sqrt(max(0.0, (divergence(p) + divergence(q)) / 2)))

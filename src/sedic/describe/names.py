@@ -1,0 +1,126 @@
+"""What the classifier's classes are called, and what kinds of things they are.
+
+``imagenet.txt`` holds the table. Every class has a name, every name a kind, and a kind may have a
+wider kind: golden retriever, dog, animal. Where views disagree on the name they may agree on the
+kind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+# Kinds that are where a picture was taken, not an object in it.
+_SCENES = ("landscape", "room")
+
+
+@dataclass(frozen=True)
+class Names:
+    """All names and kinds: the nodes of a forest, each class below one of them.
+
+    ``words`` (n): what a node is called; ``parents`` (n): index of its kind, -1 at the top;
+    ``depth`` (n): 0 for a class' own name, else the longest way down to one;
+    ``members`` (n, classes): 1 where a class belongs to the node; ``bare``: nodes whose word takes
+    no article ("sunglasses"); ``silent``: nodes that are never said; ``scenes``: places.
+    """
+
+    words: tuple[str, ...]
+    parents: tuple[int, ...]
+    depth: tuple[int, ...]
+    members: Floats
+    bare: frozenset[int]
+    silent: frozenset[int]
+    scenes: frozenset[int]
+
+    def chances(self, classes: Floats) -> Floats:
+        """Chances (..., n) of the nodes from those of the classes (..., classes)."""
+        return np.asarray(classes @ self.members.T, np.float32)
+
+    def line(self, node: int) -> list[int]:
+        """``node`` and its wider and wider kinds."""
+        found = [node]
+        while (node := self.parents[node]) >= 0:
+            found.append(node)
+        return found
+
+    def with_article(self, node: int, adjective: str = "") -> str:
+        """As in "a red macaw": the word after ``adjective``, with an article where it takes one."""
+        said = f"{adjective} {self.words[node]}".strip()
+        if node in self.bare:
+            return said
+        return f"{'an' if said[0] in 'aeiou' else 'a'} {said}"
+
+
+@cache
+def load() -> Names:
+    """The table of the package."""
+    text = (files("sedic") / "describe" / "imagenet.txt").read_text(encoding="utf-8")
+    return parse(text)
+
+
+def parse(text: str) -> Names:
+    """The names of a table in the form of ``imagenet.txt``."""
+    index: dict[tuple[str, str], int] = {}  # (word, kind) of each node; the kind of a kind is ""
+    parents: list[int] = []
+    bare: set[int] = set()
+    silent: set[int] = set()
+
+    def node(word: str, kind: str) -> int:
+        plain = word.rstrip("*?")
+        key = (plain, "" if plain == kind else kind)
+        if key not in index:
+            index[key] = len(parents)
+            parents.append(-1)
+        if "*" in word:
+            bare.add(index[key])
+        if "?" in word:
+            silent.add(index[key])
+        return index[key]
+
+    classes: list[int] = []
+    for line in text.splitlines():
+        if line.startswith("#") or not line:
+            continue
+        if " <" in line:
+            kind, wider = (part.strip() for part in line.split("<"))
+            this = node(kind, "")
+            if wider:
+                parents[this] = node(wider, "")
+            continue
+        kind, names = line.split(": ", 1)
+        for name in names.split(", "):
+            this = node(name, kind)
+            if name.rstrip("*?") != kind:
+                parents[this] = node(kind, "")
+            classes.append(this)
+    members = np.zeros((len(parents), len(classes)), np.float32)
+    scenes = set()
+    depth = [0] * len(parents)
+    for number, this in enumerate(classes):
+        steps = 0
+        while this >= 0:
+            members[this, number] = 1
+            depth[this] = max(depth[this], steps)
+            this, steps = parents[this], steps + 1
+    words = tuple(word for word, _ in index)
+    for this in range(len(parents)):
+        top = this
+        while top >= 0:
+            if words[top] in _SCENES:
+                scenes.add(this)
+            top = parents[top]
+    return Names(
+        words,
+        tuple(parents),
+        tuple(depth),
+        members,
+        frozenset(bare),
+        frozenset(silent),
+        frozenset(scenes),
+    )

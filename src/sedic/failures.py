@@ -1,0 +1,75 @@
+"""Exceptions of libraries as errors of ours, of one line each.
+
+with translated("MS-SSIM"):
+    measure(a, b)  # ValueError: ... -> SedicError: MS-SSIM: ValueError: ...
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sedic.errors import OutOfMemoryError, SedicError
+from sedic.files import printable
+
+_LONGEST = 300  # characters of a reason
+# How torch says it in a plain RuntimeError, on the CPU and from libraries below it.
+_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception of any library means that memory ran out."""
+    if isinstance(error, MemoryError):
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    if not isinstance(error, RuntimeError):
+        return False
+    text = str(error).lower()
+    return any(phrase in text for phrase in _OUT_OF_MEMORY)
+
+
+def reason(error: BaseException) -> str:
+    """What an exception says, on one line: its text, after its type if that is not ours."""
+    text = printable(" ".join(str(error).split()))[:_LONGEST]
+    if isinstance(error, SedicError):
+        return text
+    if is_out_of_memory(error):
+        return "out of memory"
+    if isinstance(error, OSError) and error.strerror:
+        return printable(error.strerror)
+    name = type(error).__name__
+    return f"{name}: {text}" if text else name
+
+
+@contextmanager
+def translated(
+    subject: str, kind: type[SedicError] = SedicError, advice: str = ""
+) -> Iterator[None]:
+    """Raise every exception but our own as ``kind``, or as ``OutOfMemoryError`` where it is that.
+
+    The message is ``subject: reason``, and ``advice`` where memory ran out. What ends the program
+    (``KeyboardInterrupt``, ``SystemExit``) passes.
+    """
+    try:
+        yield
+    except (SedicError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # libraries in Rust panic with exceptions of that kind
+        if is_out_of_memory(error):
+            hint = f"; {advice}" if advice else ""
+            raise OutOfMemoryError(f"{subject}: out of memory{hint}") from error
+        raise kind(f"{subject}: {reason(error)}") from error
+
+
+@contextmanager
+def memory_checked(subject: str, advice: str = "") -> Iterator[None]:
+    """Raise ``OutOfMemoryError`` where memory runs out; other exceptions pass as they are."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OutOfMemoryError) or not is_out_of_memory(error):
+            raise
+        hint = f"; {advice}" if advice else ""
+        raise OutOfMemoryError(f"{subject}: out of memory{hint}") from error

@@ -1,0 +1,99 @@
+"""Texts that the text coder is primed on: named descriptions, with every name there is.
+
+The classifier names few things often and most of them never in a thousand photographs. So the
+looks come from photographs and the names are drawn: each sentence is one that the describer could
+say, and no name is dearer than its spelling makes it.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sedic.describe import names as table
+from sedic.describe.description import cut, cut_detail
+from sedic.describe.words import PALETTE
+from sedic.lab.train import photos
+from sedic.picture import load_picture
+
+if TYPE_CHECKING:
+    from sedic.describe.region_features import Region
+
+_TIMES = 4  # descriptions of each photograph
+_MOST = 3  # objects
+
+
+def describe_photos(
+    folders: Sequence[Path],
+    out: Path,
+    count: int = 400,
+    progress: Callable[[int], None] = lambda done: None,
+) -> None:
+    """Writes ``_TIMES`` descriptions of each of ``count`` training photographs, as a corpus.
+
+    Names, regions and word budgets are drawn with a fixed seed. ``SedicError`` if there are no
+    photographs.
+    """
+    from sedic.describe.named import compose
+    from sedic.describe.region_features import measure_maps
+
+    names = table.load()
+    draw = random.Random(0)
+    things = [n for n in range(len(names.words)) if n not in names.silent | names.scenes]
+    places = sorted(names.scenes)
+    lines = []
+    for done, path in enumerate(photos.draw(folders, count), 1):
+        maps = measure_maps(load_picture(path))
+        for _ in range(_TIMES):
+            regions = [
+                (draw.choice(things), _ellipse(maps.shape, draw))
+                for _ in range(draw.choice((1, 1, 1, 2, 2, _MOST)))
+            ]
+            scenes = [draw.choice(places)] if draw.random() < 0.15 else []
+            overall, details = compose(maps, regions, scenes, names)
+            said = [cut(overall, draw.choice((15, 30, 50)))]
+            for (node, _), detail in zip(regions, details, strict=True):
+                said.append(cut_detail(names.words[node], detail, draw.choice((10, 20, 30))))
+            lines.append(json.dumps({"text": "\n".join(said)}) + "\n")
+        progress(done)
+    out.write_text("".join(lines), encoding="utf-8")
+
+
+def spell_names(out: Path) -> None:
+    """Writes every name as it begins a detail and as it follows a colour, as a corpus."""
+    names = table.load()
+    draw = random.Random(0)
+    colours = list(PALETTE)
+    lines = []
+    for node, word in enumerate(names.words):
+        if node in names.silent:
+            continue
+        first, second = draw.choice(colours), draw.choice(colours)
+        said = f"{names.with_article(node, first)} and {names.with_article(node, second)} in front"
+        lines.append(json.dumps({"text": f"{said}\n{word} in {first}"}) + "\n")
+    draw.shuffle(lines)
+    out.write_text("".join(lines), encoding="utf-8")
+
+
+def _ellipse(shape: tuple[int, int], draw: random.Random) -> Region:
+    """An ellipse anywhere, a twentieth to half of the raster's sides wide and high."""
+    y, x = np.indices(shape)
+    centre = [draw.uniform(0.2, 0.8) * size for size in shape]
+    radius = [max(1.0, draw.uniform(0.05, 0.5) * size) for size in shape]
+    inside: Region = np.hypot((y - centre[0]) / radius[0], (x - centre[1]) / radius[1]) < 1
+    return inside
+
+
+def corpora(folder: Path, progress: Callable[[int], None]) -> list[tuple[Path, int]]:
+    """The two corpora in ``folder``, made where they are missing, with their weights."""
+    described, spelt = folder / "named.jsonl", folder / "names.jsonl"
+    if not described.is_file():
+        describe_photos([photos.shared_folder() / "data" / "photos"], described, progress=progress)
+    if not spelt.is_file():
+        spell_names(spelt)
+    return [(described, 1), (spelt, 1)]

@@ -1,0 +1,26 @@
+"""A prompt as CLIP's text encoders learnt to read it: plain quotes, no entities, single blanks."""
+
+from __future__ import annotations
+
+import html
+import unicodedata
+
+_LIGATURES = range(0xFB00, 0xFB07)  # ff, fi, fl, ffi, ffl, and two st
+_FULL_WIDTH = range(0xFF01, 0xFF5F)  # the width of a Chinese character; else as ASCII
+_PLAIN = str.maketrans(
+    {
+        **dict.fromkeys("\u2018\u2019\u201a\u201b\u02bc", "'"),
+        **dict.fromkeys("\u201c\u201d\u201e\u201f", '"'),
+        **{chr(c): unicodedata.normalize("NFKC", chr(c)) for c in (*_LIGATURES, *_FULL_WIDTH)},
+    }
+)
+
+
+def clean(text: str) -> str:
+    """The text with HTML entities, curly quotes, ligatures and runs of blanks made plain.
+
+    What OpenCLIP and CLIP do to a text before they split it, but for the repair of wrongly decoded
+    text. Without this a curly quote becomes three tokens that stand for nothing.
+    """
+    text = html.unescape(html.unescape(text))
+    return " ".join(unicodedata.normalize("NFC", text.translate(_PLAIN)).split())
