@@ -43,6 +43,7 @@ class External:
     """
 
     name = "external"
+    scale_floors: tuple[int, ...] = ()
     fingerprint = bytes(32)
 
     def __init__(
