@@ -126,6 +126,15 @@ def load_mask(source: Source) -> Region:
         return np.ascontiguousarray(opened.upright(bright if opaque.all() else opaque))
 
 
+def resized(picture: Picture, width: int, height: int) -> Picture:
+    """A picture in another size, by Pillow: Lanczos where it gets smaller, else bicubic."""
+    if picture.shape[:2] == (height, width):
+        return picture
+    smaller = width * height < picture.shape[0] * picture.shape[1]
+    resampling = Image.Resampling.LANCZOS if smaller else Image.Resampling.BICUBIC
+    return np.array(Image.fromarray(picture).resize((width, height), resampling))
+
+
 def pad_to_multiple(picture: Picture, multiple: int) -> Picture:
     """Grow a picture at its right and bottom until both sides are multiples of ``multiple``.
 

@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from sedic import shortcuts
-from sedic.coding.container import MAGIC, Container
+from sedic.coding.container import Container, begins
 from sedic.errors import SedicError, UnsuitableInputError
 from sedic.files import printable
 from sedic.picture import load_picture
@@ -121,7 +121,7 @@ def register_sedic_opener(profile: Profile | None = None) -> None:
 
 
 def _accept(prefix: bytes) -> bool:
-    return prefix.startswith(MAGIC)
+    return begins(prefix)
 
 
 def _save(
