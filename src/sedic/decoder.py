@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sedic import extras
 from sedic.coding.container import Container
 from sedic.errors import DamagedFileError, MissingWeightsError
-from sedic.picture import resized
+from sedic.picture import resized, without_colour
 from sedic.preview import show_reference
 from sedic.profile import Profile
 from sedic.semantics import ReferenceImage, SemanticImage
@@ -165,10 +165,8 @@ class Decoder:
 
         steps = self._stages(data, tile)
         while True:
-            with (
-                extras.named(),
-                own_torch_state(),
-            ):  # the caller's state is back while he looks at a stage
+            # The caller's state is back while he looks at a stage.
+            with extras.named(), own_torch_state():
                 stage = next(steps, None)
             if stage is None:
                 return
@@ -190,7 +188,8 @@ class Decoder:
         if restores:
             networks, negative = self.profile.networks, self.profile.negative(image.method)
             for stage in restore(picture, image, networks, settings, tile, negative):
-                yield replace(stage, picture=resized(stage.picture, *size))
+                shown = without_colour(stage.picture) if image.grey else stage.picture
+                yield replace(stage, picture=resized(shown, *size))
 
     def _reference_codec(self, container: Container, *, restored: bool) -> ReferenceCodec:
         reference = self.profile.reference_codec(container.reference_codec)

@@ -15,7 +15,7 @@ from sedic.coding.container import Container, pack
 from sedic.coding.scale import SCALES, coded_size
 from sedic.describe.description import Description, shorten
 from sedic.errors import SedicError
-from sedic.picture import load_picture, resized
+from sedic.picture import is_grey, load_picture, resized
 from sedic.preview import show_reference
 from sedic.profile import Profile
 from sedic.rate import Choice, Layers, choose
@@ -105,6 +105,7 @@ class Encoder:
             mask_coder=mask_coder or system.mask_coder,
             settings=decoder.to_bytes(defaults),
             bare=bare,
+            grey=method == "sedic" and not bare and is_grey(pixels),
         )
         # Masks of blocks depend on the grid, so they cannot be taken to another one.
         floors = reference.scale_floors if coding.mask_coder != "blocks" else ()
@@ -148,6 +149,7 @@ class _Coding(NamedTuple):
     mask_coder: str
     settings: bytes
     bare: bool
+    grey: bool
 
 
 class _AtScale:
@@ -203,6 +205,7 @@ class _AtScale:
             short.objects,
             method=self._coding.method,
             seed=self._coding.seed,
+            grey=self._coding.grey,
         )
 
     def container(self, image: SemanticImage) -> Container:

@@ -167,6 +167,7 @@ class Container(Header):
             tuple(layers),
             self.method,
             self.seed,
+            self.grey,
         )
 
     def words(self, coders: Coders) -> tuple[str, list[tuple[str, str]]]:
@@ -265,6 +266,7 @@ def pack(
         image.seed,
         settings,
         scale,
+        image.grey,
         text=counts.to_bytes(-(-2 * count // 8), "big") + coded,
         masks=masks,
         reference=image.reference.data,
