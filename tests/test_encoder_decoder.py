@@ -331,6 +331,10 @@ def test_segmenting_says_what_it_needs(
 
 
 def test_everything_public_is_there() -> None:
+    import pkgutil
+
+    modules = {module.name for module in pkgutil.iter_modules(sedic.__path__)}
+    assert not modules & set(sedic.__all__)  # importing a module would hide the name
     for name in sedic.__all__:
         assert getattr(sedic, name).__doc__, name
     assert set(sedic.__all__) <= set(dir(sedic))

@@ -13,8 +13,8 @@ from sedic import extras
 from sedic.coding.container import Container
 from sedic.errors import DamagedFileError, MissingWeightsError
 from sedic.picture import resized, without_colour
-from sedic.preview import show_reference
 from sedic.profile import Profile
+from sedic.reference_picture import show_reference
 from sedic.semantics import ReferenceImage, SemanticImage
 from sedic.settings import Settings
 

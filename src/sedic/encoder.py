@@ -16,9 +16,9 @@ from sedic.coding.scale import SCALES, coded_size
 from sedic.describe.description import Description, shorten
 from sedic.errors import SedicError
 from sedic.picture import is_grey, load_picture, resized
-from sedic.preview import show_reference
 from sedic.profile import Profile
 from sedic.rate import Choice, Layers, choose
+from sedic.reference_picture import show_reference
 from sedic.semantics import Rate, ReferenceImage, SemanticImage, check_size, grid_size
 from sedic.settings import Settings
 

@@ -108,7 +108,7 @@ def read(data: Bytes, *, profile: Profile | None = None) -> Description:
     return Description(image.overall, image.objects)
 
 
-def describe(
+def describe_picture(
     picture: Source,
     *,
     describer: str | None = None,
