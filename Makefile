@@ -35,7 +35,8 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 bench: $(READY)
-	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'
+	$(BIN)/sedic bench speed --dataset samples --size 768x512 --size 2464x1632 --out runs/speed
 
 # torch comes first and alone: asked for through another package, pip would take a build with
 # gigabytes of CUDA even where a CPU build is offered.

@@ -45,20 +45,20 @@ def versions() -> dict[str, str]:
     """Python, the packages that numbers depend on, what Pillow codes with, the bundled ffmpeg."""
     from PIL import features
 
-    found = {"python": platform.python_version()}
+    numbers = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
-            found[name] = version(name)
+            numbers[name] = version(name)
         except PackageNotFoundError:
             continue
     for library in ("webp", "jpg_2000"):
         if number := features.version(library):
-            found[library] = number
+            numbers[library] = number
     with suppress(ImportError, RuntimeError, OSError):  # it is not here, or not for this platform
         from imageio_ffmpeg import get_ffmpeg_version
 
-        found["ffmpeg"] = get_ffmpeg_version()
-    return found
+        numbers["ffmpeg"] = get_ffmpeg_version()
+    return numbers
 
 
 def hardware() -> dict[str, str]:

@@ -130,17 +130,17 @@ class CommandCoder:
 def run(arguments: Sequence[str], folder: Path, seconds: float) -> None:
     """Run a program in ``folder``, with no input and no shell, and wait for it.
 
-    ``SedicError`` if it cannot be started, fails (with the end of what it said) or takes longer
+    ``SedicError`` if it cannot be started, fails (with the end of its output) or takes longer
     than ``seconds``; then, and on Ctrl-C, it is ended with all that it started.
     """
     program = printable(Path(arguments[0]).name)
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output:
         try:
             process = subprocess.Popen(
                 arguments,
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
-                stdout=said,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
@@ -153,11 +153,11 @@ def run(arguments: Sequence[str], folder: Path, seconds: float) -> None:
         finally:
             _end(process)
         if status != 0:
-            said.seek(0, os.SEEK_END)
-            said.seek(max(0, said.tell() - 2000))
-            words = said.read().decode(errors="replace").split()
+            output.seek(0, os.SEEK_END)
+            output.seek(max(0, output.tell() - 2000))
+            words = output.read().decode(errors="replace").split()
             last = printable(" ".join(words))[-200:]
-            raise SedicError(f"{program} failed ({status}): {last or 'it said nothing'}")
+            raise SedicError(f"{program} failed ({status}): {last or 'it wrote nothing'}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -4,8 +4,9 @@
         picture = sample.load()      # SedicError: this picture is bad, the next may be good
 
 ``kodak``, ``div2k`` and ``clic2020`` lie in folders of these names in ``$SEDIC_DATASETS``, or in
-the ``data`` folder of ``$SEDIC_SHARED``; ``folder:PATH`` is any folder of pictures. What is known
-of a set, and where to get it, is in ``datasets.toml``.
+the ``data`` folder of ``$SEDIC_SHARED``; ``samples`` are three photographs that come with
+scikit-image, and ``folder:PATH`` is any folder of pictures. What is known of a set, and where to
+get it, is in ``datasets.toml``.
 """
 
 from __future__ import annotations
@@ -76,9 +77,10 @@ class Dataset:
 
 
 def open_dataset(name: str) -> Dataset:
-    """``kodak``, ``div2k``, ``clic2020`` or ``folder:PATH``; pictures sorted by file name.
+    """``kodak``, ``div2k``, ``clic2020``, ``samples`` or ``folder:PATH``.
 
-    ``SedicError``, saying where to get it, if it is not here or not whole.
+    Pictures of a folder are in the order of their names. ``SedicError``, saying where to get it,
+    if it is not here or not whole.
     """
     kind, _, place = name.partition(":")
     if kind == "folder" and place:
@@ -86,10 +88,12 @@ def open_dataset(name: str) -> Dataset:
         if not paths:
             raise SedicError(f"{printable(place)}: there are no pictures in this folder")
         return Dataset(name, tuple(map(Sample, paths)), f"{len(paths)} pictures, none known")
+    if name == "samples":
+        return Dataset(name, tuple(map(Sample, _samples())), "come with scikit-image")
     known = _known()
     if name not in known:
         raise SedicError(
-            f"unknown dataset {printable(name)!r}; one of {', '.join(known)}, folder:PATH"
+            f"unknown dataset {printable(name)!r}; one of {', '.join(known)}, samples, folder:PATH"
         )
     facts = known[name]
     folder = _find(name, facts["get"])
@@ -113,11 +117,18 @@ def pixels_sha256(picture: Picture) -> str:
     return hashlib.sha256(np.ascontiguousarray(picture).tobytes()).hexdigest()
 
 
+def _samples() -> list[Path]:
+    from skimage import data
+
+    folder = Path(data.__file__).parent
+    return [folder / name for name in ("coffee.png", "astronaut.png", "chelsea.png")]
+
+
 def _pictures(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise SedicError(f"{printable(folder)}: there is no such folder")
-    found = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    return sorted(path for path in found if not path.name.startswith("."))
+    paths = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    return sorted(path for path in paths if not path.name.startswith("."))
 
 
 def _find(name: str, get: str) -> Path:

@@ -146,16 +146,16 @@ def sizes(coder: Coder) -> list[Rival]:
 
 def find(names: Iterable[str]) -> list[Coder | Missing]:
     """The codecs of these names (of ``NAMES``); ``SedicError`` for an unknown one."""
-    found: list[Coder | Missing] = []
+    coders: list[Coder | Missing] = []
     for name in names:
         if name not in _MAKERS:
             raise SedicError(f"unknown codec {name!r}; one of {', '.join(NAMES)}")
         try:
             with translated("cannot be used"):
-                found.append(_MAKERS[name]())
+                coders.append(_MAKERS[name]())
         except SedicError as error:
-            found.append(Missing(name, str(error)))
-    return found
+            coders.append(Missing(name, str(error)))
+    return coders
 
 
 @dataclass(frozen=True)

@@ -64,8 +64,8 @@ def power(plane: Tensor) -> Tensor:
     """|FFT|² (b, rows, columns, 32, 17) under Hann windows of 32 pixels every 16."""
     windows = plane[:, 0].unfold(1, SIDE, SIDE // 2).unfold(2, SIDE, SIDE // 2)
     hann = torch.hann_window(SIDE, periodic=True)
-    found = torch.fft.rfft2(windows * (hann[:, None] * hann))
-    return torch.view_as_real(found).square().sum(-1)
+    transform = torch.fft.rfft2(windows * (hann[:, None] * hann))
+    return torch.view_as_real(transform).square().sum(-1)
 
 
 def structure(x: Tensor) -> Tensor:
@@ -89,8 +89,8 @@ def structure(x: Tensor) -> Tensor:
     usual = pooled((across.square() + down.square()).sqrt()).square()
     alone = ((strength / (usual + 1e-8) - 1.4) / 1.6).clamp(0, 1)
     strong = strength / (strength + 0.04**2)
-    found = strong * (1 - (1 - directed) * (1 - alone))
-    return F.avg_pool2d(F.max_pool2d(found, 3, 1, 1), 3, 1, 1, count_include_pad=False)
+    edges = strong * (1 - (1 - directed) * (1 - alone))
+    return F.avg_pool2d(F.max_pool2d(edges, 3, 1, 1), 3, 1, 1, count_include_pad=False)
 
 
 def spectral_peaks(decoded: Picture, original: Picture) -> float:
@@ -151,13 +151,13 @@ def _plain_blocks(original: Picture) -> list[tuple[int, int]]:
     """Top left corners, pixels."""
     pixels = torch.from_numpy(np.ascontiguousarray(original)).permute(2, 0, 1)[None].float() / 255
     height, width = (side // 8 * 8 for side in original.shape[:2])
-    found = structure(pixels[..., :height, :width])[0, 0].numpy()
+    edges = structure(pixels[..., :height, :width])[0, 0].numpy()
     side = BLOCK // 8
     corners = [
         (8 * row, 8 * column)
-        for row in range(0, found.shape[0] - side + 1, side)
-        for column in range(0, found.shape[1] - side + 1, side)
-        if found[row : row + side, column : column + side].mean() < _PLAIN
+        for row in range(0, edges.shape[0] - side + 1, side)
+        for column in range(0, edges.shape[1] - side + 1, side)
+        if edges[row : row + side, column : column + side].mean() < _PLAIN
     ]
     if not corners:
         raise SedicError("the original has no texture without edges")
@@ -172,10 +172,10 @@ def _cut(picture: Picture, corner: tuple[int, int]) -> Tensor:
 
 
 def _peaks(block: Tensor) -> float:
-    found = power(block - block.mean())[0].mean((0, 1)).numpy()  # (32, 17)
+    spectrum = power(block - block.mean())[0].mean((0, 1)).numpy()  # (32, 17)
     rows = np.fft.fftfreq(SIDE, 1 / SIDE)[:, None]
-    columns = np.arange(found.shape[1])
-    whole = np.concatenate([found, found[-np.arange(SIDE), ::-1][:, 1:-1]], 1)  # (32, 32)
+    columns = np.arange(spectrum.shape[1])
+    whole = np.concatenate([spectrum, spectrum[-np.arange(SIDE), ::-1][:, 1:-1]], 1)  # (32, 32)
     height = np.log(whole + _FLOOR)
     above = (height - ndimage.median_filter(height, 7, mode="wrap"))[:, : len(columns)]
     once = (columns > 0) & (columns < SIDE // 2)  # of the others each frequency is there twice
@@ -184,5 +184,5 @@ def _peaks(block: Tensor) -> float:
 
 
 def _deviations(block: Tensor) -> npt.NDArray[np.float32]:
-    found = (windowed(high_pass(block).square(), 8) + 1e-6).sqrt()
-    return np.asarray(found.numpy(), np.float32)
+    deviation = (windowed(high_pass(block).square(), 8) + 1e-6).sqrt()
+    return np.asarray(deviation.numpy(), np.float32)

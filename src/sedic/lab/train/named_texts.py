@@ -18,6 +18,8 @@ import numpy as np
 from sedic.describe import names as table
 from sedic.describe.description import cut, cut_detail
 from sedic.describe.words import PALETTE
+from sedic.errors import SedicError
+from sedic.files import write_atomically
 from sedic.lab.train import photos
 from sedic.picture import load_picture
 
@@ -36,8 +38,8 @@ def describe_photos(
 ) -> None:
     """Writes ``_TIMES`` descriptions of each of ``count`` training photographs, as a corpus.
 
-    Names, regions and word budgets are drawn with a fixed seed. ``SedicError`` if there are no
-    photographs.
+    Names, regions and word budgets are drawn with a fixed seed. A photograph that cannot be read
+    is named in the log and left out; ``SedicError`` if there are none.
     """
     from sedic.describe.named import compose
     from sedic.describe.region_features import measure_maps
@@ -48,20 +50,23 @@ def describe_photos(
     places = sorted(names.scenes)
     lines = []
     for done, path in enumerate(photos.draw(folders, count), 1):
-        maps = measure_maps(load_picture(path))
-        for _ in range(_TIMES):
-            regions = [
-                (draw.choice(things), _ellipse(maps.shape, draw))
-                for _ in range(draw.choice((1, 1, 1, 2, 2, _MOST)))
-            ]
-            scenes = [draw.choice(places)] if draw.random() < 0.15 else []
-            overall, details = compose(maps, regions, scenes, names)
-            said = [cut(overall, draw.choice((15, 30, 50)))]
-            for (node, _), detail in zip(regions, details, strict=True):
-                said.append(cut_detail(names.words[node], detail, draw.choice((10, 20, 30))))
-            lines.append(json.dumps({"text": "\n".join(said)}) + "\n")
+        with photos.leaving_out(path):
+            maps = measure_maps(load_picture(path))
+            for _ in range(_TIMES):
+                regions = [
+                    (draw.choice(things), _ellipse(maps.shape, draw))
+                    for _ in range(draw.choice((1, 1, 1, 2, 2, _MOST)))
+                ]
+                scenes = [draw.choice(places)] if draw.random() < 0.15 else []
+                overall, details = compose(maps, regions, scenes, names)
+                texts = [cut(overall, draw.choice((15, 30, 50)))]
+                for (node, _), detail in zip(regions, details, strict=True):
+                    texts.append(cut_detail(names.words[node], detail, draw.choice((10, 20, 30))))
+                lines.append(json.dumps({"text": "\n".join(texts)}) + "\n")
         progress(done)
-    out.write_text("".join(lines), encoding="utf-8")
+    if not lines:
+        raise SedicError("none of the photographs can be described")
+    write_atomically(out, "".join(lines).encode())
 
 
 def spell_names(out: Path) -> None:
@@ -74,10 +79,10 @@ def spell_names(out: Path) -> None:
         if node in names.silent:
             continue
         first, second = draw.choice(colours), draw.choice(colours)
-        said = f"{names.with_article(node, first)} and {names.with_article(node, second)} in front"
-        lines.append(json.dumps({"text": f"{said}\n{word} in {first}"}) + "\n")
+        text = f"{names.with_article(node, first)} and {names.with_article(node, second)} in front"
+        lines.append(json.dumps({"text": f"{text}\n{word} in {first}"}) + "\n")
     draw.shuffle(lines)
-    out.write_text("".join(lines), encoding="utf-8")
+    write_atomically(out, "".join(lines).encode())
 
 
 def _ellipse(shape: tuple[int, int], draw: random.Random) -> Region:
@@ -93,7 +98,7 @@ def corpora(folder: Path, progress: Callable[[int], None]) -> list[tuple[Path, i
     """The two corpora in ``folder``, made where they are missing, with their weights."""
     described, spelt = folder / "named.jsonl", folder / "names.jsonl"
     if not described.is_file():
-        describe_photos([photos.shared_folder() / "data" / "photos"], described, progress=progress)
+        describe_photos(photos.photo_folders(), described, progress=progress)
     if not spelt.is_file():
         spell_names(spelt)
     return [(described, 1), (spelt, 1)]

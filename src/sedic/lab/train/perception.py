@@ -77,10 +77,10 @@ def mesh(a: Tensor, b: Tensor) -> Tensor:
     rows, columns = height // _PERIOD, width // _PERIOD
     blocks = (a - b).float().reshape(number, channels, rows, _PERIOD, columns, _PERIOD)
     odd = (torch.arange(rows)[:, None] + torch.arange(columns)) % 2 == 1
-    found = [
+    halves = [
         torch.einsum("bcihjw,ij->bchw", blocks, half.float() / half.sum()) for half in (odd, ~odd)
     ]
-    one, other = (block - block.mean((2, 3), keepdim=True) for block in found)
+    one, other = (block - block.mean((2, 3), keepdim=True) for block in halves)
     return (one * other).mean((1, 2, 3)).clamp(min=0)
 
 
@@ -96,12 +96,12 @@ def edges(a: Tensor, b: Tensor) -> Tensor:
     prewitt = torch.tensor([[1.0, 0.0, -1.0]] * 3, device=a.device) / 3
     kernels = torch.stack([prewitt, prewitt.T])[:, None]
     a, b = ((x.float() * luma).sum(1, keepdim=True) for x in (a, b))
-    found = []
+    differences = []
     for size in range(_SIZES):
         if size:
             a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
         # The root of zero has no gradient.
         one, other = ((F.conv2d(x, kernels).square().sum(1) + 1e-8).sqrt() for x in (a, b))
         same = (2 * one * other + _EQUAL) / (one.square() + other.square() + _EQUAL)
-        found.append(1 - same.mean((1, 2)))
-    return torch.stack(found).mean(0)
+        differences.append(1 - same.mean((1, 2)))
+    return torch.stack(differences).mean(0)

@@ -31,7 +31,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from sedic.errors import SedicError
+from sedic.errors import DamagedFileError, SedicError
 from sedic.failures import translated
 from sedic.files import new_file, printable
 from sedic.lab.bench.lpips import NAME as LPIPS
@@ -99,7 +99,10 @@ class ReferenceRecipe:
         """Each term of the loss and its weight, those that are not zero."""
         rate = {} if self.decoder_only else {"bits per pixel, times a weight for each rate": 1.0}
         if self.texture:
-            return rate | {f"texture: {name}": w for name, w in asdict(self.texture).items() if w}
+            weights = {name: weight for name, weight in asdict(self.texture).items() if weight}
+            lpips = {f"{LPIPS}, {n}": w for n, w in weights.items() if n.startswith("lpips")}
+            rest = {f"texture: {n}": w for n, w in weights.items() if not n.startswith("lpips")}
+            return rate | lpips | rest
         terms = {
             "MSE of pictures in [0, 1]": self.mse,
             LPIPS: self.lpips,
@@ -169,6 +172,8 @@ class ReferenceTask:
 
     def __post_init__(self) -> None:
         self.weights = self.weights or self.recipe.first_weights()
+        if len(self.weights) != ANCHORS or not all(0 < w < math.inf for w in self.weights):
+            raise DamagedFileError("the checkpoint's rate weights are no positive numbers")
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """The loss of one batch and its parts."""
@@ -187,8 +192,10 @@ class ReferenceTask:
         distortion, parts = self._distortion(decoded, x, sources)
         most = self.recipe.rate_share * distortion.detach() / bpp
         loss = (torch.minimum(weight, most) * noisy_bpp + distortion).log().mean()
-        said = {"loss": loss, "bpp": bpp} | parts
-        return loss, {name: round(float(value.detach().mean()), 5) for name, value in said.items()}
+        values = {"loss": loss, "bpp": bpp} | parts
+        return loss, {
+            name: round(float(value.detach().mean()), 5) for name, value in values.items()
+        }
 
     def _distortion(
         self, decoded: Tensor, x: Tensor, sources: tuple[int, ...]

@@ -263,30 +263,30 @@ class RestorerTask:
         values: dict[str, list[tuple[float, float]]] = {}
         self.restorer.eval()
         others = self.descriptions[1:] + self.descriptions[:1]
-        for x, said, other in zip(self.held_out, self.descriptions, others, strict=True):
+        for x, own, other in zip(self.held_out, self.descriptions, others, strict=True):
             with torch.autocast("cpu", torch.bfloat16):
                 reference = self.reference_of(x, torch.tensor([LEVELS // 2]))
                 seen = self.restorer.vae.encode(2 * reference).float()
             torch.manual_seed(0)
             noise = torch.randn_like(seen)
-            found = {"reference": reference, "vae": self.decoded(seen)}
+            restored = {"reference": reference, "vae": self.decoded(seen)}
             whole = torch.ones(1, 1, *seen.shape[-2:])
-            found["whole"] = reference + self._change(seen, noise, said.overall, whole)
-            found["silent"] = reference + self._change(seen, noise, "", whole)
-            if said.objects and other.objects:
-                mask = torch.from_numpy(said.objects[0].mask.array)[None, None].float()
+            restored["whole"] = reference + self._change(seen, noise, own.overall, whole)
+            restored["silent"] = reference + self._change(seen, noise, "", whole)
+            if own.objects and other.objects:
+                mask = torch.from_numpy(own.objects[0].mask.array)[None, None].float()
                 for name, text in (
-                    ("object", said.objects[0].detail),
+                    ("object", own.objects[0].detail),
                     ("object silent", ""),
                     ("object wrong", other.objects[0].detail),
                 ):
-                    found[name] = reference + self._change(seen, noise, text, mask)
-            for name, picture in found.items():
+                    restored[name] = reference + self._change(seen, noise, text, mask)
+            for name, picture in restored.items():
                 picture = picture.clamp(-0.5, 0.5)
                 seen_as = float(self.perceived.moved(picture, x)), float(edges(picture, x))
                 values.setdefault(name, []).append(seen_as)
         self.restorer.train()
-        return {name: np.mean(found, 0).round(5).tolist() for name, found in values.items()}
+        return {name: np.mean(restored, 0).round(5).tolist() for name, restored in values.items()}
 
     def _change(self, seen: Tensor, noise: Tensor, text: str, mask: Tensor) -> Tensor:
         """What one pass inside ``mask`` adds to the picture of the latent ``seen``."""
@@ -368,7 +368,7 @@ def train(
     pack.save(weights, networks, merges=merges, schedule=SCHEDULE)
     figures = card.table(
         ("at a middle rate", "LPIPS-squeeze (Caffe), moved by a pixel", "edges"),
-        ((name, *(f"{x:.4f}" for x in found)) for name, found in task.measure().items()),
+        ((name, *(f"{x:.4f}" for x in numbers)) for name, numbers in task.measure().items()),
     )
     card.write(weights, run, folders, "sedic's embedded restorer", "sedic train restorer", figures)
     return weights

@@ -195,11 +195,11 @@ def observe(model: Model, corpora: Sequence[Corpus]) -> Observations:
             predictor = Predictor(model)
             for symbol in _symbols(text):
                 row_slots, row_chances = [-1] * STAGES, [0.0] * STAGES
-                for stage, found in enumerate(predictor.evidence()):
-                    row_slots[stage] = found.slot
-                    at = bytes(found.symbols).find(symbol)
+                for stage, evidence in enumerate(predictor.evidence()):
+                    row_slots[stage] = evidence.slot
+                    at = bytes(evidence.symbols).find(symbol)
                     if at >= 0:
-                        row_chances[stage] = int(found.numerators[at]) / found.denominator
+                        row_chances[stage] = int(evidence.numerators[at]) / evidence.denominator
                 slots.extend(row_slots)
                 chances.extend(row_chances)
                 weights.append(corpus.weight)

@@ -119,8 +119,8 @@ def local_power(plane: Tensor) -> Tensor:
     faster than 17 pixels."""
     padded = F.pad(plane, (8, 8, 8, 8), mode="reflect")
     mean = F.avg_pool2d(F.avg_pool2d(padded, (17, 1), 1), (1, 17), 1)
-    found = texture.power(plane - mean)
-    wide = found[:, :, :-2] + found[:, :, 1:-1] + found[:, :, 2:]
+    spectrum = texture.power(plane - mean)
+    wide = spectrum[:, :, :-2] + spectrum[:, :, 1:-1] + spectrum[:, :, 2:]
     return (wide[:, :-2] + wide[:, 1:-1] + wide[:, 2:]) / 9
 
 

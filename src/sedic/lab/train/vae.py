@@ -92,8 +92,8 @@ class VaeTask:
 @torch.no_grad()
 def latent_statistics(vae: PatchAutoencoder, crops: photos.Crops) -> tuple[Tensor, Tensor]:
     """Mean and deviation of each latent channel, over sixteen batches of crops."""
-    found = torch.cat([vae.encode(2 * to_tensor(crops(step))) for step in range(16)])
-    return found.mean((0, 2, 3)), found.std((0, 2, 3))
+    latents = torch.cat([vae.encode(2 * to_tensor(crops(step))) for step in range(16)])
+    return latents.mean((0, 2, 3)), latents.std((0, 2, 3))
 
 
 def train(recipe: VaeRecipe, out: Path, progress: Progress) -> Path:

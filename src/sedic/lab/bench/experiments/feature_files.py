@@ -62,16 +62,16 @@ def distances(folder: Path, pictures: Sequence[str], cell: Cell) -> tuple[dict[s
         )
     except SedicError as error:
         return {}, str(error)
-    found, reasons = {}, []
+    values, reasons = {}, []
     for of, part in (("256-patches", slice(1, None)), ("pictures", slice(0, 1))):
         for name, distance in SETS.items():
             try:
-                found[f"{name} ({of})"] = distance(
+                values[f"{name} ({of})"] = distance(
                     [block[part] for block in decoded], [block[part] for block in originals]
                 )
             except SedicError as error:
                 reasons.append(f"{name} ({of}): {error}")
-    return found, "; ".join(reasons)
+    return values, "; ".join(reasons)
 
 
 def _path(folder: Path, name: str, cell: Cell) -> Path:

@@ -67,19 +67,19 @@ def overlap(p: Floats, q: Floats) -> float:
     return float(np.minimum(p, q).sum())
 
 
-def agreement(found: Detections, truth: Detections) -> float:
+def agreement(decoded: Detections, truth: Detections) -> float:
     """F1 of detections: same label, same place; 1 where neither has any."""
-    if not len(found.labels) and not len(truth.labels):
+    if not len(decoded.labels) and not len(truth.labels):
         return 1.0
     free = set(range(len(truth.labels)))
     hits = 0
-    for box, label in zip(found.boxes, found.labels, strict=True):
+    for box, label in zip(decoded.boxes, decoded.labels, strict=True):
         candidates = {i: _iou(box, truth.boxes[i]) for i in free if truth.labels[i] == label}
         best = max(candidates, key=lambda i: candidates[i], default=None)
         if best is not None and candidates[best] >= SAME_PLACE:
             hits += 1
             free.remove(best)
-    return 2 * hits / (len(found.labels) + len(truth.labels))
+    return 2 * hits / (len(decoded.labels) + len(truth.labels))
 
 
 def _iou(a: Floats, b: Floats) -> float:

@@ -135,8 +135,8 @@ def summarise(table: Table, features: Path | None = None) -> Summary:
         mean = _mean(codec, point, done, table.values)
         if features is not None:
             names = [str(row["picture"]) for row in done]
-            found, reason = distances(features, names, (codec, point))
-            mean.means.update(found)
+            values, reason = distances(features, names, (codec, point))
+            mean.means.update(values)
             if reason:
                 problems.append(Problem("all pictures", codec, point, reason))
         means.append(mean)
@@ -165,8 +165,8 @@ def summarise(table: Table, features: Path | None = None) -> Summary:
 
 
 def _mean(codec: str, point: str, rows: list[Row], names: tuple[str, ...]) -> Mean:
-    found = {name: [float(row[name]) for row in rows if row[name] is not None] for name in names}  # type: ignore[arg-type]
-    whole = {name: values for name, values in found.items() if len(values) == len(rows)}
+    columns = {name: [float(row[name]) for row in rows if row[name] is not None] for name in names}  # type: ignore[arg-type]
+    whole = {name: values for name, values in columns.items() if len(values) == len(rows)}
     return Mean(
         codec,
         point,
@@ -182,7 +182,7 @@ def _curve(
     """The best size of a codec at every point that it reaches on all pictures."""
     curve = []
     for point in dict.fromkeys(mean.point for mean in means):
-        found = [
+        candidates = [
             Best(mean.codec, point, mean.means["bpp"], mean.means[metric])
             for mean in means
             if mean.codec in sizes
@@ -190,9 +190,9 @@ def _curve(
             and mean.pictures == pictures
             and metric in mean.means
         ]
-        if found:
+        if candidates:
             choose = max if better == "higher" else min
-            curve.append(choose(found, key=lambda best: best.value))
+            curve.append(choose(candidates, key=lambda best: best.value))
     return curve
 
 
@@ -216,10 +216,10 @@ def _bd_rates(
 
 
 def _published(dataset: str) -> dict[str, dict[str, list[tuple[float, float]]]]:
-    found: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for ours, theirs in AS_PUBLISHED.items():
         for point in published(dataset):
             if theirs in point.values:
-                curve = found.setdefault(ours, {}).setdefault(point.codec, [])
+                curve = curves.setdefault(ours, {}).setdefault(point.codec, [])
                 curve.append((point.bpp, point.values[theirs]))
-    return found
+    return curves
