@@ -19,18 +19,19 @@ from sedic.describe import names as table
 from sedic.describe.description import cut, cut_detail
 from sedic.describe.words import PALETTE
 from sedic.lab.train import photos
+from sedic.picture import load_picture
 
 if TYPE_CHECKING:
     from sedic.describe.region_features import Region
 
-_TIMES = 4  # descriptions of each photograph
+_TIMES = 6  # descriptions of each photograph
 _MOST = 3  # objects
 
 
 def describe_photos(
     folders: Sequence[Path],
     out: Path,
-    count: int = 400,
+    count: int = 100,
     progress: Callable[[int], None] = lambda done: None,
 ) -> None:
     """Writes ``_TIMES`` descriptions of each of ``count`` training photographs, as a corpus.
@@ -47,7 +48,7 @@ def describe_photos(
     places = sorted(names.scenes)
     lines = []
     for done, path in enumerate(photos.draw(folders, count), 1):
-        maps = measure_maps(photos.load(path))
+        maps = measure_maps(load_picture(path))
         for _ in range(_TIMES):
             regions = [
                 (draw.choice(things), _ellipse(maps.shape, draw))
