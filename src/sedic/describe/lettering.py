@@ -25,7 +25,7 @@ LONGEST = 32  # characters of a line that is quoted
 _LONG_SIDE = 1536  # pixels, to which larger pictures are reduced before reading
 _LEAST = 2  # letters and digits of a line
 _SMALL = 0.0004  # share of the picture, below which lettering is no object
-_UNUSUAL = re.compile(r"[^\w .,:;&/#+'’!?%$€£@-]+")
+_UNUSUAL = re.compile(r"[^\w .:&/#+'’!?%$€£@-]+")  # commas would end a phrase
 
 Region = npt.NDArray[np.bool_]
 
@@ -38,14 +38,26 @@ class Line:
     text: str
     corners: npt.NDArray[np.float64]
 
+    @property
+    def area(self) -> float:
+        """The share of the picture between the corners."""
+        x, y = self.corners.T
+        return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
+
 
 Reader = Callable[["Picture"], Sequence[Line]]
 
 
-def reader() -> Reader | None:
-    """RapidOCR as a ``Reader``; None where it is not installed."""
+def nothing(picture: Picture) -> Sequence[Line]:
+    """Reads nothing."""
+    return ()
+
+
+def reader() -> Reader:
+    """RapidOCR as a ``Reader``, loaded when it first reads; ``nothing`` where it is not
+    installed."""
     if find_spec("rapidocr") is None:
-        return None
+        return nothing
     engine: Any = None
 
     def read(picture: Picture) -> Sequence[Line]:
@@ -102,9 +114,7 @@ def region_of(line: Line, shape: tuple[int, int]) -> Region:
 
 def worth_an_object(line: Line) -> bool:
     """Whether the line is large enough to be an object of its own."""
-    x, y = line.corners.T
-    area = abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2
-    return bool(area >= _SMALL)
+    return line.area >= _SMALL
 
 
 def quoting(name: str, text: str) -> tuple[str, str]:

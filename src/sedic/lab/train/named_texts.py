@@ -39,26 +39,25 @@ def describe_photos(
     Names, regions and word budgets are drawn with a fixed seed. ``SedicError`` if there are no
     photographs.
     """
-    from sedic.describe.named import compose
+    from sedic.describe.named import Thing, compose
     from sedic.describe.region_features import measure_maps
 
     names = table.load()
     draw = random.Random(0)
-    things = [n for n in range(len(names.words)) if n not in names.silent | names.scenes]
+    nodes = [n for n in range(len(names.words)) if n not in names.silent | names.scenes]
     places = sorted(names.scenes)
     lines = []
     for done, path in enumerate(photos.draw(folders, count), 1):
         maps = measure_maps(load_picture(path))
         for _ in range(_TIMES):
-            regions = [
-                (draw.choice(things), _ellipse(maps.shape, draw))
+            seen = [
+                Thing(draw.choice(nodes), 1.0, _ellipse(maps.shape, draw))
                 for _ in range(draw.choice((1, 1, 1, 2, 2, _MOST)))
             ]
             scenes = [draw.choice(places)] if draw.random() < 0.15 else []
-            overall, details = compose(maps, regions, scenes, names)
+            overall, details = compose(maps, seen, scenes, names)
             said = [cut(overall, draw.choice((15, 30, 50)))]
-            for (node, _), detail in zip(regions, details, strict=True):
-                said.append(cut_detail(names.words[node], detail, draw.choice((10, 20, 30))))
+            said += [cut_detail(name, d, draw.choice((10, 20, 30))) for name, d in details]
             lines.append(json.dumps({"text": "\n".join(said)}) + "\n")
         progress(done)
     out.write_text("".join(lines), encoding="utf-8")
