@@ -314,3 +314,23 @@ def test_a_fork_after_use_computes(picture: np.ndarray) -> None:
         [sys.executable, "-W", "ignore", "-c", code], env=environment, check=False
     )
     assert done.returncode == 0
+
+
+def test_words_that_the_decoder_reads_are_told_apart() -> None:
+    assert sedic.fit_words("a red bus in front of a house") == "a red bus in front of a house"
+    long = "a bus and " * 60
+    assert 0 < len(sedic.fit_words(long.strip())) < len(long)
+
+
+def test_segmenting_says_what_it_needs(
+    picture: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEDIC_MODELS", str(tmp_path))
+    with pytest.raises(SedicError, match="sedic models fetch"):
+        sedic.segment(picture, {"cat": "cat, brown"})
+
+
+def test_everything_public_is_there() -> None:
+    for name in sedic.__all__:
+        assert getattr(sedic, name).__doc__, name
+    assert set(sedic.__all__) <= set(dir(sedic))

@@ -26,9 +26,11 @@ settings = st.builds(
     handover=st.sampled_from(["picture", "latent"]),
     blending=st.sampled_from(["steps", "none", "end"]),
     result=st.sampled_from(["decoded", "added"]),
+    amount=st.floats(0, 1),
     threshold=st.floats(0, 1),
     overlap=st.floats(0, 1),
     first_steps=st.integers(0, 50),
+    realism=st.floats(0, 1),
 )
 
 

@@ -1,5 +1,5 @@
 """``python -m sedic``: the command line."""
 
-from sedic.cli.main import main
+from sedic.cli.main import program
 
-main()
+program()

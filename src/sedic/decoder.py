@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from sedic import extras
 from sedic.coding.container import Container
 from sedic.errors import MissingWeightsError
+from sedic.preview import show_reference
 from sedic.profile import Profile
 from sedic.settings import Settings
 
@@ -55,7 +57,7 @@ class Decoder:
         and masks would be others.
         """
         container = self.parse(data)
-        self._check_tables(container)
+        self.profile.check_tables(container.mark, container.reference_codec)
         return container.unpack(self.profile)
 
     def preview(self, data: Bytes) -> Picture:
@@ -65,11 +67,12 @@ class Decoder:
         """
         container = self.parse(data)
         reference = self._reference_codec(container, restored=False)
-        container.unpack(self.profile)  # a file whose words are damaged is a damaged file
+        image = container.unpack(self.profile)
+        settings = self.settings(data)
         from sedic.models.precision import own_torch_state
 
         with own_torch_state():
-            return reference.decode(container.reference, container.width, container.height)
+            return show_reference(reference, image, settings)
 
     def decompress(self, data: Bytes, tile: int | None = None) -> Picture:
         """The picture of a file, (height, width, 3) uint8: the last of ``stages``."""
@@ -89,7 +92,10 @@ class Decoder:
 
         steps = self._stages(data, tile)
         while True:
-            with own_torch_state():  # the caller's state is back while he looks at a stage
+            with (
+                extras.named(),
+                own_torch_state(),
+            ):  # the caller's state is back while he looks at a stage
                 stage = next(steps, None)
             if stage is None:
                 return
@@ -104,7 +110,7 @@ class Decoder:
         image = container.unpack(self.profile)
         restores = self.profile.restores
         visible = sum(layer.mask.area > 0 for layer in image.objects)
-        picture = reference.decode(container.reference, image.width, image.height)
+        picture = show_reference(reference, image, settings)
         yield Stage(0, visible + 1 if restores else 0, "reference", picture)
         if restores:
             negative = self.profile.negative(image.method)
@@ -114,16 +120,3 @@ class Decoder:
         reference = self.profile.reference_codec(container.reference_codec)
         self.profile.check(container.mark, reference.fingerprint, restored=restored)
         return reference
-
-    def _check_tables(self, container: Container) -> None:
-        """``MissingWeightsError`` where text and masks were coded with other tables."""
-        name = container.reference_codec
-        pin = self.profile.store.pins.get(name)
-        try:
-            if pin is not None:  # without reading the codec's weights
-                fingerprint = bytes.fromhex(pin.sha256)
-            else:
-                fingerprint = self.profile.reference_codec(name).fingerprint
-        except MissingWeightsError:
-            return  # a codec with weights of the caller's own: nothing here knows its fingerprint
-        self.profile.check(container.mark, fingerprint, restored=False)

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sedic import methods
+from sedic import extras, methods
 from sedic.coding.container import Container, pack
 from sedic.describe.description import Description, shorten
 from sedic.errors import SedicError
-from sedic.models.precision import own_torch_state
 from sedic.picture import load_picture
+from sedic.preview import show_reference
 from sedic.profile import Profile
 from sedic.rate import Choice, Layers, choose
 from sedic.semantics import Rate, ReferenceImage, SemanticImage, check_size
@@ -80,7 +80,8 @@ class Encoder:
         profile = self.profile
         notes: tuple[str, ...] = ()
         if description is None:
-            described = profile.describer().describe(pixels, rate, method)
+            with extras.named():
+                described = profile.describer().describe(pixels, rate, method)
             description, notes = described.description, described.notes
         description = system.compose(description)
         defaults = profile.settings(method)
@@ -105,6 +106,8 @@ class Encoder:
                 settings=decoder.to_bytes(defaults),
             )
 
+        from sedic.models.precision import own_torch_state
+
         with own_torch_state():
             choice = choose(
                 rate,
@@ -121,5 +124,5 @@ class Encoder:
             back = Settings.from_bytes(parsed.settings, defaults)
             if parsed.unpack(profile) != image or back != decoder:
                 raise SedicError("internal error: the file does not decode to what was encoded")
-            preview = reference.decode(parsed.reference, width, height)
+            preview = show_reference(reference, image, decoder)
         return Compressed(data, image, preview, choice, notes)

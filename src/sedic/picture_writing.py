@@ -17,9 +17,11 @@ from sedic.errors import OutOfMemoryError, OutputError, UnsuitableInputError
 from sedic.files import check_output, new_file, printable
 
 _TIFF_XMP = 700  # tag
+# Run lengths alone (zlib's Z_RLE): a fifth of the time, and a few per cent more bytes.
+_PNG = {"compress_type": 3}
 _FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
-    "": ("PNG", {}),
-    ".png": ("PNG", {}),
+    "": ("PNG", _PNG),
+    ".png": ("PNG", _PNG),
     ".jpg": ("JPEG", {"quality": 95}),
     ".jpeg": ("JPEG", {"quality": 95}),
     ".webp": ("WEBP", {"lossless": True}),
@@ -73,7 +75,7 @@ def save_picture(
                 image.save(file, format_name, **settings, **_metadata(format_name, xmp))
             return
         buffer = io.BytesIO()
-        image.save(buffer, "PNG", **_metadata("PNG", xmp))
+        image.save(buffer, "PNG", **_PNG, **_metadata("PNG", xmp))
     except MemoryError as error:
         raise OutOfMemoryError("not enough memory to write the picture") from error
     try:

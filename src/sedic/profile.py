@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sedic import profiles
+from sedic import extras, profiles
 from sedic.errors import MissingWeightsError, UnsuitableInputError
 from sedic.parts import (
     DESCRIBERS,
@@ -201,7 +201,9 @@ class Profile:
             vae, restorer = self.store.path("vae"), self.store.path("restorer")
             loaded: Networks = mini.load(vae, restorer, place.dtype)
         else:
-            loaded = diffusion.load(registry.require(self.name), place.dtype)
+            folder = registry.require(self.name)
+            with extras.named():
+                loaded = diffusion.load(folder, place.dtype)
         return loaded.to(place.device, place.dtype, place.vae_dtype)
 
     def _load_tokenizer(self) -> Any | None:
@@ -211,7 +213,9 @@ class Profile:
             return mini.load_tokenizer(self.store.path("restorer"))
         if not (self.restores and all(model.here for model in registry.select(self.name))):
             return None
-        return diffusion.load_tokenizer(registry.require(self.name))
+        folder = registry.require(self.name)
+        with extras.named():
+            return diffusion.load_tokenizer(folder)
 
     # ---- what it says ------------------------------------------------------------------------
 
@@ -313,6 +317,22 @@ class Profile:
             f"the file was made for another restorer of profile {self.name} ({both}){advice};"
             " --preview shows its reference image"
         )
+
+    def check_tables(self, mark: bytes, codec: str) -> None:
+        """Raise ``MissingWeightsError`` unless words and masks of a file can be decoded here.
+
+        ``mark`` is the file's, ``codec`` the name of its reference codec. A codec with weights of
+        the caller's own that are not here passes: nothing here knows its fingerprint.
+        """
+        pin = self.store.pins.get(codec)
+        try:
+            if pin is not None:  # without reading the codec's weights
+                fingerprint = bytes.fromhex(pin.sha256)
+            else:
+                fingerprint = self.reference_codec(codec).fingerprint
+        except MissingWeightsError:
+            return
+        self.check(mark, fingerprint, restored=False)
 
 
 def _pins(path: Path, table: dict[str, Any]) -> dict[str, Pin]:

@@ -6,8 +6,9 @@ A profile that is named here is loaded once per process and kept.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sedic import editing
 from sedic.coding.container import Container
@@ -25,17 +26,18 @@ if TYPE_CHECKING:
 
 
 @cache
-def _load(name: str) -> Profile:
+def load(name: str) -> Profile:
+    """The profile of this name, loaded once per process."""
     return Profile.load(name)
 
 
 def _profile(given: str | Profile) -> Profile:
-    return _load(given) if isinstance(given, str) else given
+    return load(given) if isinstance(given, str) else given
 
 
 def _profile_of(data: Bytes, given: Profile | None) -> Profile:
     """The profile to read a file with: the given one, or the one that the file names."""
-    return given or _load(Container.parse(bytes(data)).profile)
+    return given or load(Container.parse(bytes(data)).profile)
 
 
 def compress(
@@ -43,15 +45,20 @@ def compress(
     *,
     bpp: float | None = None,
     max_bytes: int | None = None,
+    objects: int | None = None,
     description: Description | None = None,
     profile: str | Profile = "mini",
     method: str = "sedic",
+    seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
 ) -> bytes:
     """A file's bytes for a picture, at most ``bpp`` bits per pixel or ``max_bytes`` bytes.
 
     ``picture`` is whatever ``load_picture`` takes: a path, bytes, a Pillow image or an array.
     Without a limit it is 0.03 bits per pixel, the paper's lower operating point. A ``description``
-    is sent whole, as far as it fits; one that the profile makes, as far as it is worth its bytes.
+    is sent whole, as far as it fits; one that the profile makes, as far as it is worth its bytes;
+    ``objects`` is another limit than the profile's for the number of objects. ``seed`` and
+    ``settings`` are those of ``Encoder.compress``.
 
     Raises ``SedicError``: see ``Encoder.compress``.
     """
@@ -63,7 +70,12 @@ def compress(
     rate = rate_for(width, height, bpp=bpp, max_bytes=max_bytes, method=method, profile=owner)
     if description is not None:
         rate = rate.for_own_words()
-    return Encoder(owner).compress(pixels, rate, description, method=method).data
+    if objects is not None:
+        rate = replace(rate, max_objects=objects)
+    done = Encoder(owner).compress(
+        pixels, rate, description, method=method, seed=seed, settings=settings
+    )
+    return done.data
 
 
 def decompress(data: Bytes, *, profile: Profile | None = None, tile: int | None = None) -> Picture:
@@ -116,6 +128,27 @@ def describe(
     budget = Rate(1 << 20, objects, detail_words, overall_words)
     maker = _profile(profile).describer(describer, model=model)
     return maker.describe(load_picture(picture), budget, method).description
+
+
+def segment(picture: Source, objects: Mapping[str, str], *, method: str = "sedic") -> Description:
+    """Masks for named objects (names and their details), by Grounding DINO and SAM.
+
+    See ``describe.language_model.segment``.
+    """
+    from sedic.describe import language_model
+
+    return language_model.segment(load_picture(picture), objects, method).description
+
+
+def fit_words(text: str, *, profile: str | Profile = "mini") -> str:
+    """As many whole words of a text as the decoder's text encoder reads, 77 tokens.
+
+    A text that comes back as it was fits. Where the tokenizer of the profile is not here, tokens
+    are estimated, and never too few.
+    """
+    from sedic.describe.answers import fit_clip
+
+    return fit_clip(text, _profile(profile).tokenizer)
 
 
 def edit(

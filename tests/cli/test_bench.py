@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,10 @@ from typer.testing import CliRunner, Result
 from sedic.cli.main import app
 from sedic.errors import SedicError
 from sedic.lab.bench import experiments, metrics
+from sedic.lab.bench.experiments import processes
 from sedic.lab.bench.results import read_results
 from sedic.picture import Picture
+from sedic.profile import Profile
 
 FAST = ("--setting", "object_steps=1", "--setting", "last_steps=1")
 METRICS = ("--metrics", "psnr,GMSD")
@@ -66,7 +69,7 @@ def test_curves_from_pictures_to_a_page(pictures: Path, tmp_path: Path) -> None:
     assert "&lt;b&gt;a&amp;b" in page and "<b>a" not in page
     assert not re.search(r"(src|href)=\"(?!data:)|url\(|@import|<link", page)
     assert page.count("<figure>") >= 4 and "data:image/webp;base64," in page
-    assert 'name="viewport"' in page and "<svg" in page
+    assert 'name="viewport"' in page and "data:image/svg+xml;base64," in page
     assert (out / "report" / "figures" / "psnr.svg").read_text().startswith("<svg")
     assert str(Path.home()) not in page.replace(str(tmp_path), "")
 
@@ -134,15 +137,65 @@ def test_speed_names_every_part(pictures: Path, tmp_path: Path) -> None:
         (pictures / name).unlink()
     out = tmp_path / "out"
     arguments = ("--dataset", f"folder:{pictures}", "--bpp", 0.4, "--rounds", 1, "--out", out)
-    assert bench("speed", *arguments, *FAST).exit_code == 0
-    (found,) = json.loads((out / "report" / "report.json").read_text())["speeds"]
+    arguments += ("--processes", 0)
+    assert bench("speed", *arguments, *FAST, "--size", "80x64", "--size", "64x96").exit_code == 0
+    (found, other) = json.loads((out / "report" / "report.json").read_text())["speeds"]
     medians = found["medians"]
+    assert (found["width"], found["height"], other["height"]) == (80, 64, 96)
     assert found["device"] == "cpu" and found["memory"] > 0
+    assert "80x64" in (out / "report" / "report.md").read_text()
     assert medians["encoding, in total"] >= medians["describing"] > 0
     assert medians["decoding, in total"] > 0
     assert "As published" in (out / "report" / "index.html").read_text()
     with pytest.raises(SedicError, match="device tpu: here is cpu"):
         bench("speed", *arguments, "--device", "tpu")
+    assert bench("speed", *arguments, "--size", "big").exit_code == 2
+    assert bench("speed", *arguments, "--pictures", 2).exit_code == 2
+
+
+@pytest.mark.slow
+def test_speed_of_whole_commands(pictures: Path, tmp_path: Path) -> None:
+    for name in ("broken.png", "grey.png", "<b>a&b.png"):
+        (pictures / name).unlink()
+    out = tmp_path / "out"
+    arguments = ("--dataset", f"folder:{pictures}", "--bpp", 0.4, "--rounds", 0, "--out", out)
+    assert bench("speed", *arguments, "--processes", 1).exit_code == 0
+    (commands,) = json.loads((out / "report" / "report.json").read_text())["commands"].values()
+    seconds = {command["name"]: command["seconds"] for command in commands}
+    assert seconds["sedic decompress"] > seconds["import torch"] > seconds["python, nothing else"]
+    assert "| sedic decompress --preview |" in (out / "report" / "report.md").read_text()
+
+
+def test_a_command_is_timed_or_its_last_words_are_told() -> None:
+    command = [sys.executable, "-c", "sum(range(10**6))"]
+    timed = processes.run("sum", command, 2)
+    assert timed.seconds > 0 and (timed.cpu is None or timed.cpu > 0)
+    broken = [sys.executable, "-c", "raise SystemExit('no such picture')"]
+    with pytest.raises(SedicError, match=r"^broken failed: no such picture$"):
+        processes.run("broken", broken, 1)
+
+
+def test_reference_images_beside_earlier_weights_and_rivals(pictures: Path, tmp_path: Path) -> None:
+    out, weights = tmp_path / "out", tmp_path / "before.safetensors"
+    weights.write_bytes(Profile.load("mini").store.read("compact"))
+    arguments = ("--dataset", f"folder:{pictures}", "--bpp", "0.001,0.4", "--rivals", "WebP")
+    result = bench(
+        "reference", *arguments, *METRICS, "--codec", "compact", "--codec", "pixel",
+        "--before", weights, "--out", out,
+    )  # fmt: skip
+    assert result.exit_code == 0
+    rows = {
+        (str(r["picture"]), str(r["codec"]), str(r["point"])): r
+        for r in read_results(out / "results.csv").rows
+    }
+    ours, before = (rows["cup", name, "0.4"] for name in ("compact", "compact, before"))
+    assert ours["bytes"] == before["bytes"] and ours["PSNR"] == before["PSNR"]
+    assert ours["text bytes"] == ours["objects"] == 0
+    assert rows["cup", "pixel", "0.4"]["bytes"] != ours["bytes"]
+    assert "smallest possible" in str(rows["cup", "compact", "0.001"]["notes"])
+    assert rows["cup", "WebP 1/4", "0.4"]["PSNR"] is not None
+    page = (out / "report" / "index.html").read_text()
+    assert "The reference image alone" in page and "compact, before" in page
 
 
 def test_fid_and_kid_join_where_their_network_is(
@@ -173,3 +226,38 @@ def test_swaps_make_a_table_of_regions(tmp_path: Path) -> None:
     assert len(rows) == 10 and not any(row["error"] for row in rows.values())
     page = (out / "report" / "index.html").read_text()
     assert "Only the object" in page and "as sent: 2" in page
+
+
+def test_a_picture_that_a_metric_refuses_does_not_end_the_run(shared: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torchmetrics", reason="needs the extra bench")
+    pictures, out = shared / "cases" / "1" / "pics", tmp_path / "out"
+    arguments = ("--bpp", "0.1", "--rivals", "none", "--metrics", "PSNR,MS-SSIM", "--out", out)
+    assert bench("rd", "--dataset", f"folder:{pictures}", *FAST, *arguments).exit_code == 0
+    rows = {(str(r["picture"]), str(r["codec"])): r for r in read_results(out / "results.csv").rows}
+    small, large = rows["a168", "sedic"], rows["b192", "sedic"]
+    assert "MS-SSIM: " in str(small["notes"]) and "176 pixels" in str(small["notes"])
+    assert small["PSNR"] and small["MS-SSIM"] is None and large["MS-SSIM"]
+    assert (out / "report" / "index.html").is_file()
+
+
+def test_what_cannot_be_reached_is_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, out = tmp_path / "pictures", tmp_path / "out"
+    folder.mkdir()
+    Image.fromarray(np.tile(samples.astronaut()[:80], (1, 2, 1))[:, :320]).save(folder / "long.png")
+    arguments = ("--dataset", f"folder:{folder}", *METRICS, *FAST, "--out", out)
+    arguments += ("--bpp", "0.01,0.3", "--rivals", "WebP")
+    assert bench("rd", *arguments).exit_code == 0
+    first = read_results(out / "results.csv").rows
+    unreached = [row for row in first if "has no file of" in str(row["notes"])]
+    assert unreached and not any(row["error"] for row in first)
+
+    def forbidden(*_: object) -> None:
+        raise AssertionError("asked again")
+
+    monkeypatch.setattr("sedic.lab.bench.rivals.PillowCoder.encode", forbidden)
+    assert bench("rd", *arguments).exit_code == 0
+    assert read_results(out / "results.csv").rows == first
+    page = (out / "report" / "index.html").read_text()
+    assert "has no file of" in page and "<figure>" in page

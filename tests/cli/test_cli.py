@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -301,3 +302,48 @@ def test_help_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.stdout.decode().rstrip().endswith("[]"), done.stdout.decode()[-200:]
+
+
+def test_work_out_of_proportion_is_asked_for(tmp_path: Path) -> None:
+    from sedic import Decoder, Profile
+    from sedic.coding.container import Container, pack
+    from sedic.semantics import ReferenceImage, SemanticImage
+
+    profile = Profile.load("mini")
+    image = SemanticImage(8192, 8192, ReferenceImage("pixel", b"\0"))
+    forged = tmp_path / "forged.sedic"
+    forged.write_bytes(pack(image, profile, profile="mini", mark=b"ab").to_bytes())
+    assert Container.parse(forged.read_bytes()).width == 8192 and Decoder(profile)
+    for option in ((), ("--preview",)):
+        refused = sedic("decompress", forged, tmp_path / "out.png", *option)
+        assert_one_clear_line(refused, "8192x8192", "min of work", "--max-pixels 67108864")
+
+
+def test_version_and_short_help() -> None:
+    from sedic import __version__
+
+    assert sedic("--version").stdout.decode().strip() == f"sedic {__version__}"
+    assert b"compress" in sedic("-h").stdout
+
+
+def test_an_input_is_never_its_own_output(photo: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "photo.png"
+    copy.write_bytes(photo.read_bytes())
+    assert_one_clear_line(sedic("compress", copy, copy, "--force"), "input")
+    assert copy.read_bytes() == photo.read_bytes()
+    demo = sedic("demo", tmp_path, "--photo", copy)
+    assert_one_clear_line(demo, "photograph")
+    assert copy.read_bytes() == photo.read_bytes()
+
+
+def test_a_terminal_of_ascii_shows_any_word(coded: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.sedic"
+    assert sedic("edit", coded, out, "--overall", "Ein Kätzchen \N{CAT FACE}").returncode == 0
+    for arguments in (["inspect", out], ["inspect", out, "--json"], ["inspect", out, "-v"]):
+        done = subprocess.run(
+            [*PROGRAM, *map(str, arguments)],
+            env=os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"},
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0 and b"Traceback" not in done.stderr, done.stderr.decode()

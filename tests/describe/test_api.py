@@ -22,7 +22,7 @@ from PIL import Image
 from sedic.describe import api
 from sedic.describe.answers import Said, Usage, Words
 from sedic.describe.api import ApiDescriber
-from sedic.errors import SedicError
+from sedic.errors import DescriberError, SedicError, UnsuitableInputError
 from sedic.picture import Picture
 
 KEY = "sk-test-0123456789abcdef"
@@ -176,7 +176,7 @@ def test_words_of_no_use_are_asked_for_again_and_all_tokens_counted(server: Serv
         (says("I see a boat."), "no description"),
         (says('{"objects": [], "overall": ""}'), "no description"),
         (says('{"objects": [{"name": 3}], "overall": {}}'), "no description"),
-        (says("x" * 70_000), "characters"),
+        (says("x" * 140_000), "characters"),
         (says(None), "no text"),
         (says(5), "no text"),
         (raw(b"{"), "no JSON"),
@@ -305,6 +305,176 @@ def test_an_answer_that_was_cut_off_is_used_with_a_warning(server: Server) -> No
     reply["choices"][0]["finish_reason"] = "length"
     words = ask(server, raw(json.dumps(reply).encode()))
     assert words.objects == WORDS.objects and "cut off" in words.warnings[-1]
+
+
+def stopped(content: object, reason: str = "length", **message: object) -> Reply:
+    reply = chat(content, **message)
+    reply["choices"][0]["finish_reason"] = reason
+    return raw(json.dumps(reply).encode())
+
+
+def tokens(server: Server) -> list[object]:
+    return [request.get("max_tokens") for _, _, request in server.requests]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        stopped(""),
+        stopped(None),
+        stopped(None, reasoning_content="I see a boat, and"),
+        stopped("<think>I see a boat, and"),
+        stopped('{"overall": "A calm'),
+        stopped("", "max_tokens"),
+    ],
+)
+def test_an_answer_cut_off_before_it_began_may_be_longer_once(server: Server, reply: Reply) -> None:
+    words = ask(server, reply, GOOD)
+    assert words.objects == WORDS.objects and words.usage == Usage(1800, 80)
+    assert tokens(server) == [4096, 16_384]
+
+
+@pytest.mark.parametrize("content", ["", None, "<think>I see", '{"overall": "A calm'])
+def test_an_answer_that_is_cut_off_twice_is_said_to_be(server: Server, content: object) -> None:
+    assert "cut off at 40 tokens" in refuse(server, stopped(content))
+    assert tokens(server) == [4096, 16_384]
+
+
+def test_where_no_limit_is_understood_none_can_be_raised(server: Server) -> None:
+    assert "cut off" in refuse(server, fails(400, "max_tokens is not known"), stopped(""))
+    assert tokens(server) == [4096, None]
+
+
+@pytest.mark.parametrize("status", [500, 501, 400, 422, 404, 502])
+@pytest.mark.parametrize(
+    "words",
+    ["response_format is not supported", "json_schema: bad grammar", "no structured output"],
+)
+def test_a_server_that_names_the_form_is_asked_more_simply_at_once(
+    server: Server, status: int, words: str
+) -> None:
+    assert ask(server, fails(status, words), fails(status, words), GOOD).objects
+    assert forms(server) == ["json_schema", "json_object", None]
+
+
+def test_a_server_that_does_not_implement_is_asked_more_simply(server: Server) -> None:
+    assert ask(server, fails(501), fails(501), GOOD).objects
+    assert forms(server) == ["json_schema", "json_object", None]
+
+
+def test_a_server_that_breaks_without_a_word_is_asked_more_simply_in_the_end(
+    server: Server,
+) -> None:
+    assert ask(server, fails(500), fails(500), fails(500), GOOD).objects
+    assert forms(server) == ["json_schema", "json_schema", "json_object", None]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"error": {"message": "the model is not loaded"}}, "the model is not loaded"),
+        ({"error": "the model is not loaded"}, "the model is not loaded"),
+        ({"error": {"error": {"message": "not loaded"}}}, "not loaded"),
+        ({"error": {"type": "unknown"}}, "unknown"),
+        ({"object": "error", "message": "not loaded", "code": 503}, "status 503: not loaded"),
+        ({"detail": [{"loc": ["body"], "msg": "not loaded"}]}, "not loaded"),
+        ({"choices": [], "error": {"code": 502, "message": "bad"}}, "status 502: bad"),
+        ({"choices": [{"error": {"code": 502, "message": "bad"}, "message": {}}]}, "502: bad"),
+    ],
+)
+def test_an_error_that_comes_as_a_success_keeps_its_words(
+    server: Server, body: dict[str, Any], words: str
+) -> None:
+    assert words in refuse(server, raw(json.dumps(body).encode()))
+    assert len(server.requests) == api.TRIES
+    server.requests.clear()
+    assert ask(server, raw(json.dumps(body).encode()), GOOD).objects
+
+
+def test_an_error_that_comes_as_a_success_has_the_kind_of_its_code(server: Server) -> None:
+    def reply(code: object, words: str) -> Reply:
+        return raw(json.dumps({"error": {"code": code, "message": words}}).encode())
+
+    assert "SEDIC_API_KEY" in refuse(server, reply(401, "no such key"))
+    assert "no such model" in refuse(server, reply("404", "no such model"))
+    assert len(server.requests) == 2
+    server.requests.clear()
+    assert ask(server, reply(400, "response_format?"), reply(None, "json_object?"), GOOD).objects
+    assert forms(server) == ["json_schema", "json_object", None]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>", "502 Bad"),
+        (b"<h1>Sign in</h1><p>to the network", "Sign in to the network"),
+        (b"upstream connect error", "upstream connect error"),
+        (b"quota " + KEY.encode(), "quota ***"),
+    ],
+)
+def test_the_words_of_a_page_are_kept(server: Server, body: bytes, words: str) -> None:
+    assert words in refuse(server, raw(body))
+    assert words in refuse(server, lambda handler: handler.send(502, body))
+
+
+def test_an_empty_refusal_is_none(server: Server) -> None:
+    for refusal in ("", " \n", None):
+        assert ask(server, says(json.dumps(SCENE), refusal=refusal)).objects == WORDS.objects
+    message = refuse(server, says(None, refusal="I will not.\x1b[2J"))
+    assert "refuses to describe this picture: I will not." in message
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["I'm sorry, but I can't help with that.", "<think>No.</think>I cannot describe people."],
+)
+def test_a_refusal_in_words_is_not_asked_about_again(server: Server, answer: str) -> None:
+    assert "refuses" in refuse(server, says(answer), GOOD)
+    assert len(server.requests) == 1
+
+
+def test_reasoning_in_a_field_of_its_own_is_no_answer(server: Server) -> None:
+    draft = json.dumps({"objects": [], "overall": "A draft."})
+    for key in ("reasoning_content", "reasoning"):
+        assert ask(server, says(json.dumps(SCENE), **{key: draft})).objects == WORDS.objects
+        assert "thought about the picture" in refuse(server, says(None, **{key: draft}))
+    parts = [{"type": "reasoning", "text": draft}, {"type": "text", "text": json.dumps(SCENE)}]
+    assert ask(server, says(parts)).objects == WORDS.objects
+    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": draft}]}]
+    assert "no text" in refuse(server, says(parts))
+
+
+def test_a_scene_that_is_told_to_a_tool_is_the_answer(server: Server) -> None:
+    for arguments in (json.dumps(SCENE), SCENE):
+        function = {"name": "describe_picture", "arguments": arguments}
+        call = {"id": "1", "type": "function", "function": function}
+        assert ask(server, says(None, tool_calls=[7, call])).objects == WORDS.objects
+        assert ask(server, says("", function_call=function)).objects == WORDS.objects
+    for calls in ([], "x", [{"function": 3}], [{"function": {"name": "describe_picture"}}]):
+        assert "no text" in refuse(server, says(None, tool_calls=calls))
+
+
+@pytest.mark.parametrize(
+    "overall",
+    [
+        "夕暮れの湖畔に建つ赤い納屋。",
+        "湖边的红色谷仓，屋顶有雪。",
+        "โรงนาสีแดงริมทะเลสาบยามพลบค่ำมีภูเขาอยู่ด้านหลัง",
+    ],
+)
+def test_scripts_without_blanks_come_through(server: Server, overall: str) -> None:
+    words = ask(server, says(json.dumps({"objects": [], "overall": overall})))
+    assert words.overall == overall
+
+
+def test_errors_have_their_kinds(server: Server) -> None:
+    for reply in (fails(404, "no"), says("..."), says(None), raw(b"<html>")):
+        with pytest.raises(DescriberError):
+            ask(server, reply)
+    with pytest.raises(UnsuitableInputError):
+        ApiDescriber("http://example.com", "m")
+    with pytest.raises(UnsuitableInputError):
+        ApiDescriber(server.base, "m", side=3)
 
 
 def test_writing_in_the_picture_is_only_data(server: Server) -> None:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from sedic.describe import local
-from sedic.describe.answers import Said
+from sedic.describe.answers import Said, Usage
 from sedic.describe.local import LocalDescriber
-from sedic.errors import SedicError
+from sedic.errors import DescriberError, MissingWeightsError, OutOfMemoryError, SedicError
 from sedic.picture import Picture
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -126,6 +126,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def few_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "TOKENS_PER_WORD", 0)
+    monkeypatch.setattr(local, "MORE", 2)
 
 
 KINDS = pytest.mark.parametrize("kind", ["smolvlm", "idefics3", "qwen2_5_vl"])
@@ -162,7 +163,7 @@ def test_what_a_model_says_becomes_words(models: Path, tmp_path: Path, kind: str
 @KINDS
 def test_a_random_model_gives_one_clear_error_or_clean_words(models: Path, kind: str) -> None:
     describer = LocalDescriber(str(models / kind))
-    with pytest.raises(SedicError, match="no description"):
+    with pytest.raises(DescriberError, match="description"):
         describer.describe(picture(), 2, 20, 30)
     describer.method = "image-text"  # where prose will do, however strange
     said: list[str] = []
@@ -172,7 +173,7 @@ def test_a_random_model_gives_one_clear_error_or_clean_words(models: Path, kind:
             assert said[-1].isprintable() and 0 < len(said[-1].split()) <= 30
         except SedicError as error:  # nothing was left of it
             said.append(str(error))
-            assert "no description" in said[-1]
+            assert "description" in said[-1]
     assert said[0] == said[1]
 
 
@@ -241,3 +242,48 @@ def test_too_little_memory(models: Path, monkeypatch: pytest.MonkeyPatch, error:
 
     monkeypatch.setattr(local, "_generate", fail)
     assert "not enough memory" in refuse(models / "smolvlm")
+    with pytest.raises(OutOfMemoryError):
+        LocalDescriber(str(models / "smolvlm")).describe(picture(), 0, 20, 30)
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, *texts: str, used: int = 1) -> list[int]:
+    """Let the model answer these texts in turn; returns how many tokens it was allowed."""
+    allowed: list[int] = []
+
+    def generate(*arguments: Any) -> tuple[str, Usage]:
+        budget = arguments[-1]
+        allowed.append(budget)
+        return texts[len(allowed) - 1], Usage(9, min(used, budget))
+
+    monkeypatch.setattr(local, "_generate", generate)
+    return allowed
+
+
+def test_an_answer_cut_off_in_its_thoughts_may_be_longer_once(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    describer = LocalDescriber(str(models / "smolvlm"))
+    allowed = answers(monkeypatch, "<think>A boat", f"<think>A boat.</think>{SAYS}", used=100)
+    assert describer.describe(picture(), 3, 20, 30).objects == (Said("boat", "boat of wood"),)
+    assert allowed == [64, 128]
+    allowed = answers(monkeypatch, "<think>A boat", "<think>A boat, and", used=1000)
+    with pytest.raises(DescriberError, match="cut off at 128 tokens"):
+        describer.describe(picture(), 3, 20, 30)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["I'm sorry, I can't help with that.", "<think>A boat.</think>", "...", "<html>403</html>"],
+)
+def test_what_is_no_description_is_one_error(
+    models: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    allowed = answers(monkeypatch, text)
+    with pytest.raises(DescriberError):
+        LocalDescriber(str(models / "smolvlm")).describe(picture(), 0, 20, 30)
+    assert len(allowed) == 1
+
+
+def test_a_missing_model_has_its_kind() -> None:
+    with pytest.raises(MissingWeightsError):
+        LocalDescriber("/nowhere/model").describe(picture(), 0, 20, 30)

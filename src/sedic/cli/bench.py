@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sedic.cli.bench_options import (
+from sedic.cli.bench_console import (
     command_line,
-    measure,
-    metrics_of,
     names_of,
     numbers_of,
     one_of,
     progress_bar,
     stopping,
-    subject_of,
     tell,
 )
-from sedic.cli.options import choice
+from sedic.cli.bench_options import (
+    Facts,
+    MeasureOptions,
+    Method,
+    PictureOptions,
+    SubjectOptions,
+    coders_of,
+    dataset_of,
+    families_of,
+    hows_of,
+    measure,
+    scaled,
+    subject_of,
+)
+from sedic.cli.option_groups import grouped
 from sedic.errors import SedicError
 from sedic.files import printable
-from sedic.parts import DESCRIBERS
-from sedic.semantics import (
-    MAX_OBJECTS,
-    METHODS,
-)
+from sedic.semantics import MAX_OBJECTS
 
 bench_app = typer.Typer(
     help="Measure what the codec is worth: the papers' experiments, beside real codecs.\n\n"
@@ -35,278 +43,190 @@ bench_app = typer.Typer(
     no_args_is_help=True,
 )
 
-DatasetName = Annotated[
-    str, typer.Option("--dataset", help="kodak, div2k, clic2020 or folder:PATH.")
+Rivals = Annotated[
+    str | None, typer.Option(help='Codecs with commas between, or "none" (default: all).')
 ]
-Pictures = Annotated[
-    int | None, typer.Option("--pictures", min=1, help="Only the first so many pictures.")
-]
-Out = Annotated[
-    Path | None, typer.Option(help="Folder of results.csv [default: runs/bench-EXPERIMENT]")
-]
-Report = Annotated[
-    Path | None, typer.Option(help="Folder of the report [default: report in --out]")
-]
-Metrics = Annotated[
-    str | None, typer.Option(help="Names with commas between [default: all that there are].")
-]
-Judge = Annotated[
-    list[Path] | None,
+OwnRivals = Annotated[
+    list[str] | None,
     typer.Option(
-        help="Does it still see the same? A transformers folder (image classification or object"
-        " detection) or an .onnx classifier; repeat for more."
+        metavar="NAME:ENCODE:DECODE",
+        help="Any codec by its commands, e.g. 'mine:enc {input} {output} -q {quality=51..0}:"
+        "dec {input} {output}'; repeat for more.",
     ),
 ]
-ProfileName = Annotated[str, typer.Option(help="Which set of models.")]
-Method = Annotated[
-    str,
-    typer.Option(metavar="|".join(METHODS), help="The system: which words and masks are sent."),
-]
-Who = Annotated[str, choice(DESCRIBERS, "Who finds the words, as in `sedic compress`.")]
-Model = Annotated[str, typer.Option(help="Of the describer, as in `sedic compress`.")]
-Semantics = Annotated[
-    Path | None,
-    typer.Option(
-        help="Folder of sidecars, PICTURE.json. What a language model says is kept in the folder"
-        " semantics in --out, so that it is asked once."
-    ),
-]
-Setting = Annotated[
-    list[str] | None, typer.Option(metavar="NAME=VALUE", help="Of the decoder; repeat for more.")
-]
-Seed = Annotated[int, typer.Option(min=0, help="Of the decoder's noise.")]
-Shown = Annotated[int, typer.Option(min=0, help="The report shows the first so many pictures.")]
+Limit = Annotated[float, typer.Option("--bpp", help="Limit of the whole file.")]
 
 
 @bench_app.command("rd")
+@grouped
 def rd(
-    dataset: DatasetName = "kodak",
-    pictures: Pictures = None,
+    *,
+    subject: SubjectOptions,
+    options: MeasureOptions,
+    method: Method = "sedic",
     bpp: Annotated[str, typer.Option(help="Limits in bits per pixel.")] = "0.02,0.03,0.04,0.05",
     objects: Annotated[
         str, typer.Option(help="Also a curve for at most so many objects each, as in 0,1,2,3.")
     ] = "",
-    rivals: Annotated[
-        str | None, typer.Option(help='Codecs with commas between, or "none" [default: all].')
-    ] = None,
-    rival: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME:ENCODE:DECODE",
-            help="Any codec by its commands, e.g. 'mine:enc {input} {output} -q {quality=51..0}:"
-            "dec {input} {output}'; repeat for more.",
-        ),
-    ] = None,
-    metrics: Metrics = None,
-    judge: Judge = None,
-    profile: ProfileName = "mini",
-    method: Method = "sedic",
-    describer: Who = "measured",
-    describer_model: Model = "",
-    semantics: Semantics = None,
-    setting: Setting = None,
-    seed: Seed = 0,
-    shown: Shown = 4,
-    out: Out = None,
-    report: Report = None,
+    rivals: Rivals = None,
+    rival: OwnRivals = None,
 ) -> None:
     """Rate-distortion-perception curves (Fig. 3) and pictures (Fig. 4), rivals at equal bytes."""
-    from sedic.lab.bench.commands import CommandCoder
     from sedic.lab.bench.experiments.curves import OURS, REFERENCE, Curves
-    from sedic.lab.bench.rivals import NAMES, Missing, find, sizes
 
-    out = out or Path("runs/bench-rd")
-    names = [] if rivals == "none" else names_of(rivals, NAMES, "codec")
-    found = find(names)
-    coders = [coder for coder in found if not isinstance(coder, Missing)]
-    coders += [CommandCoder.parse(text) for text in rival or []]
-    subject = subject_of(
-        dataset,
-        pictures,
-        profile,
-        method,
-        describer,
-        describer_model,
-        semantics,
-        setting,
-        seed,
-        out,
-    )
+    coders, missing = coders_of(rivals, rival)
     counts = [int(count) for count in numbers_of(objects, 0, MAX_OBJECTS, "--objects")]
-    curves = Curves(subject, numbers_of(bpp, 1e-4, 64, "--bpp"), counts, coders)
-    families = [(name, [name]) for name in (*curves.ours, REFERENCE)]
-    families += [(coder.name, [one.name for one in sizes(coder)]) for coder in coders]
-    measure(
-        curves,
-        subject,
-        metrics_of(metrics, judge),
-        {coder.name: coder.reason for coder in found if isinstance(coder, Missing)},
-        {
-            "subject": OURS,
-            "families": families,
-            "rivals": {coder.name: coder.how for coder in coders},
-            "describer": describer,
-        },
-        out,
-        report,
-        shown,
-    )
+    limits = numbers_of(bpp, 1e-4, 64, "--bpp")
+    codec = subject_of(subject, options.folder("rd"), method)
+    curves = Curves(codec, limits, counts, coders)
+    families = [(name, [name]) for name in (*curves.ours, REFERENCE)] + families_of(coders)
+    facts = Facts(OURS, families, hows_of(coders), missing)
+    measure(curves, codec, options, subject.describer, facts)
 
 
 @bench_app.command("ablation")
-def ablation(
-    dataset: DatasetName = "kodak",
-    pictures: Pictures = None,
-    bpp: Annotated[float, typer.Option(help="Limit of the whole file, J = 3.")] = 0.045,
-    metrics: Metrics = None,
-    judge: Judge = None,
-    profile: ProfileName = "mini",
-    describer: Who = "measured",
-    describer_model: Model = "",
-    semantics: Semantics = None,
-    setting: Setting = None,
-    seed: Seed = 0,
-    shown: Shown = 3,
-    out: Out = None,
-    report: Report = None,
-) -> None:
+@grouped
+def ablation(*, subject: SubjectOptions, options: MeasureOptions, bpp: Limit = 0.045) -> None:
     """What each part is worth (Table 1), and masks, guidance, blending and the right words."""
     from sedic.lab.bench.experiments.ablation import PUBLISHED, VARIANTS, WHOLE, Ablation
 
-    out = out or Path("runs/bench-ablation")
-    subject = subject_of(
-        *(dataset, pictures, profile, "sedic", describer, describer_model, semantics),
-        *(setting, seed, out),
-    )
-    facts = {
-        "subject": WHOLE,
-        "families": [(name, [name]) for name in VARIANTS],
-        "published": PUBLISHED,
-        "describer": describer,
-    }
-    experiment = Ablation(subject, bpp)
-    measure(experiment, subject, metrics_of(metrics, judge), {}, facts, out, report, shown)
+    codec = subject_of(subject, options.folder("ablation"))
+    facts = Facts(WHOLE, [(name, [name]) for name in VARIANTS], {"published": PUBLISHED})
+    measure(Ablation(codec, bpp), codec, options, subject.describer, facts)
 
 
 @bench_app.command("steps")
+@grouped
 def steps(
-    dataset: DatasetName = "kodak",
-    pictures: Pictures = None,
-    bpp: Annotated[float, typer.Option(help="Limit of the files.")] = 0.045,
-    counts: Annotated[str, typer.Option(help="Numbers of steps.")] = "1,2,5,10,20,50",
-    metrics: Metrics = None,
-    judge: Judge = None,
-    profile: ProfileName = "mini",
+    *,
+    subject: SubjectOptions,
+    options: MeasureOptions,
     method: Method = "sedic",
-    describer: Who = "measured",
-    describer_model: Model = "",
-    semantics: Semantics = None,
-    setting: Setting = None,
-    seed: Seed = 0,
-    shown: Shown = 2,
-    out: Out = None,
-    report: Report = None,
+    bpp: Limit = 0.045,
+    counts: Annotated[str, typer.Option(help="Numbers of steps.")] = "1,2,5,10,20,50",
 ) -> None:
     """How many denoising steps it takes (Fig. 5 and 6), for objects and for the whole."""
     from sedic.lab.bench.experiments.steps import SETTINGS, Steps
 
-    out = out or Path("runs/bench-steps")
-    subject = subject_of(
-        dataset,
-        pictures,
-        profile,
-        method,
-        describer,
-        describer_model,
-        semantics,
-        setting,
-        seed,
-        out,
-    )
-    facts = {
-        "subject": "",
-        "families": [(name, [name]) for name in SETTINGS],
-        "describer": describer,
-    }
-    experiment = Steps(subject, bpp, [int(n) for n in numbers_of(counts, 1, 50, "--counts")])
-    measure(experiment, subject, metrics_of(metrics, judge), {}, facts, out, report, shown)
+    numbers = [int(number) for number in numbers_of(counts, 1, 50, "--counts")]
+    codec = subject_of(subject, options.folder("steps"), method)
+    facts = Facts("", [(name, [name]) for name in SETTINGS])
+    measure(Steps(codec, bpp, numbers), codec, options, subject.describer, facts)
 
 
 @bench_app.command("swaps")
-def swaps(
-    dataset: DatasetName = "kodak",
-    pictures: Pictures = None,
-    bpp: Annotated[float, typer.Option(help="Limit of the whole file, J = 2.")] = 0.045,
-    metrics: Metrics = None,
-    judge: Judge = None,
-    profile: ProfileName = "mini",
-    describer: Who = "measured",
-    describer_model: Model = "",
-    semantics: Semantics = None,
-    setting: Setting = None,
-    seed: Seed = 0,
-    shown: Shown = 3,
-    out: Out = None,
-    report: Report = None,
-) -> None:
+@grouped
+def swaps(*, subject: SubjectOptions, options: MeasureOptions, bpp: Limit = 0.045) -> None:
     """Whether words and masks matter: an object's exchanged for another's, its region judged."""
     from sedic.lab.bench.experiments.swaps import SENT, SWAPS, Swaps
 
-    out = out or Path("runs/bench-swaps")
-    subject = subject_of(
-        *(dataset, pictures, profile, "sedic", describer, describer_model, semantics),
-        *(setting, seed, out),
-    )
-    facts = {
-        "subject": SENT,
-        "families": [(name, [name]) for name in SWAPS],
-        "describer": describer,
+    codec = subject_of(subject, options.folder("swaps"))
+    facts = Facts(SENT, [(name, [name]) for name in SWAPS])
+    measure(Swaps(codec, bpp), codec, options, subject.describer, facts)
+
+
+@bench_app.command("reference")
+@grouped
+def reference(
+    *,
+    pictures: PictureOptions,
+    options: MeasureOptions,
+    profile: Annotated[str, typer.Option(help="Which set of models.")] = "mini",
+    bpp: Annotated[str, typer.Option(help="Limits in bits per pixel.")] = "0.01,0.02,0.03,0.045",
+    codec: Annotated[
+        list[str] | None,
+        typer.Option(help="A reference codec; repeat for more (default: the profile's)."),
+    ] = None,
+    before: Annotated[
+        Path | None, typer.Option(help="Other weights of the first codec, to compare with.")
+    ] = None,
+    rivals: Rivals = None,
+    rival: OwnRivals = None,
+) -> None:
+    """The reference image alone, in files without words, beside rivals at equal bytes."""
+    from sedic.encoder import Encoder
+    from sedic.lab.bench.experiments.reference_images import ReferenceImages
+    from sedic.lab.bench.experiments.subject import Subject, measured, weights_of
+    from sedic.parts import REFERENCE_CODECS
+    from sedic.profile import Profile
+
+    owner = Profile.load(profile)
+    names = [one_of(name, REFERENCE_CODECS.names, "reference codec") for name in codec or []]
+    names = names or [owner.reference_name]
+    encoders = {
+        name: Encoder(Profile.load(profile, reference=owner.reference_codec(name)))
+        for name in names
     }
-    experiment = Swaps(subject, bpp)
-    measure(experiment, subject, metrics_of(metrics, judge), {}, facts, out, report, shown)
+    weights: dict[str, str] = {}
+    if before is not None:
+        earlier = REFERENCE_CODECS[names[0]].make(weights=before, dtype=None)
+        encoders[f"{names[0]}, before"] = Encoder(Profile.load(profile, reference=earlier))
+        weights[f"{names[0]}, before"] = f"fingerprint {earlier.fingerprint.hex()[:16]}"
+    coders, missing = coders_of(rivals, rival)
+    limits = numbers_of(bpp, 1e-4, 64, "--bpp")
+    experiment = ReferenceImages(encoders, limits, coders)
+    subject = Subject(dataset_of(pictures), measured, owner)
+    families = [(name, [name]) for name in encoders] + families_of(coders)
+    facts = Facts(names[0], families, hows_of(coders), missing, weights | weights_of(owner))
+    measure(experiment, subject, options, "none", facts)
 
 
 @bench_app.command("speed")
+@grouped
 def speed(
-    dataset: DatasetName = "kodak",
-    bpp: Annotated[float, typer.Option(help="Limit of the file.")] = 0.045,
-    rounds: Annotated[int, typer.Option(min=1, help="After one that warms up.")] = 5,
-    device: Annotated[
-        list[str] | None, typer.Option(help="cpu or cuda, or both [default: what is here].")
-    ] = None,
-    profile: ProfileName = "mini",
+    *,
+    subject: SubjectOptions,
     method: Method = "sedic",
-    describer: Who = "measured",
-    describer_model: Model = "",
-    setting: Setting = None,
-    out: Out = None,
-    report: Report = None,
+    bpp: Limit = 0.045,
+    rounds: Annotated[
+        int, typer.Option(min=0, help="In one process, after one that warms up; 0: none.")
+    ] = 5,
+    processes: Annotated[
+        int, typer.Option(min=0, help="Of every whole command, in a process each; 0: none.")
+    ] = 3,
+    size: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WIDTHxHEIGHT", help="Scale the picture; repeat for more (default: as it is)."
+        ),
+    ] = None,
+    device: Annotated[
+        list[str] | None, typer.Option(help="cpu or cuda, or both (default: what is here).")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("runs/bench-speed"),
 ) -> None:
-    """Where the time goes (Table 2), on the first picture of the dataset."""
+    """Where the time goes (Table 2), on one picture: part by part, and as whole commands."""
     import torch
 
+    from sedic.lab.bench.experiments import processes as commands
     from sedic.lab.bench.experiments import speed as clock
-    from sedic.lab.bench.report.times import build
+    from sedic.lab.bench.report.build import check_libraries
+    from sedic.lab.bench.report.times import Processes, build
     from sedic.lab.bench.results import Run
 
+    check_libraries()
     here = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
     devices = device or here
     if wrong := set(devices) - set(here):
         raise SedicError(f"device {printable(wrong.pop())}: here is {' and '.join(here)}")
-    out = out or Path("runs/bench-speed")
-    subject = subject_of(
-        dataset, 1, profile, method, describer, describer_model, None, setting, 0, None
-    )
-    found: dict[str, clock.Speed] = {}
+    if subject.pictures not in (None, 1):
+        raise typer.BadParameter("speed is measured on one picture: the first of the dataset")
+    codec = subject_of(replace(subject, pictures=1), None, method)
+    subjects = scaled(codec, size or [], out / "pictures")
+    speeds: dict[tuple[str, str], clock.Speed] = {}
+    found: Processes = {}
     with progress_bar() as progress, stopping() as stopped:
-        for number, name in enumerate(devices):
-            for count, measured in enumerate(clock.measure(subject, 0, bpp, rounds, name), 1):
-                found[name] = measured
-                progress(number * rounds + count, len(devices) * rounds, name)
-    facts = {"dataset": dataset, "picture": subject.dataset.samples[0].name, "bpp": bpp}
-    facts |= {"profile": profile, "method": method, "describer": describer}
-    run = Run(command_line(), 0, facts, subject.weights)
-    tell(build(list(found.values()), run, report or out / "report"))
+        for name, one in subjects.items():
+            if processes:
+                found[name] = commands.measure(one, bpp, processes, progress)
+            for where in devices if rounds else []:
+                for count, measured in enumerate(clock.measure(one, 0, bpp, rounds, where), 1):
+                    speeds[name, where] = measured
+                    progress(count, rounds, f"{name}, {where}")
+    facts = {"dataset": subject.dataset, "picture": codec.dataset.samples[0].name, "bpp": bpp}
+    facts |= {"profile": subject.profile, "method": method, "describer": subject.describer}
+    run = Run(command_line(), 0, facts, codec.weights)
+    tell(build(list(speeds.values()), found, run, out / "report"))
     stopped()
 
 
@@ -315,7 +235,7 @@ def bd_rate(
     results: Annotated[Path, typer.Argument(help="A results.csv of `sedic bench rd`.")],
     anchor: Annotated[str, typer.Argument(help="The codec whose bytes are 100 %.")],
     other: Annotated[str, typer.Argument(help="The codec to compare, as named in the report.")],
-    metric: Annotated[str | None, typer.Option(help="[default: every one of the file]")] = None,
+    metric: Annotated[str | None, typer.Option(help="(default: every one of the file)")] = None,
 ) -> None:
     """How many bytes one codec needs where another needs a hundred (Bjontegaard's delta rate)."""
     from sedic.lab.bench import bd_rate as bd
@@ -340,7 +260,7 @@ def bd_rate(
 @bench_app.command("report")
 def rebuild(
     results: Annotated[Path, typer.Argument(help="A results.csv of `sedic bench`.")],
-    report: Annotated[Path | None, typer.Option(help="[default: report beside it]")] = None,
+    report: Annotated[Path | None, typer.Option(help="(default: report beside it)")] = None,
 ) -> None:
     """Make the report anew from results that are there, with the pictures beside them."""
     from sedic.lab.bench.report.build import build

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sedic.cli.bench_console import command_line, names_of, progress_bar, stopping, tell
 from sedic.cli.console import note
-from sedic.cli.options import settings_from
+from sedic.cli.options import choice, settings_from
 from sedic.errors import SedicError
 from sedic.files import printable
+from sedic.parts import DESCRIBERS
+from sedic.semantics import METHODS
 
 if TYPE_CHECKING:
     from sedic.lab.bench.datasets import Dataset
@@ -24,26 +25,110 @@ if TYPE_CHECKING:
     from sedic.lab.bench.experiments.subject import Describe, Subject
     from sedic.lab.bench.inception import Inception
     from sedic.lab.bench.metrics import Metric
+    from sedic.lab.bench.rivals import Coder
 
 SETS = "FID and KID"
 
 
+@dataclass(frozen=True)
+class PictureOptions:
+    """What is measured on."""
+
+    dataset: Annotated[
+        str, typer.Option("--dataset", help="kodak, div2k, clic2020 or folder:PATH.")
+    ] = "kodak"
+    pictures: Annotated[
+        int | None, typer.Option("--pictures", min=1, help="Only the first so many pictures.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class SubjectOptions(PictureOptions):
+    """What is measured, and on what."""
+
+    profile: Annotated[str, typer.Option(help="Which set of models.")] = "mini"
+    describer: Annotated[
+        str, choice(DESCRIBERS, "Who finds the words, as in `sedic compress`.")
+    ] = "measured"
+    describer_model: Annotated[
+        str, typer.Option(help="Of the describer, as in `sedic compress`.")
+    ] = ""
+    semantics: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of sidecars, PICTURE.json. What a language model says is kept in the"
+            " folder semantics in --out, so that it is asked once."
+        ),
+    ] = None
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Of the decoder; repeat for more."),
+    ] = None
+    seed: Annotated[int, typer.Option(min=0, help="Of the decoder's noise.")] = 0
+
+
+@dataclass(frozen=True)
+class MeasureOptions:
+    """How it is measured, and where results and report go."""
+
+    metrics: Annotated[
+        str | None, typer.Option(help="Names with commas between (default: all that there are).")
+    ] = None
+    judge: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Does it still see the same? A transformers folder (image classification or object"
+            " detection) or an .onnx classifier; repeat for more."
+        ),
+    ] = None
+    shown: Annotated[
+        int, typer.Option(min=0, help="The report shows the first so many pictures.")
+    ] = 3
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of results.csv (default: runs/bench-EXPERIMENT)")
+    ] = None
+    report: Annotated[
+        Path | None, typer.Option(help="Folder of the report (default: report in --out)")
+    ] = None
+
+    def folder(self, experiment: str) -> Path:
+        """Where the results of an experiment go."""
+        return self.out or Path(f"runs/bench-{experiment}")
+
+
+Method = Annotated[
+    str,
+    typer.Option(metavar="|".join(METHODS), help="The system: which words and masks are sent."),
+]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a results file says of its run, besides subject and metrics.
+
+    ``subject``: the curve or variant that is ours, or ""; ``families``: curves of the report, each
+    with the codecs it is the best of; ``missing``: rivals that are not here, and why; ``weights``:
+    what our side depends on, if that is not the subject's.
+    """
+
+    subject: str
+    families: list[tuple[str, list[str]]]
+    more: Mapping[str, Any] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
+
+
 def measure(
-    experiment: Experiment,
-    subject: Subject,
-    metrics: Metrics,
-    missing: Mapping[str, str],
-    facts: Mapping[str, Any],
-    out: Path,
-    report: Path | None,
-    shown: int,
+    experiment: Experiment, subject: Subject, options: MeasureOptions, describer: str, facts: Facts
 ) -> None:
     """Measure, and report on what is done even if that is not all."""
     from sedic.lab.bench.experiments import KEYS, Gallery, run
-    from sedic.lab.bench.report.build import build
+    from sedic.lab.bench.report.build import build, check_libraries
     from sedic.lab.bench.results import Results, Run
 
-    loaded, unavailable, see = metrics.loaded, metrics.missing, metrics.see(out / "features")
+    check_libraries()
+    out = options.folder(experiment.name)
+    metrics = metrics_of(options.metrics, options.judge)
     dataset = subject.dataset
     settings = {
         "experiment": experiment.name,
@@ -53,58 +138,55 @@ def measure(
         "profile": subject.profile.name,
         "method": subject.method,
         "settings": subject.settings,
-        "metrics": [(metric.name, metric.better) for metric in loaded],
+        "metrics": [(metric.name, metric.better) for metric in metrics.loaded],
         "cells": experiment.cells,
         "shown": experiment.shown,
-        **facts,
+        "subject": facts.subject,
+        "families": facts.families,
+        "describer": describer,
+        **facts.more,
     }
-    weights = {metric.name: metric.weights for metric in loaded} | subject.weights
-    weights |= {"FID and KID": metrics.inception[1]} if metrics.inception else {}
-    about = Run(command_line(), subject.seed, settings, weights, {**unavailable, **missing})
-    columns = [*experiment.values, *(metric.name for metric in loaded)]
+    weights = {metric.name: metric.weights for metric in metrics.loaded}
+    weights |= facts.weights or subject.weights
+    weights |= {SETS: metrics.inception[1]} if metrics.inception else {}
+    missing = {**metrics.missing, **facts.missing}
+    about = Run(command_line(), subject.seed, settings, weights, missing)
+    columns = [*experiment.values, *(metric.name for metric in metrics.loaded)]
     results = Results(out / "results.csv", about, KEYS, columns)
-    for name, reason in about.missing.items():
+    for name, reason in missing.items():
         note(f"{name}: not available: {printable(reason)}")
     with progress_bar() as progress, stopping() as stopped:
-        gallery = Gallery(out / "pictures", shown)
-        run(experiment, dataset, loaded, results, gallery, progress, see)
+        gallery = Gallery(out / "pictures", options.shown)
+        see = metrics.see(out / "features")
+        run(experiment, dataset, metrics.loaded, results, gallery, progress, see)
     results.write_parquet()
     for row in results.rows:
         if row["error"] and not row["codec"]:
             note(f"left out: {row['error']}")
-    folder = report or out / "report"
-    build(results.path, folder)
+    folder = options.report or out / "report"
+    for failure in build(results.path, folder):
+        note(f"left out of the report: {failure}")
     tell(folder)
     stopped()
 
 
-def subject_of(
-    dataset: str,
-    pictures: int | None,
-    profile: str,
-    method: str,
-    describer: str,
-    model: str,
-    semantics: Path | None,
-    setting: list[str] | None,
-    seed: int,
-    out: Path | None,
-) -> Subject:
+def subject_of(options: SubjectOptions, out: Path | None, method: str = "sedic") -> Subject:
+    """The codec and the pictures that ``options`` name; ``out``: of the run, where answers of a
+    describer are kept."""
     from sedic.lab.bench.experiments.subject import Subject, measured
 
-    if (describer == "sidecar") != (semantics is not None):
+    if (options.describer == "sidecar") != (options.semantics is not None):
         raise typer.BadParameter("--describer sidecar goes with --semantics")
     describe: Describe = measured
-    if describer != "measured":
-        folder = semantics or (out / "semantics" if out else None)
-        describe = _described(describer, model, method, profile, folder)
-    found = _dataset(dataset, pictures)
-    return Subject(found, describe, profile, method, settings_from(setting or []), seed)
+    if options.describer != "measured":
+        folder = options.semantics or (out / "semantics" if out else None)
+        describe = _described(options, method, folder)
+    dataset = dataset_of(options)
+    settings = settings_from(options.setting or [])
+    return Subject(dataset, describe, options.profile, method, settings, options.seed)
 
 
-def _described(
-    describer: str, model: str, method: str, profile: str, folder: Path | None
-) -> Describe:
+def _described(options: SubjectOptions, method: str, folder: Path | None) -> Describe:
     """A describer whose answers are kept in ``folder`` as sidecars, and taken from there."""
     from sedic.describe import sidecar
     from sedic.describe.description import Description
@@ -115,39 +197,102 @@ def _described(
     from sedic.semantics import Rate
 
     rate = Rate(1, 3, DETAIL_WORDS, OVERALL_WORDS)
-    owner = Profile.load(profile)
+    owner = Profile.load(options.profile)
 
     def describe(picture: Picture, name: str, say: Callable[[str], None]) -> Description:
         path = folder / f"{name}.json" if folder else None
-        if path is not None and (path.is_file() or describer == "sidecar"):
+        if path is not None and (path.is_file() or options.describer == "sidecar"):
             height, width = picture.shape[:2]
             return sidecar.load(path, width, height)
         say("describing")
-        described = owner.describer(describer, model=model).describe(picture, rate, method)
-        found = described.description
+        describer = owner.describer(options.describer, model=options.describer_model)
+        described = describer.describe(picture, rate, method)
         for line in described.notes:
             note(f"{name}: {printable(line)}")
         if path is not None and folder is not None:
             make_folder(folder)
-            sidecar.save(found, path)
-        return found
+            sidecar.save(described.description, path)
+        return described.description
 
     return describe
 
 
-def _dataset(name: str, pictures: int | None) -> Dataset:
+def dataset_of(options: PictureOptions) -> Dataset:
+    """The pictures that ``options`` name; ``SedicError`` if two have one name."""
     from sedic.lab.bench.datasets import open_dataset
 
-    dataset = open_dataset(name)
-    if pictures is not None and pictures < len(dataset):
-        first = f"{dataset.checked}; the first {pictures} of {len(dataset)}"
-        dataset = replace(dataset, samples=dataset.samples[:pictures], checked=first)
+    dataset = open_dataset(options.dataset)
+    if options.pictures is not None and options.pictures < len(dataset):
+        first = f"{dataset.checked}; the first {options.pictures} of {len(dataset)}"
+        dataset = replace(dataset, samples=dataset.samples[: options.pictures], checked=first)
     twice = [name for name, n in Counter(one.name for one in dataset).items() if n > 1]
     if twice:
         raise SedicError(
             f"two pictures are named {twice[0]}: their results could not be told apart"
         )
     return dataset
+
+
+def scaled(subject: Subject, sizes: list[str], folder: Path) -> dict[str, Subject]:
+    """The subject on its first picture scaled to every size, WIDTHxHEIGHT, by that size.
+
+    The pictures are written to ``folder``. Without sizes, the subject as it is.
+    """
+    import numpy as np
+    from PIL import Image
+
+    from sedic.files import make_folder
+    from sedic.lab.bench.datasets import open_dataset
+    from sedic.lab.bench.experiments.subject import Subject
+    from sedic.picture import save_picture
+    from sedic.semantics import check_size
+
+    picture = subject.dataset.samples[0].load()
+    if not sizes:
+        return {f"{picture.shape[1]}x{picture.shape[0]}": subject}
+    subjects = {}
+    for size in sizes:
+        match = re.fullmatch(r"(\d{2,5})x(\d{2,5})", size)
+        if match is None:
+            raise typer.BadParameter(f"--size {printable(size)}: WIDTHxHEIGHT, as in 768x512")
+        width, height = map(int, match.groups())
+        check_size(width, height)
+        place = folder / size
+        make_folder(place)
+        image = Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC)
+        save_picture(np.asarray(image), place / f"{size}.png", force=True)
+        subjects[size] = Subject(
+            open_dataset(f"folder:{place}"),
+            subject.describe,
+            subject.profile,
+            subject.method,
+            subject.settings,
+            subject.seed,
+        )
+    return subjects
+
+
+def coders_of(names: str | None, own: list[str] | None) -> tuple[list[Coder], dict[str, str]]:
+    """The rivals of these names (all for None) and those of `--rival`; why some are missing."""
+    from sedic.lab.bench.commands import CommandCoder
+    from sedic.lab.bench.rivals import NAMES, Missing, find
+
+    rivals = find([] if names == "none" else names_of(names, NAMES, "codec"))
+    coders = [coder for coder in rivals if not isinstance(coder, Missing)]
+    coders += [CommandCoder.parse(text) for text in own or []]
+    return coders, {coder.name: coder.reason for coder in rivals if isinstance(coder, Missing)}
+
+
+def families_of(coders: list[Coder]) -> list[tuple[str, list[str]]]:
+    """Every rival's curve with its codecs at three sizes."""
+    from sedic.lab.bench.rivals import sizes
+
+    return [(coder.name, [one.name for one in sizes(coder)]) for coder in coders]
+
+
+def hows_of(coders: list[Coder]) -> dict[str, Any]:
+    """How every rival is run, for the results file."""
+    return {"rivals": {coder.name: coder.how for coder in coders}}
 
 
 @dataclass(frozen=True)
@@ -159,99 +304,27 @@ class Metrics:
     inception: tuple[Inception, str] | None
 
     def see(self, folder: Path) -> See | None:
+        """What keeps the features of every picture in ``folder``."""
         from sedic.lab.bench.experiments.feature_files import Features
 
         return Features(folder, self.inception[0]).keep if self.inception else None
 
 
 def metrics_of(wanted: str | None, judge: list[Path] | None) -> Metrics:
+    """The metrics of these names (all for None) and those of ``judge``'s models."""
     from sedic.lab.bench.metrics import NAMES, Metric, Unavailable, load, load_inception
 
     names = names_of(wanted, (*NAMES, SETS), "metric")
-    found = [load(name) for name in names if name != SETS]
+    metrics = [load(name) for name in names if name != SETS]
     if judge:
         from sedic.lab.bench.experiments.judge import judges
 
-        found += [metric for path in judge for metric in judges(path)]
+        metrics += [metric for path in judge for metric in judges(path)]
     inception = load_inception() if SETS in names else None
-    loaded = [metric for metric in found if isinstance(metric, Metric)]
-    missing = [metric for metric in (*found, inception) if isinstance(metric, Unavailable)]
-    home = str(Path.home())  # whose name is nobody's business in a report
+    loaded = [metric for metric in metrics if isinstance(metric, Metric)]
+    missing = [metric for metric in (*metrics, inception) if isinstance(metric, Unavailable)]
+    home = str(Path.home())  # not to be shown in a report that others read
     reasons = {metric.name: metric.reason.replace(home, "~") for metric in missing}
     if not loaded:
         raise SedicError("none of these metrics can be had here: " + "; ".join(reasons.values()))
     return Metrics(loaded, reasons, None if isinstance(inception, Unavailable) else inception)
-
-
-def names_of(text: str | None, known: Iterable[str], what: str) -> list[str]:
-    """Names with commas between, in any case; all that are known for none."""
-    if text is None:
-        return list(known)
-    return [one_of(name.strip(), known, what) for name in text.split(",") if name.strip()]
-
-
-def one_of(name: str, known: Iterable[str], what: str) -> str:
-    for candidate in known:
-        if candidate.casefold() == name.casefold():
-            return candidate
-    raise SedicError(f"unknown {what} {printable(name)!r}; one of {', '.join(known)}")
-
-
-def numbers_of(text: str, low: float, high: float, option: str) -> list[float]:
-    try:
-        numbers = [float(item) for item in text.split(",") if item.strip()]
-    except ValueError as error:
-        raise typer.BadParameter(f"{option} takes numbers with commas between") from error
-    if not all(low <= number <= high for number in numbers):
-        raise typer.BadParameter(f"{option}: {low:g} to {high:g}")
-    return numbers
-
-
-def command_line() -> str:
-    return shlex.join(["sedic", *sys.argv[1:]])
-
-
-def tell(folder: Path) -> None:
-    note(f"{printable(folder / 'index.html')}: written")
-
-
-@contextmanager
-def progress_bar() -> Iterator[Callable[[int, int, str], None]]:
-    """A progress bar with the time that is left."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        *(BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=Console(stderr=True), speed_estimate_period=1800) as bars:
-        bar = bars.add_task("starting", total=None)
-
-        def progress(done: int, total: int, text: str) -> None:
-            bars.update(bar, completed=done, total=total, description=text)
-
-        yield progress
-
-
-@contextmanager
-def stopping() -> Iterator[Callable[[], None]]:
-    """Ends quietly on Ctrl-C; what it yields, called after the report, then ends the program."""
-    interrupted = False
-
-    def end() -> None:
-        if interrupted:
-            note("stopped: the same command goes on")
-            raise typer.Exit(130)
-
-    try:
-        yield end
-    except KeyboardInterrupt:
-        interrupted = True

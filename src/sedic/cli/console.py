@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import typer
 
 
@@ -10,12 +12,29 @@ def note(text: str) -> None:
     typer.echo(text, err=True)
 
 
+def watched() -> bool:
+    """Whether standard error is a terminal. Where it is not, progress need not be drawn, and
+    what would draw it need not be imported."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 def busy(text: str) -> _Busy:
     """A spinner on standard error while work takes longer; silent when nobody watches."""
-    return _Busy(text)
+    return _Spinner(text) if watched() else _Busy()
 
 
 class _Busy:
+    def __enter__(self) -> _Busy:
+        return self
+
+    def __call__(self, text: str) -> None:
+        """Say what is done now."""
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class _Spinner(_Busy):
     def __init__(self, text: str) -> None:
         from rich.console import Console
 

@@ -24,11 +24,13 @@ from sedic.cli.options import (
     Language,
     check_output,
     check_picture_output,
+    check_work,
     load_profile,
     read_input,
     reference_codec,
     write_output,
 )
+from sedic.cli.process import run_and_leave
 from sedic.cli.train import train_app
 from sedic.errors import SedicError
 from sedic.files import printable
@@ -92,6 +94,9 @@ def decompress(
             " about that size: smaller ones need less memory.",
         ),
     ] = None,
+    max_pixels: Annotated[
+        int, typer.Option(min=1, help="Refuse files that ask for a larger picture.")
+    ] = 25_000_000,
     reference_weights: Annotated[
         Path | None, typer.Option(help="Weights of the reference codec, if not ours.")
     ] = None,
@@ -114,6 +119,7 @@ def decompress(
     from sedic.picture import save_picture
 
     container = Container.parse(data)
+    check_work(container.width, container.height, max_pixels, preview=preview)
     with busy("loading the codec"):
         from sedic.decoder import Decoder
 
@@ -272,6 +278,11 @@ def main() -> NoReturn:
         code = code or 1
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.exit(code)
+
+
+def program() -> NoReturn:
+    """``main`` as a process of its own: what the command ``sedic`` runs."""
+    run_and_leave(main)
 
 
 def _say(text: str) -> None:

@@ -42,17 +42,19 @@ def list_models() -> None:
     from sedic.models.registry import models, models_folder
 
     table = Table(box=None, pad_edge=False)
-    for column in ("profile", "model", "for", "MB", "licence", ""):
-        names = max(len(model.name) for model in models()) if column == "model" else None
-        table.add_column(column, justify="right" if column == "MB" else "left", min_width=names)
+    longest = max(len(model.name) for model in models())
+    table.add_column("here", no_wrap=True)
+    table.add_column("profile", no_wrap=True)
+    table.add_column("model", min_width=longest, no_wrap=True)
+    table.add_column("MB", justify="right", no_wrap=True)
+    table.add_column("for, and the licence")
     for model in models():
         table.add_row(
+            "yes" if model.here else "[dim]no[/dim]",
             model.profile,
             model.name,
-            model.purpose,
             str(model.megabytes),
-            model.licence,
-            "here" if model.here else "[dim]not here[/dim]",
+            f"{model.purpose} [dim]({model.licence})[/dim]",
         )
     Console().print(table)
     note(f"in {printable(models_folder())}; `sedic models fetch PROFILE` gets all for its decoder")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
-from sedic import files
-from sedic.errors import OutputError, UnsuitableInputError
+from sedic import extras, files
+from sedic.errors import LimitError, OutputError, UnsuitableInputError
 from sedic.files import read_bounded, write_atomically
 from sedic.parts import Table
 
@@ -73,7 +73,8 @@ def load_profile(
     if language is not None:
         from sedic.models.language import LanguageModel
 
-        model = LanguageModel(language)
+        with extras.named():
+            model = LanguageModel(language)
     return Profile.load(source, device=device, dtype=dtype, reference=reference, language=model)
 
 
@@ -104,6 +105,24 @@ def check_picture_output(path: Path, *, force: bool, inputs: tuple[Path | None, 
     if path != STANDARD:
         known = [p for p in inputs if p is not None]
         picture.check_picture_output(path, force=force, inputs=known)
+
+
+# Seconds of one core for a megapixel, and GB for all: of a slow machine, to warn, not to promise.
+_SECONDS = {False: 15.0, True: 1.5}
+
+
+def check_work(width: int, height: int, max_pixels: int, *, preview: bool) -> None:
+    """Refuse a picture of more pixels than the user allowed, and say what it would take.
+
+    A file of 50 bytes may ask for a picture of 67 million pixels.
+    """
+    pixels = width * height
+    if pixels > max_pixels:
+        minutes = max(1, round(pixels / 1e6 * _SECONDS[preview] / 60))
+        raise LimitError(
+            f"the file asks for {width}x{height} pixels, about {minutes} min of work:"
+            f" --max-pixels {pixels} allows it"
+        )
 
 
 def standard_input() -> BinaryIO:

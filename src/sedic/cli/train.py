@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from sedic.cli.console import busy, note
+from sedic.cli.option_groups import grouped
 from sedic.files import make_folder
+
+R = TypeVar("R")
 
 train_app = typer.Typer(help="Train what sedic ships.", no_args_is_help=True)
 
@@ -77,11 +81,26 @@ def train_masks(
     note(PINNING)
 
 
-Out = Annotated[Path, typer.Option(help="Folder of the run; a run that is there goes on.")]
-Steps = Annotated[int | None, typer.Option(min=1, help="Optimiser steps in all.")]
-Batch = Annotated[int | None, typer.Option(min=1, help="Crops in a step.")]
-LearningRate = Annotated[float | None, typer.Option(min=0.0)]
-Seed = Annotated[int | None, typer.Option(min=0)]
+@dataclass(frozen=True)
+class RunOptions:
+    """Where a training run is, and what of its recipe is not the default."""
+
+    out: Annotated[Path, typer.Option(help="Folder of the run; a run that is there goes on.")]
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps in all.")] = None
+    batch: Annotated[int | None, typer.Option(min=1, help="Crops in a step.")] = None
+    crop: Annotated[
+        int | None, typer.Option(min=64, help="Side of a crop, pixels, a multiple of 64.")
+    ] = None
+    learning_rate: Annotated[float | None, typer.Option(min=0.0)] = None
+    seed: Annotated[int | None, typer.Option(min=0)] = None
+
+    def changed(self, recipe: R, **more: Any) -> R:
+        """The recipe with what was given on the command line."""
+        if self.crop is not None and self.crop % 64:
+            raise typer.BadParameter("--crop is a multiple of 64")
+        given = {name: value for name, value in asdict(self).items() if name != "out"} | more
+        changes = {name: value for name, value in given.items() if value is not None}
+        return replace(recipe, **changes)  # type: ignore[type-var]
 
 
 class Trainable(str, Enum):
@@ -96,8 +115,10 @@ class Loss(str, Enum):
 
 
 @train_app.command("reference")
+@grouped
 def train_reference(
-    out: Out,
+    *,
+    options: RunOptions,
     network: Annotated[
         Trainable, typer.Option(help="cheng2020: the SEDIC paper's fine-tuning, needs --start.")
     ] = Trainable.compact,
@@ -125,11 +146,13 @@ def train_reference(
         bool,
         typer.Option(help="With --start, of compact: files keep their sizes, and decode better."),
     ] = False,
-    steps: Steps = None,
-    batch: Batch = None,
-    crop: Annotated[int | None, typer.Option(min=64, help="Side of a crop, pixels, 64s.")] = None,
-    learning_rate: LearningRate = None,
-    seed: Seed = None,
+    texture: Annotated[
+        bool,
+        typer.Option(
+            help="compact's loss of texture: noise for the decoder, statistics where there are no"
+            " edges."
+        ),
+    ] = False,
 ) -> None:
     """Train the reference codec on the shared photographs.
 
@@ -138,60 +161,41 @@ def train_reference(
     """
     from sedic.lab.train.reference_codec import ReferenceRecipe, sedic_recipe, train
 
-    if crop is not None and crop % 64:
-        raise typer.BadParameter("--crop is a multiple of 64")
     recipe = ReferenceRecipe() if network is Trainable.compact else sedic_recipe()
     if loss is not None:
         recipe = recipe.with_loss(loss.value)
-    recipe = _changed(
-        recipe,
-        steps=steps,
-        batch=batch,
-        crop=crop,
-        learning_rate=learning_rate,
-        seed=seed,
-        decoder_only=decoder_only,
-    )
-    _finish(lambda progress: train(recipe, out, progress, start, clip, captions))
+    if texture:
+        if loss is not None or network is not Trainable.compact:
+            raise typer.BadParameter("--texture is a loss of its own, for compact")
+        recipe = recipe.for_texture()
+    recipe = options.changed(recipe, decoder_only=decoder_only)
+    _finish(lambda progress: train(recipe, options.out, progress, start, clip, captions))
 
 
 @train_app.command("vae")
-def train_vae(
-    out: Out,
-    steps: Steps = None,
-    batch: Batch = None,
-    crop: Annotated[int | None, typer.Option(min=32, help="Side of a crop, pixels, 32s.")] = None,
-    learning_rate: LearningRate = None,
-    seed: Seed = None,
-) -> None:
+@grouped
+def train_vae(*, options: RunOptions) -> None:
     """Train the embedded VAE on the shared photographs.
 
     Ctrl-C loses nothing: the same command goes on.
     """
     from sedic.lab.train.vae import VaeRecipe, train
 
-    if crop is not None and crop % 32:
-        raise typer.BadParameter("--crop is a multiple of 32")
-    recipe = _changed(
-        VaeRecipe(), steps=steps, batch=batch, crop=crop, learning_rate=learning_rate, seed=seed
-    )
-    _finish(lambda progress: train(recipe, out, progress))
+    recipe = options.changed(VaeRecipe())
+    _finish(lambda progress: train(recipe, options.out, progress))
 
 
 @train_app.command("restorer")
+@grouped
 def train_restorer(
-    out: Out,
+    *,
+    options: RunOptions,
     vae: Annotated[
         Path | None, typer.Option(help="Weights of another VAE than the embedded one.")
     ] = None,
     start: Annotated[
         Path | None, typer.Option(help="A restorer to go on from, for another reference codec.")
     ] = None,
-    steps: Steps = None,
-    batch: Batch = None,
-    crop: Annotated[int | None, typer.Option(min=64, help="Side of a crop, pixels, 64s.")] = None,
-    learning_rate: LearningRate = None,
-    seed: Seed = None,
 ) -> None:
     """Train the embedded restorer (Algorithm 1's UNet, ControlNet and text encoder).
 
@@ -200,24 +204,8 @@ def train_restorer(
     """
     from sedic.lab.train.restorer import RestorerRecipe, train
 
-    if crop is not None and crop % 64:
-        raise typer.BadParameter("--crop is a multiple of 64")
-    recipe = _changed(
-        RestorerRecipe(),
-        steps=steps,
-        batch=batch,
-        crop=crop,
-        learning_rate=learning_rate,
-        seed=seed,
-    )
-    _finish(lambda progress: train(recipe, out, progress, vae, start))
-
-
-def _changed(recipe: Any, **given: Any) -> Any:
-    """The recipe with what was given on the command line."""
-    from dataclasses import replace
-
-    return replace(recipe, **{name: value for name, value in given.items() if value is not None})
+    recipe = options.changed(RestorerRecipe())
+    _finish(lambda progress: train(recipe, options.out, progress, vae, start))
 
 
 def _finish(run: Callable[[Any], Path]) -> None:

@@ -18,6 +18,7 @@ a byte that UTF-8 never uses.
 from __future__ import annotations
 
 import lzma
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -56,13 +57,13 @@ def slot(stage: int, total: int, kinds: int) -> int:
 class Trie:
     """What was read: byte strings up to ``ORDER`` + 1 long, breadth first, the root not listed.
 
-    ``symbols`` (uint8) and ``counts`` (int64, at least 1) have one entry per node, siblings
+    ``symbols`` (uint8) and ``counts`` (integers, at least 1) have one entry per node, siblings
     together and in rising order of symbol; ``kinds`` (int64) has one entry for the root and then
     one per node: how many children it has.
     """
 
     symbols: npt.NDArray[np.uint8]
-    counts: Integers
+    counts: npt.NDArray[np.integer[Any]]
     kinds: Integers
 
 
@@ -76,38 +77,41 @@ class Evidence(NamedTuple):
 
 
 class Model:
-    """A trie prepared for coding; ``confidence`` (SLOTS,) are chances times 2**16, below 2**16."""
+    """A trie prepared for coding; ``confidence`` (SLOTS,) are chances times 2**16, below 2**16.
+
+    What a node says is computed when it is asked for: a text meets some hundred of a million.
+    """
 
     def __init__(self, trie: Trie, confidence: Integers) -> None:
         self.confidence: list[int] = confidence.tolist()
-        self.symbols = trie.symbols
-        self.numerators = 4 * trie.counts - _DISCOUNT
-        self.bytes = trie.symbols.tobytes()
+        self._symbols, self._counts = trie.symbols, trie.counts
+        self._bytes = trie.symbols.tobytes()
         # Children of node n (the root is 0) are entries first[n] to first[n + 1] of `symbols`;
         # entry e is node e + 1.
-        first = np.concatenate([[0], np.cumsum(trie.kinds)])
-        sums = np.concatenate([[0], np.cumsum(trie.counts)])
-        totals = sums[first[1:]] - sums[first[:-1]]
-        self.first = first.astype(np.int32).data
-        self.denominators = (4 * totals - _DISCOUNT * trie.kinds).data
-        self.slots = self._slots(first, totals, trie.kinds).data
-
-    @staticmethod
-    def _slots(first: Integers, totals: Integers, kinds: Integers) -> npt.NDArray[np.int32]:
-        """``slot`` of every node at once; the stage of a node is its depth."""
-        stages = np.full(kinds.size, ORDER + 1)
-        begin, end = 0, 1
-        for depth in range(ORDER + 1):
-            stages[begin:end] = depth
-            begin, end = end, int(first[end]) + 1
-        powers = 1 << np.arange(40, dtype=np.int64)
-        total_class = np.minimum(np.searchsorted(powers, totals, "right"), _TOTAL_BITS - 1)
-        kind_class = np.minimum(np.searchsorted(powers, kinds, "right"), _KIND_BITS - 1)
-        return ((stages * _TOTAL_BITS + total_class) * _KIND_BITS + kind_class).astype(np.int32)
+        first = np.zeros(trie.kinds.size + 1, np.int64)
+        np.cumsum(trie.kinds, out=first[1:])
+        self._first = first.data
+        self._ends = [1]  # one past the last node of each depth
+        for _ in range(ORDER):
+            self._ends.append(int(first[self._ends[-1]]) + 1)
 
     def child(self, node: int, symbol: int) -> int:
         """The node that ``symbol`` leads to, or 0 where it was never seen."""
-        return self.bytes.find(symbol, self.first[node], self.first[node + 1]) + 1
+        return self._bytes.find(symbol, self._first[node], self._first[node + 1]) + 1
+
+    def evidence(self, node: int) -> Evidence | None:
+        """What a node says of the next byte; None for one without children."""
+        begin, end = self._first[node], self._first[node + 1]
+        if begin == end:
+            return None
+        counts = self._counts[begin:end].astype(np.int64)
+        total, kinds = int(counts.sum()), end - begin
+        return Evidence(
+            slot(bisect_right(self._ends, node), total, kinds),
+            4 * total - _DISCOUNT * kinds,
+            self._symbols[begin:end],
+            4 * counts - _DISCOUNT,
+        )
 
 
 class Predictor:
@@ -140,16 +144,8 @@ class Predictor:
                     )
                 )
         for node in reversed(self._nodes):
-            begin, end = model.first[node], model.first[node + 1]
-            if begin < end:
-                found.append(
-                    Evidence(
-                        model.slots[node],
-                        model.denominators[node],
-                        model.symbols[begin:end],
-                        model.numerators[begin:end],
-                    )
-                )
+            if said := model.evidence(node):
+                found.append(said)
         return found
 
     def weights(self) -> Integers:
@@ -210,7 +206,7 @@ def load(table: bytes) -> Model:
     try:
         arrays = from_safetensors(lzma.decompress(table))
         kinds = arrays["kinds"].astype(np.int64)
-        trie = Trie(arrays["symbols"], arrays["counts"].astype(np.int64), kinds)
+        trie = Trie(arrays["symbols"], arrays["counts"], kinds)
         confidence = arrays["confidence"].astype(np.int64)
     except (lzma.LZMAError, SafetensorError, KeyError) as error:
         raise DamagedFileError("the text model is damaged: run `sedic train text`") from error

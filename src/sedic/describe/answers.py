@@ -32,7 +32,7 @@ from sedic.semantics import (
 if TYPE_CHECKING:
     from sedic.picture import Picture
 
-MAX_ANSWER = 1 << 16  # characters
+MAX_ANSWER = 1 << 17  # characters, thoughts included
 CLIP_TOKENS = 77  # of CLIP's text encoders, the marks at both ends included
 
 

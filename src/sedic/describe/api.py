@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import math
 import os
 import random
@@ -19,21 +20,40 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from sedic.describe.answer_text import RefusalError
 from sedic.describe.answers import Usage, Words, parse
+from sedic.describe.description import one_line
 from sedic.describe.endpoint import OPENAI, Endpoint, RequestError
 from sedic.describe.prompts import prompt, schema, shown
-from sedic.errors import SedicError
+from sedic.errors import DescriberError, SedicError, UnsuitableInputError
 
 if TYPE_CHECKING:
     from sedic.picture import Picture
 
 MAX_TOKENS = 4_096  # that a model may write, its thoughts included
+MORE_TOKENS = 16_384  # that it may write when it was cut off before it said anything
 TRIES = 4  # for one picture
 BACKOFF = 1.0  # seconds before the second try, doubled for each further one
 
 # What a request has beyond model and messages, in the order in which it goes where a server
 # answers that it does not understand. The two first are forms of the answer: one at a time.
 _EXTRAS = ("json_schema", "json_object", "max_tokens", "temperature")
+_FORMS = ("json_schema", "json_object")
+# How servers name the form of the answer in their errors.
+_FORM_NAMES = ("response_format", "response format", "structured", "json", "schema", "grammar")
+_NOT_UNDERSTOOD = (400, 415, 422, 501)
+_NOT_ABOUT_FORM = (401, 403, 408, 409, 413, 425, 429)
+_CUT_OFF = "{}: the answer was cut off at {} tokens, before there was a description"
+_ONLY_THOUGHT = "{}: the model thought about the picture but gave no answer"
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What the model wrote, and whether it was stopped while writing."""
+
+    text: str
+    cut_off: bool
+    thought: bool  # it also thought, in a field of its own
 
 
 @dataclass
@@ -47,7 +67,7 @@ class ApiDescriber:
 
     Pictures are sent as JPEG (quality 90), reduced so that no side has more than ``side`` pixels.
     ``deadline`` is in seconds, for one picture with all its tries. ``prices`` are those of a
-    million tokens sent and received. Raises ``SedicError`` for settings that cannot work.
+    million tokens sent and received. Raises ``UnsuitableInputError`` for settings that cannot work.
     """
 
     base: str = ""
@@ -64,9 +84,13 @@ class ApiDescriber:
         self.base = self.base or os.environ.get("SEDIC_API_BASE", "") or OPENAI
         self.model = self.model or os.environ.get("SEDIC_API_MODEL", "")
         if not self.model:
-            raise SedicError("no model is named: set SEDIC_API_MODEL to one that the endpoint has")
+            raise UnsuitableInputError(
+                "no model is named: set SEDIC_API_MODEL to one that the endpoint has"
+            )
         if self.side < 32 or not 0 < self.deadline < math.inf or self.concurrency < 1:
-            raise SedicError("api: side at least 32, deadline above 0, concurrency at least 1")
+            raise UnsuitableInputError(
+                "api: side at least 32, deadline above 0, concurrency at least 1"
+            )
         base = self.base.removesuffix("/").removesuffix("/chat/completions")
         self._endpoint = Endpoint(base)
 
@@ -76,7 +100,9 @@ class ApiDescriber:
         """Ask for the words of one (height, width, 3) uint8 picture.
 
         Tries again, later and later, when the endpoint is busy or broken or the answer is of no
-        use. Raises ``SedicError`` when that does not help before the deadline.
+        use; asks more simply where the endpoint does not understand; allows more tokens once where
+        the answer was cut off before there was a description. Raises ``RefusalError`` if the model
+        refuses, ``DescriberError`` when nothing helps before the deadline.
         """
         end = time.monotonic() + self.deadline
         question = prompt(self.method, objects, detail_words, overall_words)
@@ -86,29 +112,44 @@ class ApiDescriber:
         ]
         request = {"model": self.model, "messages": [{"role": "user", "content": content}]}
         form = schema(self.method, objects)
-        refused, usage, tries = self._refused, Usage(), 0
+        refused, usage, tries, limit = self._refused, Usage(), 0, MAX_TOKENS
         while True:
             wait = 0.0
+            answer = None
             try:
-                extras = _extras(refused, form)
+                extras = _extras(refused, form, limit)
                 reply = self._endpoint.post("/chat/completions", {**request, **extras}, end)
                 self._refused = refused  # it understood this one, and will the next
-                usage += self._usage(reply)
-                text, warnings = self._text(reply)
-                words = parse(text, objects, detail_words, overall_words)
+                spent = self._usage(reply)
+                usage += spent
+                answer = self._answer(reply)
+                words = parse(answer.text, objects, detail_words, overall_words)
+                warnings = ("the model's answer was cut off",) if answer.cut_off else ()
                 return replace(words, warnings=words.warnings + warnings, usage=usage)
+            except RefusalError:
+                raise
             except RequestError as error:
-                simpler = _simpler(refused, str(error)) if error.status in (400, 422) else None
-                if simpler is not None:
-                    refused = simpler
+                named = _named(refused, error)
+                if named is not None:
+                    refused |= {named}
                     continue
                 tries += 1
+                if error.status == 500 and tries > 1:  # it does not say why: perhaps the form
+                    refused |= set([name for name in _sent(refused) if name in _FORMS][:1])
                 wait = max(error.wait, BACKOFF * 2 ** (tries - 1) * random.uniform(0.5, 1.0))
                 if not error.again or tries == TRIES or time.monotonic() + wait >= end:
                     raise
-            except SedicError:  # words of no use; the model may find others
+            except DescriberError as error:  # words of no use; the model may find others
+                if answer is not None and answer.cut_off:
+                    if "max_tokens" not in extras or limit == MORE_TOKENS:
+                        count = spent.received or limit
+                        raise DescriberError(_CUT_OFF.format(self.model, count)) from error
+                    limit = MORE_TOKENS
+                    continue
                 tries += 1
                 if tries == TRIES:
+                    if answer is not None and answer.thought and not answer.text.strip():
+                        raise DescriberError(_ONLY_THOUGHT.format(self.model)) from error
                     raise
             time.sleep(wait)
 
@@ -133,23 +174,30 @@ class ApiDescriber:
                 yield running.popleft().result()
                 running.extend(pool.submit(one, picture) for picture in islice(source, 1))
 
-    def _text(self, reply: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
-        """What the model wrote, and warnings about it."""
+    def _answer(self, reply: dict[str, Any]) -> _Answer:
+        """The answer in a chat completion: the text, or what it would tell a tool.
+
+        The model's reasoning has fields of its own and is no part of the answer.
+        """
         choices = reply.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else None
         message = choice.get("message") if isinstance(choice, dict) else None
+        if isinstance(choice, dict) and choice.get("error"):
+            raise self._endpoint.error(choice)
         if not isinstance(choice, dict) or not isinstance(message, dict):
             raise RequestError(f"{self._endpoint.host}: no message in the answer", again=True)
-        reason = choice.get("finish_reason")
-        if reason == "content_filter" or isinstance(message.get("refusal"), str):
-            raise RequestError("the model refuses to describe this picture")
-        content = message.get("content")
-        if isinstance(content, list):
-            parts = [part.get("text") for part in content if isinstance(part, dict)]
-            content = "".join(part for part in parts if isinstance(part, str))
-        if not isinstance(content, str):
+        reason, refusal = choice.get("finish_reason"), message.get("refusal")
+        if isinstance(refusal, str) and refusal.strip():
+            words = one_line(refusal)[:120]
+            raise RefusalError(f"the model refuses to describe this picture: {words}")
+        if reason == "content_filter":
+            raise RefusalError("the model refuses to describe this picture (a content filter)")
+        text = _text_of(message.get("content")) or _arguments(message)
+        thought = any(message.get(key) for key in ("reasoning_content", "reasoning", "thinking"))
+        cut_off = reason in ("length", "max_tokens")
+        if text is None and not thought and not cut_off:
             raise RequestError(f"{self._endpoint.host}: no text in the answer", again=True)
-        return content, ("the model's answer was cut off",) if reason == "length" else ()
+        return _Answer(text or "", cut_off, thought)
 
     def _usage(self, reply: dict[str, Any]) -> Usage:
         usage = reply.get("usage")
@@ -169,24 +217,51 @@ def _sent(refused: frozenset[str]) -> list[str]:
     return [name for name in left if name != "json_object" or "json_schema" in refused]
 
 
-def _extras(refused: frozenset[str], form: dict[str, Any]) -> dict[str, Any]:
+def _extras(refused: frozenset[str], form: dict[str, Any], limit: int) -> dict[str, Any]:
     """The fields of a request that are sent beside model and messages."""
     json_schema = {"name": "description", "strict": True, "schema": form}
     fields: dict[str, dict[str, Any]] = {
         "json_schema": {"response_format": {"type": "json_schema", "json_schema": json_schema}},
         "json_object": {"response_format": {"type": "json_object"}},
-        "max_tokens": {"max_tokens": MAX_TOKENS},
+        "max_tokens": {"max_tokens": limit},
         "temperature": {"temperature": 0},
     }
     return {key: value for name in _sent(refused) for key, value in fields[name].items()}
 
 
-def _simpler(refused: frozenset[str], message: str) -> frozenset[str] | None:
-    """What to leave out after one more refusal: what the server's message names, else the first;
-    ``None`` if nothing is left to leave out."""
+def _named(refused: frozenset[str], error: RequestError) -> str | None:
+    """What to leave out after an ``error``, ``None`` if it is not about what was sent.
+
+    That is what the server's words name, whatever the status; and where the status says that the
+    request was not understood, else the first thing.
+    """
     sent = _sent(refused)
-    named = [name for name in sent if name in message]
-    return refused | {(named or sent)[0]} if sent else None
+    words = error.reason.casefold()
+    named = [name for name in sent if name in words]
+    if any(name in words for name in _FORM_NAMES):
+        named += [name for name in sent if name in _FORMS]
+    if error.status in _NOT_UNDERSTOOD:
+        named += sent
+    return named[0] if named and error.status not in _NOT_ABOUT_FORM else None
+
+
+def _text_of(content: object) -> str | None:
+    """The text in a message's content, which may come in parts; thoughts are parts of their own."""
+    if isinstance(content, list):
+        parts = [part for part in content if isinstance(part, dict)]
+        texts = [p.get("text") for p in parts if p.get("type", "text") in ("text", "output_text")]
+        return "".join(text for text in texts if isinstance(text, str))
+    return content if isinstance(content, str) else None
+
+
+def _arguments(message: dict[str, Any]) -> str | None:
+    """What the model would tell a tool, as JSON texts; ``None`` if it calls none."""
+    calls = message.get("tool_calls")
+    calls = [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+    functions = [*(call.get("function") for call in calls), message.get("function_call")]
+    told = [function.get("arguments") for function in functions if isinstance(function, dict)]
+    texts = [text if isinstance(text, str) else json.dumps(text) for text in told if text]
+    return "\n".join(texts) or None
 
 
 def _data_url(picture: Picture, side: int) -> str:

@@ -3,6 +3,9 @@
 An exchange is bounded in time and size whatever the server does, goes to one host alone, and over
 https except on this machine. The key is read from the environment for each request and is in no
 file, message or attribute.
+
+The HTTP is the standard library's. httpx and requests bound the time of each read, not of the whole
+exchange: a server that sends a byte now and then would hold the caller for ever.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import ipaddress
 import json
 import math
 import os
+import re
 import socket
 import ssl
 import threading
@@ -23,7 +27,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sedic.describe.description import one_line
-from sedic.errors import SedicError
+from sedic.errors import DescriberError, UnsuitableInputError
 from sedic.files import printable
 
 OPENAI = "https://api.openai.com/v1"
@@ -31,21 +35,28 @@ MAX_BODY = 1 << 20  # bytes of a server's answer
 SHORTEST_KEY = 12  # characters; shorter ones ("EMPTY", "ollama") are no secrets but words
 
 
-class RequestError(SedicError):
+class RequestError(DescriberError):
     """A request that failed; ``status`` is the server's, 0 if it gave none.
 
     ``again`` says whether another try may help, ``wait`` after how many seconds at least.
+    ``reason`` are the server's own words, "" if there are none.
     """
 
     def __init__(
-        self, message: str, *, status: int = 0, again: bool = False, wait: float = 0
+        self,
+        message: str,
+        *,
+        status: int = 0,
+        again: bool = False,
+        wait: float = 0,
+        reason: str = "",
     ) -> None:
         super().__init__(message)
-        self.status, self.again, self.wait = status, again, wait
+        self.status, self.again, self.wait, self.reason = status, again, wait, reason
 
 
 class Endpoint:
-    """The address ``base``; raises ``SedicError`` where no request could go there safely.
+    """The address ``base``; ``UnsuitableInputError`` where no request could go there safely.
 
     Redirects are not followed (the key would go with them) and proxies not used.
     """
@@ -56,14 +67,18 @@ class Endpoint:
             url = urlsplit(base)
             port = url.port
         except ValueError as error:
-            raise SedicError(wrong) from error
+            raise UnsuitableInputError(wrong) from error
         if "@" in url.netloc or url.query or url.fragment:
-            raise SedicError("the API address must have no user, key or query; see SEDIC_API_KEY")
+            raise UnsuitableInputError(
+                "the API address must have no user, key or query; see SEDIC_API_KEY"
+            )
         plain = base.isascii() and base.isprintable() and " " not in base
         if url.scheme not in ("http", "https") or not url.hostname or not plain:
-            raise SedicError(wrong)
+            raise UnsuitableInputError(wrong)
         if url.scheme == "http" and not _is_this_machine(url.hostname):
-            raise SedicError(f"{url.netloc}: only https, except on this machine (use a tunnel)")
+            raise UnsuitableInputError(
+                f"{url.netloc}: only https, except on this machine (use a tunnel)"
+            )
         self.host = url.netloc
         self._tls = url.scheme == "https"
         self._address = (url.hostname, port or (443 if self._tls else 80))
@@ -82,29 +97,43 @@ class Endpoint:
         status, fields, data = self._exchange(self._path + path, body, headers, end)
         if len(data) > MAX_BODY:
             raise RequestError(f"{self.host}: the answer has more than {MAX_BODY} bytes")
-        try:
-            reply = json.loads(data)
-            if len(key) >= SHORTEST_KEY:
-                reply = json.loads(json.dumps(reply).replace(key, "***"))
-        except (ValueError, RecursionError):
-            reply = None
-        if status == 200 and isinstance(reply, dict):
-            return reply
+        secret = key if len(key) >= SHORTEST_KEY else ""
+        reply = _parse(data, secret)
         if status == 200:
-            message = f"{self.host}: the answer is no JSON object; is this an API address?"
+            if isinstance(reply, dict) and (reply.get("choices") or not _words_of(reply)):
+                return reply
+            if isinstance(reply, dict):
+                raise self.error(reply)
+            said = _page_text(data, secret)
+            said = f" (it says: {said})" if said else ""
+            message = f"{self.host}: the answer is no JSON object; is this an API address?{said}"
             raise RequestError(message, again=True)
         if 300 <= status < 400:
             message = f"{self.host} redirects elsewhere: not followed; correct SEDIC_API_BASE"
             raise RequestError(message, status=status)
-        said = _reason(reply)
+        retry_after = fields.get("Retry-After", "")
+        raise self.error(reply, status, retry_after, _page_text(data, secret))
+
+    def error(
+        self, reply: object, status: int = 0, retry_after: str = "", otherwise: str = ""
+    ) -> RequestError:
+        """The error that a ``reply`` describes, which may come with any status, 200 too.
+
+        An error's own "code" stands for a status that was not given. ``otherwise``: the words of a
+        reply that is no JSON.
+        """
+        reason = _words_of(reply) or otherwise
+        said = reason or "no reason given"
+        status = status or _code_of(reply)
         if status in (401, 403):
             message = f"{self.host} refuses the key (set SEDIC_API_KEY): {said}"
-            raise RequestError(message, status=status)
-        busy = status in (408, 409, 425, 429) or status >= 500
-        wait = _seconds(fields.get("Retry-After", "")) if busy else 0.0
+            return RequestError(message, status=status, reason=reason)
+        busy = status in (0, 408, 409, 425, 429) or (status >= 500 and status != 501)
+        wait = _seconds(retry_after) if busy else 0.0
         later = f", try again in {wait:.0f} s" if wait else ""
-        message = f"{self.host} answers with status {status}{later}: {said}"
-        raise RequestError(message, status=status, again=busy, wait=wait)
+        with_status = f"with status {status}" if status else "with an error"
+        message = f"{self.host} answers {with_status}{later}: {said}"
+        return RequestError(message, status=status, again=busy, wait=wait, reason=reason)
 
     def _key(self) -> str:
         """The key for this endpoint, "" if there is none; OpenAI's key goes to OpenAI alone."""
@@ -112,9 +141,13 @@ class Endpoint:
         if not key and self.host == urlsplit(OPENAI).netloc:
             key = os.environ.get("OPENAI_API_KEY", "").strip()
             if not key:
-                raise SedicError("no key: put one into the environment variable SEDIC_API_KEY")
+                raise UnsuitableInputError(
+                    "no key: put one into the environment variable SEDIC_API_KEY"
+                )
         if not (key.isascii() and key.isprintable()) or " " in key:
-            raise SedicError("the API key has characters that no key has; look at SEDIC_API_KEY")
+            raise UnsuitableInputError(
+                "the API key has characters that no key has; look at SEDIC_API_KEY"
+            )
         return key
 
     def _exchange(
@@ -181,11 +214,47 @@ def _hang_up(sock: socket.socket) -> None:
         socket.socket.shutdown(sock, socket.SHUT_RDWR)  # TLS's own is not for other threads
 
 
-def _reason(reply: object) -> str:
-    """A server's own words about an error, in one short line."""
-    error = reply.get("error", reply.get("detail")) if isinstance(reply, dict) else None
-    said = error.get("message") if isinstance(error, dict) else error
-    return one_line(said)[:200] if isinstance(said, str) else "no reason given"
+def _parse(data: bytes, secret: str) -> object:
+    """The JSON value in ``data`` with ``secret`` blotted out, ``None`` if it is none."""
+    try:
+        reply = json.loads(data)
+        return json.loads(json.dumps(reply).replace(secret, "***")) if secret else reply
+    except (ValueError, RecursionError):
+        return None
+
+
+def _words_of(reply: object) -> str:
+    """A server's own words about an error in its ``reply``, in one short line; "" if none."""
+    if isinstance(reply, list) and reply:
+        return _words_of(reply[0])
+    if not isinstance(reply, dict):
+        return ""
+    for key in ("error", "detail", "errors", "message", "msg"):
+        inner = reply.get(key)
+        words = inner if isinstance(inner, str) else _words_of(inner)
+        if words := one_line(words)[:200]:
+            return words
+    error = reply.get("error")
+    return one_line(json.dumps(error))[:200] if error else ""
+
+
+def _code_of(reply: object) -> int:
+    """The HTTP status that an error in a ``reply`` names as its code, 0 if none."""
+    error = reply.get("error", reply) if isinstance(reply, dict) else None
+    code = error.get("code", error.get("status")) if isinstance(error, dict) else None
+    if isinstance(code, str) and code.isdecimal() and len(code) == 3:
+        code = int(code)
+    return code if type(code) is int and 400 <= code < 600 else 0
+
+
+def _page_text(data: bytes, secret: str) -> str:
+    """The title, or else the beginning, of an answer that is a page or plain text."""
+    text = data[:10_000].decode("utf-8", "replace")
+    text = text.replace(secret, "***") if secret else text
+    title = re.search(r"<title>([^<]{1,200})", text, re.IGNORECASE)
+    text = title[1] if title else re.sub(r"<[^<>]{0,500}>", " ", text)
+    words = one_line(text)[:200]
+    return words if any(char.isalpha() for char in words) else ""
 
 
 def _seconds(retry_after: str) -> float:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
+from sedic.describe.answer_text import RefusalError
 from sedic.describe.answers import Usage, Words, parse
 from sedic.describe.description import one_line
 from sedic.describe.prompts import prompt, shown
-from sedic.errors import SedicError
+from sedic.errors import DescriberError, MissingWeightsError, OutOfMemoryError, SedicError
 from sedic.files import printable
 
 if TYPE_CHECKING:
@@ -29,12 +30,17 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "HuggingFaceTB/SmolVLM2-2.2B-Instruct"  # Apache-2.0, 4.5 GB
 SIDE = 1024  # pixels, of the longer side that a model is shown at most
 TOKENS_PER_WORD = 3  # that a model may write: a word has about 1.3, the rest is JSON and excess
+MORE = 8  # times as many tokens where it was cut off before it said anything: it may think
 
 # What transformers may raise about a folder that is not there, is damaged or holds something else.
 _UNUSABLE = (
     *(OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError),
     SafetensorError,
 )
+
+
+class _CutOffError(DescriberError):
+    """The answer ended at the limit of tokens and has no description."""
 
 
 @dataclass
@@ -55,19 +61,40 @@ class LocalDescriber:
     ) -> Words:
         """The words of one (height, width, 3) uint8 picture, decoded greedily.
 
-        Raises ``SedicError`` if the model cannot be had, has no room in memory, or says nothing
-        that is of use: it is not asked again, for it would say the same.
+        It is asked once, for it would say the same again; only where it was cut off before there
+        was a description, it may write more. Raises ``MissingWeightsError`` if the model is not
+        here, ``OutOfMemoryError``, ``RefusalError`` if it refuses, and ``DescriberError`` if it
+        cannot run or says nothing that is of use.
         """
         question = prompt(self.method, objects, detail_words, overall_words)
         budget = 64 + TOKENS_PER_WORD * (objects * (detail_words + 8) + overall_words)
+        try:
+            return self._ask(picture, question, budget, objects, detail_words, overall_words)
+        except _CutOffError:
+            budget *= MORE
+        return self._ask(picture, question, budget, objects, detail_words, overall_words)
+
+    def _ask(self, picture: Picture, question: str, tokens: int, *budget: int) -> Words:
+        """The words of an answer of at most so many ``tokens``; ``budget`` is ``parse``'s."""
         processor, model = self._loaded
         try:
-            answer, usage = _generate(processor, model, shown(picture, SIDE), question, budget)
+            answer, usage = _generate(processor, model, shown(picture, SIDE), question, tokens)
         except (MemoryError, *_UNUSABLE) as error:
             raise _failed(self.model, error) from error
-        words = parse(answer, objects, detail_words, overall_words)
-        cut_off = ("the model's answer was cut off",) if usage.received >= budget else ()
-        return replace(words, warnings=words.warnings + cut_off, usage=usage)
+        cut_off = usage.received >= tokens
+        try:
+            words = parse(answer, *budget)
+        except RefusalError:
+            raise
+        except DescriberError as error:
+            if not cut_off:
+                raise
+            name = printable(self.model)[:200]
+            raise _CutOffError(
+                f"{name}: the answer was cut off at {tokens} tokens, before there was a description"
+            ) from error
+        warnings = ("the model's answer was cut off",) if cut_off else ()
+        return replace(words, warnings=words.warnings + warnings, usage=usage)
 
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:
@@ -86,7 +113,7 @@ class LocalDescriber:
             return processor, model.to(device).eval()
         except (MemoryError, *_UNUSABLE) as error:
             if isinstance(error, OSError) and not (self.fetch or Path(self.model).is_dir()):
-                raise SedicError(
+                raise MissingWeightsError(
                     f"{printable(self.model)[:200]}: no such model on this machine;"
                     " name a folder, or allow fetching it"
                 ) from error
@@ -131,9 +158,9 @@ def _device() -> tuple[torch.device, torch.dtype]:
 def _failed(model: str, error: Exception) -> SedicError:
     name = printable(model)[:200]
     if isinstance(error, MemoryError) or "memory" in str(error):  # torch's are RuntimeErrors
-        return SedicError(f"{name}: not enough memory; use a smaller model or an API")
+        return OutOfMemoryError(f"{name}: not enough memory; use a smaller model or an API")
     reason = one_line(str(error))[:200] or type(error).__name__
-    return SedicError(f"{name} cannot describe this picture: {reason}")
+    return DescriberError(f"{name} cannot describe this picture: {reason}")
 
 
 def _any_processor(source: str, config: Any, here: dict[str, Any]) -> Any:

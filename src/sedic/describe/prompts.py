@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sedic.errors import SedicError
+from sedic.errors import UnsuitableInputError
 from sedic.semantics import (
     MAX_NAME_WORDS,
     METHODS,
@@ -62,10 +62,10 @@ def prompt(method: str, objects: int, detail_words: int, overall_words: int) -> 
     """The question that goes with a picture.
 
     ``method`` is one of ``semantics.METHODS``; for ``image-text``, and where ``objects`` is 0, only
-    the whole is asked for. Raises ``SedicError`` for an unknown method.
+    the whole is asked for. Raises ``UnsuitableInputError`` for an unknown method.
     """
     if method not in METHODS:
-        raise SedicError(f"unknown method {method!r}; one of {METHODS}")
+        raise UnsuitableInputError(f"unknown method {method!r}; one of {METHODS}")
     wants = asks_for_objects(method, objects)
     return _PROMPT.format(
         objects=_OBJECTS[method].format(

@@ -158,7 +158,7 @@ def load(path: Path | None = None) -> Classifier:
     network.linear.load_state_dict({k: stored[f"_fc.{k}"] for k in ("weight", "bias")})
     network.requires_grad_(False).train(False)
     for part in (network.stem, network.blocks, network.head):
-        part.to(picture_dtype(), memory_format=torch.channels_last)
+        part.to(picture_dtype(), memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
 
 

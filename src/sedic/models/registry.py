@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sedic import profiles
+from sedic import extras, profiles
 from sedic.errors import SedicError
 from sedic.files import make_folder, printable, read_bounded, write_atomically
 from sedic.models.download import Progress, download, sha256_of
@@ -210,7 +210,8 @@ def _make(model: Model, file: File) -> None:
 
 def _fetch_repository(model: Model) -> None:
     """A snapshot of a hub repository, at the revision that was first seen."""
-    from huggingface_hub import HfApi, snapshot_download
+    with extras.named():
+        from huggingface_hub import HfApi, snapshot_download
 
     try:
         revision = (

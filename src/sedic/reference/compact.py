@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import cached_property
@@ -26,6 +27,8 @@ from torch import Tensor
 from sedic.coding.gaussian import SYMBOL_LIMIT, GaussianTables
 from sedic.coding.range_coder import RangeDecoder, RangeEncoder
 from sedic.errors import MissingWeightsError, SedicError
+from sedic.models import noise
+from sedic.models.layers import with_weights
 from sedic.models.precision import picture_dtype
 from sedic.models.tiled_run import in_tiles
 from sedic.picture import pad_to_multiple
@@ -52,9 +55,11 @@ from sedic.reference.fixed_point import FRACTION, ONE, fixed, shift_right, to_fi
 
 if TYPE_CHECKING:
     from sedic.picture import Picture
+    from sedic.reference import Realism
 
 _PICTURE_TILE = 1024  # pixels
 _LATENT_TILE = 128  # latent positions
+_NOISE_SIDE = 64  # latent positions, 1024 pixels, after which a picture's noise repeats
 _EXACT_LIMIT = float((1 << 24) - 1)  # float32 holds integers up to here
 
 
@@ -203,11 +208,9 @@ class Compact:
         if weights is None or not weights.is_file():
             raise MissingWeightsError(f"no weights of the compact codec at {weights}")
         self._path = weights
-        self._network, tables = load(weights)
-        self._coder = LatentCoder(self._network, tables)
         self._dtype = dtype or picture_dtype()
-        for end in (self._network.analysis, self._network.synthesis):
-            end.to(self._dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network, tables = load(weights, self._dtype)
+        self._coder = LatentCoder(self._network, tables)
 
     @cached_property
     def fingerprint(self) -> bytes:
@@ -234,8 +237,12 @@ class Compact:
         return encode
 
     @torch.inference_mode()
-    def decode(self, data: bytes, width: int, height: int) -> Picture:
-        """The picture of ``prepare``'s bytes; ``SedicError`` where they are no reference image."""
+    def decode(self, data: bytes, width: int, height: int, realism: Realism = 1.0) -> Picture:
+        """The picture of ``prepare``'s bytes; ``SedicError`` where they are no reference image.
+
+        In its textures there is ``realism`` times as much noise as the network finds right; the
+        noise itself is decided by ``data``.
+        """
         if not data or data[0] >= LEVELS:
             raise SedicError("damaged reference image: no such rate level")
         level = data[0]
@@ -243,16 +250,57 @@ class Compact:
         latent = self._coder.decode(data[1:], level, rows, columns)
         levels = torch.tensor([level])
         ungain = torch.exp(interpolate(self._network.log_ungain, levels))
-        bias = interpolate(self._network.level_bias, levels).to(self._dtype)
+        bias = interpolate(self._network.level_bias, levels)
+
+        strength = _strengths(realism, rows, columns)
+        noisy = bool(self._network.synthesis.noise_channels and strength.any())
+        across = min(columns, _NOISE_SIDE)
+        positions = min(rows, _NOISE_SIDE) * across if noisy else 0
+        drawn = _noise(data, positions, self._network.synthesis.noise_channels)
+        row, column = torch.arange(rows) % _NOISE_SIDE, torch.arange(columns) % _NOISE_SIDE
+        places = (row[:, None] * across + column).float()[None, None]  # of each position's noise
+        coarse = sum(self._network.synthesis.counts[:2])  # channels of noise; the rest is fine
 
         def synthesise(part: Tensor) -> Tensor:
-            values, tables = part.chunk(2, 1)
-            known = values * ungain, spread_of(tables)
-            seen = self._network.synthesis(*(x.to(self._dtype) for x in known), bias).float()
+            channels = latent.values.shape[1]
+            values, tables, where, strong = torch.split(part, [channels, channels, 1, 2], 1)
+            here = None
+            if noisy:
+                here = drawn[where[0, 0].long()].permute(2, 0, 1)[None]
+                here[:, :coarse] *= strong[:, :1]
+                here[:, coarse:] *= strong[:, 1:]
+                here = here.to(self._dtype)
+            known = values * ungain, spread_of(tables), bias
+            seen = self._network.synthesis(*(x.to(self._dtype) for x in known), here).float()
             return torch.round((seen + 0.5) * 255).clamp(0, 255).to(torch.uint8)
 
-        whole = in_tiles(synthesise, torch.cat(latent, 1), _PICTURE_TILE // STRIDE, Synthesis.HALO)
+        known = torch.cat([*latent, places, strength], 1)
+        whole = in_tiles(synthesise, known, _PICTURE_TILE // STRIDE, Synthesis.HALO)
         return whole[0, :, :height, :width].permute(1, 2, 0).contiguous().numpy()
+
+
+def _strengths(realism: Realism, rows: int, columns: int) -> Tensor:
+    """Strengths of coarse and fine noise at latent positions, (1, 2, rows, columns) float32."""
+    if isinstance(realism, np.ndarray):
+        cells = torch.from_numpy(realism)[None]
+        more = 2 * columns - cells.shape[-1], 2 * rows - cells.shape[-2]
+        return F.avg_pool2d(F.pad(cells, (0, more[0], 0, more[1]), mode="replicate"), 2)
+    return torch.full((1, 2, rows, columns), float(realism))
+
+
+def _noise(key: bytes, positions: int, channels: int) -> Tensor:
+    """(positions, channels) float32 of mean 0 and deviation 1, the same everywhere: a function of
+    the bytes ``key``, of position and channel. Sums of two random bytes: what is mixed from many of
+    them is normal enough."""
+    seed = hashlib.sha256(key).digest()
+    first, second, third = (int.from_bytes(seed[i : i + n]) for i, n in ((0, 4), (4, 2), (6, 2)))
+    count = positions * channels
+    pairs = noise.words(first, second, third, -(-count // 2)).numpy().astype("<u4")
+    halves = pairs.view("<u2")[:count]
+    values = ((halves & 0xFF) + (halves >> 8)).astype(np.float32)
+    values -= np.float32(255)
+    values /= np.float32(math.sqrt((256**2 - 1) / 6))
+    return torch.from_numpy(values.reshape(positions, channels))
 
 
 def save(network: CompactNetwork, path: Path) -> None:
@@ -268,8 +316,19 @@ def save(network: CompactNetwork, path: Path) -> None:
     save_file(half, path, {"compact": json.dumps(asdict(network.config))})
 
 
-def load(path: Path) -> tuple[CompactNetwork, GaussianTables]:
-    """Read what ``save`` wrote; ``SedicError`` where the file is something else."""
+def load(path: Path, dtype: torch.dtype = torch.float32) -> tuple[CompactNetwork, GaussianTables]:
+    """Read what ``save`` wrote; ``SedicError`` where the file is something else.
+
+    The networks at the picture's ends are in ``dtype`` and channels-last order, those of the
+    latent in float32.
+    """
+
+    def converted(name: str, value: Tensor) -> Tensor:
+        if not name.startswith(("analysis.", "synthesis.")):
+            return value.float()
+        order = torch.channels_last if value.ndim == 4 else torch.contiguous_format
+        return value.to(dtype, memory_format=order)
+
     try:
         with safe_open(path, "pt") as file:
             config = json.loads((file.metadata() or {}).get("compact", "null"))
@@ -278,8 +337,10 @@ def load(path: Path) -> tuple[CompactNetwork, GaussianTables]:
             k: tuple(v) if isinstance(v, list) else v for k, v in config.items()
         }
         arrays = [tensors.pop(f"tables.{n}").numpy() for n in ("weights", "lengths", "offsets")]
-        network = CompactNetwork(CompactConfig(**values))
-        network.load_state_dict({k: v.float() for k, v in tensors.items()})
+        network = with_weights(
+            lambda: CompactNetwork(CompactConfig(**values)),
+            {name: converted(name, value) for name, value in tensors.items()},
+        )
     except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as e:
         raise SedicError(f"{path} does not hold weights of the compact codec") from e
-    return network.eval().requires_grad_(False), GaussianTables(*arrays)
+    return network, GaussianTables(*arrays)

@@ -31,12 +31,18 @@ TILE = 1024  # pixels; pictures of more than TILE**2 are made in tiles
 
 @dataclass(frozen=True)
 class Stage:
-    """The picture after stage ``number`` of ``count`` (from 1); ``title`` is what it painted."""
+    """The picture after one stage of the decoder.
+
+    ``number`` of ``count``: its place, 0 for the reference image; ``title``: what it painted;
+    ``picture``: (height, width, 3) uint8. ``object_number`` is the number of the painted object in
+    the file, from 1, as ``inspect`` counts; None for the reference image and the whole.
+    """
 
     number: int
     count: int
     title: str
     picture: Picture
+    object_number: int | None = None
 
 
 def restore(
@@ -73,8 +79,8 @@ def _algorithm_1(
     if settings.handover == "latent" and networks.condition != "latent":
         raise SedicError("setting handover: these networks see pictures, not latents")
     # From the largest mask to the smallest: where two objects overlap, the later one wins.
-    visible = [layer for layer in image.objects if layer.mask.area]
-    layers = sorted(visible, key=lambda layer: -layer.mask.area)
+    visible = [item for item in enumerate(image.objects, 1) if item[1].mask.area]
+    layers = sorted(visible, key=lambda item: -item[1].mask.area)
     count = len(layers) + 1
     picture = reference
     seen = first = canvas.condition(reference)
@@ -91,7 +97,7 @@ def _algorithm_1(
     painted = torch.zeros(clean.shape[2:], dtype=torch.bool, device=clean.device)
     trajectory: list[Tensor] = []  # the earlier stage's latent after each step
 
-    for j, layer in enumerate(layers):
+    for j, (object_number, layer) in enumerate(layers):
         steps = settings.steps_of(j)
         blended = settings.blending == "steps"
         sampler = Sampler(settings.sampler, networks.schedule, steps, blended=True)
@@ -130,7 +136,7 @@ def _algorithm_1(
         clean = z  # what the next stage blends with
         if settings.blending == "end":
             clean = seen if networks.condition == "latent" else canvas.encode(picture)
-        yield Stage(j + 1, count, layer.name, picture)
+        yield Stage(j + 1, count, layer.name, picture, object_number)
     trajectory.clear()
 
     sampler = Sampler(settings.sampler, networks.schedule, settings.last_steps, blended=False)

@@ -1,27 +1,37 @@
 from __future__ import annotations
 
+import json
 import math
+import re
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
+from skimage import data as samples
 from typer.testing import CliRunner
 
 from sedic.cli.main import app
-from sedic.lab.bench.experiments import KEYS, ORIGINAL
+from sedic.errors import SedicError
+from sedic.lab.bench.experiments import KEYS, ORIGINAL, kept
 from sedic.lab.bench.experiments.feature_files import Features
-from sedic.lab.bench.report.plots import Bar, Line, bars, differences, lines
+from sedic.lab.bench.experiments.subject import PARTS
+from sedic.lab.bench.report import plots, tables
+from sedic.lab.bench.report.build import build
+from sedic.lab.bench.report.pictures import busiest, crop
+from sedic.lab.bench.report.plots import Bar, Line, bars, differences, lines, styles
 from sedic.lab.bench.report.summary import summarise
 from sedic.lab.bench.results import Results, Run, read_results
 from sedic.picture import Picture
 
 CELLS = [(codec, point) for point in ("0.1", "0.2") for codec in ("sedic", "VVC", "VVC 1/2")]
-VALUES = ("bytes", "bpp", "PSNR", "GMSD")
+VALUES = ("bytes", "bpp", *(f"{part} bytes" for part in PARTS), "PSNR", "GMSD")
 # bytes, PSNR, GMSD; the rival gives the same PSNR for twice the bytes
 NUMBERS = {
     ("sedic", "0.1"): (100, 20, 0.3),
@@ -33,15 +43,24 @@ NUMBERS = {
 }
 
 
-def results(path: Path, pictures: Sequence[str] = ("a", "b")) -> Results:
-    settings = {
+def results(
+    path: Path, pictures: Sequence[str] = ("a", "b"), settings: Mapping[str, Any] | None = None
+) -> Results:
+    facts = {
+        "experiment": "rd",
         "dataset": "kodak",
+        "checked": "sha256 of all pixels",
+        "pictures": len(pictures),
+        "profile": "mini",
+        "method": "sedic",
+        "shown": [],
         "cells": CELLS,
         "metrics": [("PSNR", "higher"), ("GMSD", "lower")],
         "families": [("sedic", ["sedic"]), ("VVC", ["VVC", "VVC 1/2"])],
         "subject": "sedic",
+        **(settings or {}),
     }
-    made = Results(path, Run("sedic bench rd", settings=settings), KEYS, VALUES)
+    made = Results(path, Run("sedic bench rd", settings=facts), KEYS, VALUES)
     for shift, name in enumerate(pictures):
         for cell, (size, psnr, gmsd) in NUMBERS.items():
             row = {"bytes": size, "bpp": size / 1000, "PSNR": psnr + 2 * shift, "GMSD": gmsd}
@@ -93,29 +112,125 @@ def test_a_codec_that_misses_a_picture_has_no_point(tmp_path: Path) -> None:
 
 
 numbers = st.floats(-1e6, 1e6)
+SVG = "{http://www.w3.org/2000/svg}"
 
 
+@settings(max_examples=8, deadline=None)
 @given(st.lists(st.tuples(numbers, numbers | st.just(math.inf)), max_size=5), st.text(max_size=9))
 def test_any_points_and_any_names_are_a_plot(points: list[tuple[float, float]], name: str) -> None:
-    clean = "".join(c for c in name if c.isprintable())
-    svg = lines(clean, "x & y", [Line(clean, points, "#000", ours=True, dashed=True)])
+    clean = "$" + "".join(c for c in name if c.isprintable())
+    (style,) = styles([clean]).values()
+    svg = lines(clean, "x & y", [Line(clean, points, style, ours=True, dashed=True)])
     drawn = ET.fromstring(svg)
-    assert drawn.tag.endswith("svg") and "nan" not in svg and "inf" not in svg.replace(clean, "")
+    assert drawn.tag == f"{SVG}svg"
+    assert "nan" not in svg.replace(clean, "") and "inf" not in svg.replace(clean, "")
 
 
+@settings(max_examples=8, deadline=None)
 @given(st.lists(numbers, max_size=4))
 def test_any_lengths_are_bars(lengths: list[float]) -> None:
     rows = [Bar("<name>", [length], "&") for length in lengths]
     for svg in (bars("title", [], rows), differences("title", rows)):
-        for block in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}rect"):
-            assert block.get("width") == "100%" or 0 <= float(block.get("width", "")) <= 560
+        assert ET.fromstring(svg).tag == f"{SVG}svg"
 
 
 def test_what_is_better_is_on_the_right() -> None:
     svg = differences("t", [Bar("worse", [-1], "-1"), Bar("better", [1], "+1")])
-    _, worse, better = ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}rect")
-    assert float(worse.get("x", "")) < float(better.get("x", ""))
-    assert worse.get("fill") != better.get("fill")
+    blocks = []
+    for place in (0, 1):
+        (group,) = (g for g in ET.fromstring(svg).iter(f"{SVG}g") if g.get("id") == f"bar{place}")
+        (path,) = group.iter(f"{SVG}path")
+        places = [float(x) for x in re.findall(r"[ML] (\S+)", path.get("d", ""))]
+        blocks.append((min(places), max(places), path.get("style")))
+    worse, better = blocks
+    assert worse[0] < worse[1] == better[0] < better[1]
+    assert worse[2] != better[2]
+
+
+def test_a_plot_is_the_same_every_time() -> None:
+    drawn = [bars("t", ["a", "b"], [Bar("one", [1, 2], "3")]) for _ in range(2)]
+    assert drawn[0] == drawn[1]
+
+
+def test_every_curve_has_a_style_of_its_own() -> None:
+    names = [f"codec {number}" for number in range(100)]
+    assert len(set(styles(names).values())) == len(names)
+    first = [style.colour for style in list(styles(names).values())[:16]]
+    assert len(set(first)) == 16
+
+
+@pytest.mark.parametrize(
+    "size", [(640, 160), (160, 640), (640, 40), (640, 5), (1, 640), (1, 1), (320, 320), (641, 157)]
+)
+def test_the_busiest_square_lies_inside_any_picture(size: tuple[int, int]) -> None:
+    width, height = size
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[-1, -1] = 255  # the only edge
+    image = Image.fromarray(pixels)
+    left, top, right, bottom = busiest(image)
+    assert 0 <= left < right <= width and 0 <= top < bottom <= height
+    assert width - right <= 1 and height - bottom <= 1 and right - left == bottom - top
+    assert crop(image, (left, top, right, bottom)).size == (240, 240)
+
+
+def reported(folder: Path) -> tuple[Path, Path]:
+    """A finished run of two pictures, all of it shown, and the folder of its report."""
+    made = results(folder / "results.csv", settings={"shown": CELLS})
+    for name in "ab":
+        for cell in [(ORIGINAL, ""), *CELLS]:
+            path = kept(folder / "pictures", name, cell)
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(samples.astronaut()[:64, :256]).save(path)
+    return made.path, folder / "report"
+
+
+def test_a_report_of_long_pictures(tmp_path: Path) -> None:
+    path, folder = reported(tmp_path)
+    assert build(path, folder) == []
+    page = (folder / "index.html").read_text()
+    assert page.count("<figure>") == 2 * (1 + 4)  # of the rival the best size
+    assert (folder / "figures" / "sheet-a.jpg").is_file()
+    assert (folder / "figures" / "psnr.svg").read_text().startswith("<svg")
+
+
+def test_what_fails_is_a_line_of_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, folder = reported(tmp_path)
+    real = plots.lines
+
+    def fails(title: str, *rest: Any) -> str:
+        if title.startswith("PSNR"):
+            raise ZeroDivisionError("division\nby zero")
+        return real(title, *rest)
+
+    monkeypatch.setattr(plots, "lines", fails)
+    damaged = kept(tmp_path / "pictures", "a", (ORIGINAL, ""))
+    damaged.write_bytes(damaged.read_bytes()[:60])
+    monkeypatch.setattr(tables, "bd_rates", lambda summary: [][0])
+    failures = build(path, folder)
+    assert failures == [
+        "plot of PSNR: ZeroDivisionError: division by zero",
+        "BD-rates: IndexError: list index out of range",
+    ]
+    page = (folder / "index.html").read_text()
+    assert "plot of PSNR: ZeroDivisionError" in page and page.count("<figure>") == 5
+    assert (folder / "figures" / "gmsd.svg").is_file()
+    assert json.loads((folder / "report.json").read_text())["failures"] == failures
+
+
+def test_a_results_file_of_something_else_is_one_line(tmp_path: Path) -> None:
+    path = Results(tmp_path / "a.csv", Run("other"), KEYS, VALUES).path
+    for wanted in (build, lambda path, _: bench_report(path)):
+        with pytest.raises(SedicError, match="of no picture experiment") as caught:
+            wanted(path, tmp_path / "report")
+        assert "\n" not in str(caught.value)
+
+
+def bench_report(path: Path) -> None:
+    result = CliRunner().invoke(app, ["bench", "report", str(path)])
+    assert result.exception is not None
+    raise result.exception
 
 
 class Seen:

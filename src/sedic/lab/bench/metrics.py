@@ -146,6 +146,32 @@ def _lpips_caffe(moved: bool = False) -> tuple[Measure, str]:
     return _lpips_measure(LPIPS(path), int(moved)), _described(path)
 
 
+def _wasserstein_caffe() -> tuple[Measure, str]:
+    """How unlike the statistics of LPIPS-squeeze's first features are."""
+    import torch
+
+    from sedic.lab.bench import texture
+    from sedic.lab.bench.lpips import LPIPS, weights_path
+    from sedic.lab.train.photos import shared_folder
+
+    path = weights_path(shared_folder())
+    network = LPIPS(path)
+    tensor = _tensors(network)
+
+    def measure(decoded: Picture, original: Picture, _: str) -> float:
+        with torch.inference_mode():
+            maps = (network.maps(tensor(picture)) for picture in (decoded, original))
+            return float(texture.wasserstein(network, *maps))
+
+    return measure, _described(path)
+
+
+def _texture(name: str) -> tuple[Measure, str]:
+    from sedic.lab.bench import texture
+
+    return _formula(getattr(texture, name))
+
+
 def _lpips_measure(network: LPIPS, moved: int = 0) -> Measure:
     """The maps of an original are kept until the next one comes."""
     tensor = _tensors(network)
@@ -232,6 +258,9 @@ _KINDS: dict[str, tuple[str, Callable[[], tuple[Measure, str]]]] = {
     "HaarPSI": ("higher", lambda: _formula(fidelity.haarpsi)),
     "LPIPS-squeeze (Caffe)": ("lower", _lpips_caffe),
     "LPIPS-squeeze (Caffe) moved": ("lower", lambda: _lpips_caffe(moved=True)),
+    "Wasserstein-squeeze (Caffe)": ("lower", _wasserstein_caffe),
+    "Spectral peaks": ("lower", lambda: _texture("spectral_peaks")),
+    "Texture error": ("lower", lambda: _texture("texture_error")),
     "LPIPS-alex": ("lower", lambda: _lpips("alex")),
     "LPIPS-vgg": ("lower", lambda: _lpips("vgg")),
     "LPIPS-squeeze": ("lower", lambda: _lpips("squeeze")),

@@ -84,7 +84,8 @@ def _ellipse(shape: tuple[int, int], draw: random.Random) -> Region:
     y, x = np.indices(shape)
     centre = [draw.uniform(0.2, 0.8) * size for size in shape]
     radius = [max(1.0, draw.uniform(0.05, 0.5) * size) for size in shape]
-    return np.hypot((y - centre[0]) / radius[0], (x - centre[1]) / radius[1]) < 1
+    inside: Region = np.hypot((y - centre[0]) / radius[0], (x - centre[1]) / radius[1]) < 1
+    return inside
 
 
 def corpora(folder: Path, progress: Callable[[int], None]) -> list[tuple[Path, int]]:

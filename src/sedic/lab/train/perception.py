@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sedic.lab.bench.fidelity import EQUAL_EDGES, LUMA
 from sedic.lab.bench.lpips import LPIPS, weights_path
+from sedic.models.precision import picture_dtype
 
 _WORTH_COMPILING = 1_000  # steps: it takes a minute
 _EQUAL = EQUAL_EDGES / 255**2  # of pictures whose range is 1
@@ -23,14 +24,25 @@ class Perception:
 
     def __init__(self, shared: Path, steps: int = 0) -> None:
         """``steps``: how many times it will be asked; compiling pays after some hundreds."""
-        self._lpips = LPIPS(weights_path(shared)).to(torch.bfloat16)
+        self._dtype = picture_dtype()
+        self._lpips = LPIPS(weights_path(shared)).to(self._dtype)
         self._lpips.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if steps >= _WORTH_COMPILING and shutil.which("g++"):  # half the time
             self._lpips.maps = torch.compile(self._lpips.maps)  # type: ignore[method-assign]
 
     def __call__(self, a: Tensor, b: Tensor) -> Tensor:
-        a, b = ((x + 0.5).to(torch.bfloat16, memory_format=torch.channels_last) for x in (a, b))
-        return self._lpips(a, b).float()  # type: ignore[no-any-return]
+        return self._lpips(self._seen(a), self._seen(b)).float()  # type: ignore[no-any-return]
+
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """Unit-length feature maps of pictures at LPIPS' taps."""
+        return self._lpips.maps(self._seen(x))
+
+    def _seen(self, x: Tensor) -> Tensor:
+        return (x + 0.5).to(self._dtype, memory_format=torch.channels_last)
+
+    def head(self, tap: int) -> Tensor:
+        """How much LPIPS thinks of each channel of a tap: (1, channels, 1, 1) float32."""
+        return self._lpips.get_buffer(f"head{tap}").float().view(1, -1, 1, 1)
 
     def moved(self, a: Tensor, b: Tensor) -> Tensor:
         """The same of both pictures without their first row and column: what ``bench`` measures."""
@@ -42,10 +54,15 @@ class Perception:
         A decoder that works on a grid learns where this network samples, and pleases it with a
         mesh that eyes do not like: such pictures are 0.03 further away when moved by one pixel.
         """
-        top, left = torch.randint(_PERIOD, (2,)).tolist()
-        height, width = a.shape[-2] - _PERIOD, a.shape[-1] - _PERIOD
-        place = (..., slice(top, top + height), slice(left, left + width))
-        return self(a[place], b[place])
+        return self(*cut_anywhere(a, b))
+
+
+def cut_anywhere(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Two batches of pictures, both cut at the same random place, 16 pixels less wide and high."""
+    top, left = torch.randint(_PERIOD, (2,)).tolist()
+    height, width = a.shape[-2] - _PERIOD, a.shape[-1] - _PERIOD
+    place = (..., slice(top, top + height), slice(left, left + width))
+    return a[place], b[place]
 
 
 def mesh(a: Tensor, b: Tensor) -> Tensor:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sedic.errors import SedicError
-from sedic.lab.bench.experiments import Cell, Done, Outcome, UnreachableError
+from sedic.lab.bench.experiments import Cell, Done, Outcome
+from sedic.lab.bench.experiments.rival_outcomes import largest_file, rival_outcomes
 from sedic.lab.bench.experiments.subject import VALUES, Subject
 from sedic.lab.bench.rivals import Coder, Rival, sizes
 
@@ -47,7 +46,7 @@ class Curves:
     @property
     def points(self) -> dict[str, float]:
         """Limits as they are written."""
-        return {f"{limit:g}": limit for limit in sorted(set(self.limits))}
+        return points_of(self.limits)
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -57,41 +56,26 @@ class Curves:
     @property
     def shown(self) -> tuple[Cell, ...]:
         """All codecs at the middle limit."""
-        middle = list(self.points)[(len(self.points) - 1) // 2]
-        return tuple(cell for cell in self.cells if cell[1] == middle)
+        return at_middle(self.cells)
 
     def outcomes(self, index: int, picture: Picture, done: Done) -> Iterator[Outcome]:
-        largest: dict[str, int | SedicError] = {}
+        limits: dict[str, int | SedicError] = {}
         for point, limit in self.points.items():
-            sizes = [
+            known = [
                 row["bytes"]
                 for (codec, at), row in done.items()
                 if at == point and codec in self.ours
             ]
-            failed = False
+            new = []
             for name, count in self.ours.items():
                 cell, reference = (name, point), (REFERENCE, point) if name == OURS else None
                 if cell in done and (reference is None or reference in done):
                     continue
                 for outcome in self._ours(index, picture, (limit, count), cell, reference):
-                    sizes.append(outcome.values.get("bytes"))
-                    failed = failed or bool(outcome.problem)
+                    new.append(outcome)
                     yield outcome
-            known = [size for size in sizes if isinstance(size, int | float)]
-            if known and not failed:
-                largest[point] = int(max(known))
-            elif failed:
-                largest[point] = SedicError("a file of ours, whose size it may have, failed")
-            else:
-                largest[point] = UnreachableError("there is no file of ours whose size it may have")
-
-        def outcomes_of(rival: Rival) -> list[Outcome]:
-            return list(self._rival(rival, picture, largest, done))
-
-        # A rival's search runs one encoder after another, each on about one core.
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for outcomes in pool.map(outcomes_of, self.rivals):
-                yield from outcomes
+            limits[point] = largest_file(known, new)
+        yield from rival_outcomes(self.rivals, picture, limits, done)
 
     def _ours(
         self,
@@ -109,35 +93,18 @@ class Curves:
             return
         yield from self.subject.coded(index, picture, rate, cell, reference)
 
-    def _rival(
-        self, rival: Rival, picture: Picture, largest: Mapping[str, int | SedicError], done: Done
-    ) -> Iterator[Outcome]:
-        limits: dict[str, int] = {}
-        for point, limit in largest.items():
-            if (rival.name, point) in done:
-                continue
-            if isinstance(limit, SedicError):
-                yield Outcome.of_error((rival.name, point), limit)
-            else:
-                limits[point] = limit
-        try:
-            coded = rival.code(picture, limits.values())
-        except Exception as error:  # of whatever library
-            for point in limits:
-                yield Outcome.of_error((rival.name, point), error)
-            return
-        height, width = picture.shape[:2]
-        for (point, limit), best in zip(limits.items(), coded, strict=True):
-            cell = (rival.name, point)
-            if best is None:
-                yield Outcome(cell, unreachable=f"has no file of {limit} bytes or less")
-                continue
-            size = len(best.data)
-            rate = 8 * size / (width * height)
-            values = {"bytes": float(size), "bpp": rate, "quality": float(best.quality)}
-            yield Outcome(cell, best.picture, values)
-
 
 def objects_name(count: int) -> str:
     """The name of our curve with at most so many objects."""
     return f"{OURS}, J = {count}" if count == 0 else f"{OURS}, J ≤ {count}"
+
+
+def points_of(limits: Sequence[float]) -> dict[str, float]:
+    """Limits in rising order, by how they are written."""
+    return {f"{limit:g}": limit for limit in sorted(set(limits))}
+
+
+def at_middle(cells: Sequence[Cell]) -> tuple[Cell, ...]:
+    """The cells of the middle limit, which a report shows."""
+    points = list(dict.fromkeys(point for _, point in cells))
+    return tuple(cell for cell in cells if cell[1] == points[(len(points) - 1) // 2])

@@ -45,12 +45,13 @@ class Subject:
         self,
         dataset: Dataset,
         describe: Describe,
-        profile: str = "mini",
+        profile: str | Profile = "mini",
         method: str = "sedic",
         settings: Mapping[str, Any] | None = None,
         seed: int = 0,
     ) -> None:
-        self.dataset, self.profile, self.method = dataset, Profile.load(profile), method
+        self.profile = profile if isinstance(profile, Profile) else Profile.load(profile)
+        self.dataset, self.method = dataset, method
         self.settings, self.seed, self.describe = dict(settings or {}), seed, describe
         self.encoder, self.decoder = Encoder(self.profile), Decoder(self.profile)
 
@@ -152,10 +153,15 @@ class Subject:
     @property
     def weights(self) -> dict[str, str]:
         """What our numbers depend on besides the code."""
-        pins = {name: f"sha256:{w.sha256[:16]}" for name, w in self.profile.store.pins.items()}
-        restorer = self.profile.restorer_fingerprint
-        pins["restorer"] = restorer.hex()[:16] if restorer else "none: the reference image is shown"
-        return {f"{self.profile.name} {name}": pin for name, pin in pins.items()}
+        return weights_of(self.profile)
+
+
+def weights_of(profile: Profile) -> dict[str, str]:
+    """The weights of a profile and their sha256, by part."""
+    pins = {name: f"sha256:{pin.sha256[:16]}" for name, pin in profile.store.pins.items()}
+    restorer = profile.restorer_fingerprint
+    pins["restorer"] = restorer.hex()[:16] if restorer else "none: the reference image is shown"
+    return {f"{profile.name} {name}": pin for name, pin in pins.items()}
 
 
 def measures(container: Container) -> dict[str, float]:

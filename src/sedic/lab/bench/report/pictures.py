@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 SIDE = 640  # pixels, the longer side on the page
@@ -39,22 +39,23 @@ def opened(path: Path) -> Image.Image | None:
     try:
         with Image.open(path) as image:
             small = image.convert("RGB")
-    except (OSError, UnidentifiedImageError):
+    except Exception:  # damaged: Pillow's parsers raise whatever they like
         return None
     small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     return small
 
 
 def busiest(image: Image.Image) -> tuple[int, int, int, int]:
-    """The square (left, top, right, bottom) where there is most to lose: most gradient."""
+    """The square (left, top, right, bottom) where there is most to lose: most gradient.
+
+    Its side is a quarter of the longer side, or the shorter side if that is less.
+    """
     grey = np.asarray(image.convert("L"), np.float64)
-    side = max(8, min(*grey.shape, max(grey.shape) // _CROP))
-    energy = ndimage.uniform_filter(ndimage.gaussian_gradient_magnitude(grey, 1.0), side)
-    half = side // 2
-    inner = energy[half : grey.shape[0] - half or None, half : grey.shape[1] - half or None]
-    row, column = np.unravel_index(int(inner.argmax()), inner.shape)
-    top = min(int(row), grey.shape[0] - side)
-    left = min(int(column), grey.shape[1] - side)
+    side = min(*grey.shape, max(8, max(grey.shape) // _CROP))
+    energy = ndimage.gaussian_gradient_magnitude(grey, 1.0)
+    sums = np.pad(energy, ((1, 0), (1, 0))).cumsum(0).cumsum(1)  # over all above and to the left
+    inside = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
+    top, left = (int(i) for i in np.unravel_index(int(inside.argmax()), inside.shape))
     return left, top, left + side, top + side
 
 
@@ -65,16 +66,17 @@ def crop(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
 
 def sheet(panels: Sequence[Panel], columns: int = 3) -> Image.Image | None:
     """Pictures side by side, each under its caption: a figure for a README."""
-    found = [(panel, image) for panel in panels if (image := opened(panel.path)) is not None]
-    if not found:
+    opened_panels = [(panel, opened(panel.path)) for panel in panels]
+    shown = [(panel, image) for panel, image in opened_panels if image is not None]
+    if not shown:
         return None
-    height = round(_PANEL * found[0][1].height / found[0][1].width)
-    lines = -(-len(found) // columns)
-    size = (min(columns, len(found)) * _PANEL, lines * (height + _CAPTION))
+    height = max(1, round(_PANEL * shown[0][1].height / shown[0][1].width))
+    lines = -(-len(shown) // columns)
+    size = (min(columns, len(shown)) * _PANEL, lines * (height + _CAPTION))
     out = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(out)
     font = ImageFont.load_default(15)
-    for i, (panel, image) in enumerate(found):
+    for i, (panel, image) in enumerate(shown):
         x, y = i % columns * _PANEL, i // columns * (height + _CAPTION)
         title = panel.title.replace("≤", "<=")  # which Pillow's font has not
         draw.text((x + 6, y + 4), title, "black", font)

@@ -68,6 +68,21 @@ class Summary:
     rows: list[Row]  # of the pictures that count
 
     @property
+    def experiment(self) -> str:
+        """The name of the experiment, which is that of its command."""
+        return str(self.facts["settings"]["experiment"])
+
+    @property
+    def subject(self) -> str:
+        """The curve or variant that is ours; "" if the experiment has none."""
+        return str(self.facts["settings"]["subject"])
+
+    @property
+    def curves_over_rate(self) -> bool:
+        """Whether the points are limits in bits per pixel, and there are rivals."""
+        return self.experiment in ("rd", "reference")
+
+    @property
     def families(self) -> list[str]:
         """Codecs in the order of the run."""
         return list(self.sizes)
@@ -92,7 +107,7 @@ class Summary:
 
     def as_json(self) -> dict[str, Any]:
         """All but the rows, which are the results file."""
-        return {name: found for name, found in asdict(self).items() if name != "rows"}
+        return {name: value for name, value in asdict(self).items() if name != "rows"}
 
 
 def summarise(table: Table, features: Path | None = None) -> Summary:

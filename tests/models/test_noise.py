@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sedic.synthesis.noise import normal, philox, words
+from sedic.models.noise import normal, philox, words
 
 GOLDEN_WORDS = [0xFCE4C61D, 0x566E520F, 0x8E94B710, 0xD0F7442A, 0x467F71EA]
 GOLDEN_NORMALS = [

@@ -1,0 +1,73 @@
+"""Rivals at the bytes of our files: what every experiment with rivals shares."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from sedic.errors import SedicError
+from sedic.lab.bench.experiments import Done, Outcome, UnreachableError
+from sedic.lab.bench.rivals import Rival
+
+if TYPE_CHECKING:
+    from sedic.picture import Picture
+
+Limits = Mapping[str, int | SedicError]  # of every point: bytes, or why there is no limit
+
+
+def largest_file(done: Sequence[object], new: Sequence[Outcome]) -> int | SedicError:
+    """The bytes of our largest file at one point: what a rival may use there.
+
+    ``done``: the ``bytes`` of earlier rows; ``new``: outcomes of this run. Where one of our files
+    failed, that is an error, so that rivals are tried again with it.
+    """
+    if any(outcome.problem for outcome in new):
+        return SedicError("a file of ours, whose size it may have, failed")
+    sizes = [*done, *(outcome.values.get("bytes") for outcome in new)]
+    known = [size for size in sizes if isinstance(size, int | float)]
+    if not known:
+        return UnreachableError("there is no file of ours whose size it may have")
+    return int(max(known))
+
+
+def rival_outcomes(
+    rivals: Sequence[Rival], picture: Picture, limits: Limits, done: Done
+) -> Iterator[Outcome]:
+    """Every rival's best file within the limit of every point that is not ``done``."""
+
+    def outcomes_of(rival: Rival) -> list[Outcome]:
+        return list(_outcomes(rival, picture, limits, done))
+
+    # A rival's search runs one encoder after another, each on about one core.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for outcomes in pool.map(outcomes_of, rivals):
+            yield from outcomes
+
+
+def _outcomes(rival: Rival, picture: Picture, limits: Limits, done: Done) -> Iterator[Outcome]:
+    within: dict[str, int] = {}
+    for point, limit in limits.items():
+        if (rival.name, point) in done:
+            continue
+        if isinstance(limit, SedicError):
+            yield Outcome.of_error((rival.name, point), limit)
+        else:
+            within[point] = limit
+    try:
+        coded = rival.code(picture, within.values())
+    except Exception as error:  # of whatever library
+        for point in within:
+            yield Outcome.of_error((rival.name, point), error)
+        return
+    height, width = picture.shape[:2]
+    for (point, limit), best in zip(within.items(), coded, strict=True):
+        cell = (rival.name, point)
+        if best is None:
+            yield Outcome(cell, unreachable=f"has no file of {limit} bytes or less")
+            continue
+        size = len(best.data)
+        rate = 8 * size / (width * height)
+        values = {"bytes": float(size), "bpp": rate, "quality": float(best.quality)}
+        yield Outcome(cell, best.picture, values)

@@ -1,0 +1,195 @@
+"""``.sedic`` files for Pillow, and so for every program that opens pictures with Pillow.
+
+>>> import sedic.pillow                                     # doctest: +SKIP
+>>> Image.open("photo.jpg").save("photo.sedic", bpp=0.03)   # doctest: +SKIP
+>>> Image.open("photo.sedic").info["overall"]               # doctest: +SKIP
+
+Importing this module registers the format with Pillow, which does not look for plugins itself.
+``docs/pillow.md`` lists what ``open``, ``info`` and ``save`` take and give.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import IO, TYPE_CHECKING, Any
+
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from sedic import shortcuts
+from sedic.coding.container import MAGIC, Container
+from sedic.errors import SedicError, UnsuitableInputError
+from sedic.files import printable
+from sedic.picture import load_picture
+from sedic.semantics import MAX_OBJECTS, MAX_TEXT_BYTES
+
+if TYPE_CHECKING:
+    from sedic.picture import Picture
+    from sedic.profile import Profile
+
+FORMAT = "SEDIC"
+EXTENSION = ".sedic"
+MIME = "image/x-sedic"
+MAX_BYTES = 1 << 25  # of a file that is read at all
+
+_PNG_MODES = ("1", "L", "LA", "I;16", "P", "PA", "RGB", "RGBA")
+_TIFF_MODES = ("I", "F", "CMYK", "YCbCr", "LAB", "RGBX")
+_OPTIONS = ("bpp", "max_bytes", "objects", "description", "method", "seed", "settings")
+
+
+class SedicImageFile(ImageFile.ImageFile):
+    """An opened ``.sedic`` file. Size, mode and ``info`` are there at once; pixels when needed.
+
+    ``info`` holds ``profile``, ``method``, ``bytes``, ``bpp`` and, where this machine has the
+    profile's tables, ``overall`` (str) and ``objects`` (a tuple of details).
+    """
+
+    format = FORMAT
+    format_description = "Semantic picture (sedic)"
+
+    def __init__(
+        self, fp: Any, filename: str | bytes | None = None, profile: Profile | None = None
+    ) -> None:
+        self._profile = profile
+        self._preview_is_enough = False
+        super().__init__(fp, filename)
+
+    def _open(self) -> None:
+        assert self.fp is not None
+        self._data = self.fp.read(MAX_BYTES + 1)
+        try:
+            container = Container.parse(self._data)
+        except SedicError as error:
+            raise UnidentifiedImageError(f"{_name(self.filename)}: {error}") from error
+        self._size = container.width, container.height
+        self._mode = "RGB"
+        self.info = {
+            "profile": container.profile,
+            "method": container.method,
+            "bytes": len(self._data),
+            "bpp": 8 * len(self._data) / (container.width * container.height),
+            **_words(container, self._profile),
+        }
+        self.tile = [ImageFile._Tile("sedic", (0, 0, *self._size))]
+
+    def draft(
+        self, mode: str | None, size: tuple[int, int] | None
+    ) -> tuple[str, tuple[int, int, float, float]] | None:
+        """Take the reference image instead of the restored picture, if ``size`` is no larger.
+
+        It has the picture's size, comes at once and needs no network of Algorithm 1.
+        ``Image.thumbnail`` calls this.
+        """
+        if not self.tile or size is None or size[0] > self.width or size[1] > self.height:
+            return None
+        self._preview_is_enough = True
+        return self.mode, (0, 0, *self.size)
+
+    def load(self) -> Any:
+        """Decode the picture, if that has not been done; ``OSError`` where it cannot be."""
+        if self.tile:
+            decode = shortcuts.preview if self._preview_is_enough else shortcuts.decompress
+            with _os_errors(self.filename):
+                picture = decode(self._data, profile=self._profile)
+            self.tile = []
+            self.load_prepare()
+            self.frombytes(picture.tobytes())
+            if self.fp and self._exclusive_fp:
+                self.fp.close()
+            self.fp = None
+        return super().load()
+
+    def verify(self) -> None:
+        """Raise ``OSError`` unless words, masks and reference image decode with weights of here."""
+        with _os_errors(self.filename):
+            shortcuts.preview(self._data, profile=self._profile)
+        super().verify()
+
+
+def register_sedic_opener(profile: Profile | None = None) -> None:
+    """Tell Pillow how to open and save ``.sedic`` files.
+
+    Files are read with the profile that they name, loaded once per process, or with ``profile``.
+    Calling this again changes the profile.
+    """
+    Image.register_open(FORMAT, partial(SedicImageFile, profile=profile), _accept)
+    Image.register_save(FORMAT, partial(_save, default=profile))
+    Image.register_extension(FORMAT, EXTENSION)
+    Image.register_mime(FORMAT, MIME)
+
+
+def _accept(prefix: bytes) -> bool:
+    return prefix.startswith(MAGIC)
+
+
+def _save(
+    image: Image.Image, file: IO[bytes], filename: str | bytes, default: Profile | None
+) -> None:
+    """``Image.save`` with the options of ``shortcuts.compress``; others are ignored, as usual."""
+    given = image.encoderinfo
+    options = {name: given[name] for name in _OPTIONS if name in given}
+    owner = given.get("profile", default or "mini")
+    with _os_errors(filename):
+        data = shortcuts.compress(_pixels(image), profile=owner, **options)
+    file.write(data)
+
+
+def _pixels(image: Image.Image) -> Picture:
+    """The pixels as ``load_picture`` converts them: depth, colour profile, transparency.
+
+    As in Pillow's own writers a colour profile comes from ``icc_profile=`` or the image, EXIF from
+    ``exif=`` alone. The file has no place for EXIF, so its orientation is applied.
+    """
+    if image.mode not in _PNG_MODES + _TIFF_MODES:
+        raise OSError(f"cannot write mode {image.mode} as {FORMAT}")
+    given = image.encoderinfo
+    extra = {
+        "icc_profile": given.get("icc_profile", image.info.get("icc_profile")),
+        "exif": given.get("exif"),
+    }
+    plain = image.convert("RGBA") if image.mode == "PA" else image.copy()
+    buffer = io.BytesIO()
+    plain.save(
+        buffer,
+        "PNG" if plain.mode in _PNG_MODES else "TIFF",
+        compress_level=0,
+        **{name: value for name, value in extra.items() if value},
+    )
+    return load_picture(buffer.getvalue())
+
+
+def _words(container: Container, profile: Profile | None) -> dict[str | tuple[int, int], Any]:
+    """The words of a file for ``info``, without its masks; nothing where they cannot be read."""
+    with suppress(SedicError):
+        profile = profile or shortcuts.load(container.profile)
+        if container.profile == profile.name:
+            profile.check_tables(container.mark, container.reference_codec)
+            coded = container.text[-(-2 * container.object_count // 8) :]
+            limit = (MAX_TEXT_BYTES + 1) * (MAX_OBJECTS + 1)
+            text = profile.text_coder(container.text_coder).decode(coded, limit) if coded else ""
+            overall, *details = text.split("\n")
+            return {
+                "overall": printable(overall),
+                "objects": tuple(printable(detail) for detail in details),
+            }
+    return {}
+
+
+@contextmanager
+def _os_errors(filename: str | bytes | None) -> Iterator[None]:
+    """Raises what sedic refuses as Pillow would: options as ``ValueError``, else ``OSError``."""
+    try:
+        yield
+    except UnsuitableInputError:  # is a ValueError
+        raise
+    except SedicError as error:
+        raise OSError(f"{_name(filename)}: {error}") from error
+
+
+def _name(filename: str | bytes | None) -> str:
+    return printable(filename if isinstance(filename, str) and filename else "the picture")
+
+
+register_sedic_opener()
