@@ -14,6 +14,7 @@ import typer
 from sedic.cli.bench import bench_app
 from sedic.cli.compress import compress
 from sedic.cli.console import busy, note
+from sedic.cli.find import find
 from sedic.cli.models import models_app
 from sedic.cli.options import (
     MAX_FILE,
@@ -47,6 +48,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(compress)
+app.command()(find)
 app.add_typer(models_app, name="models")
 app.add_typer(train_app, name="train")
 app.add_typer(bench_app, name="bench")

@@ -60,11 +60,12 @@ class Sighting:
 @dataclass(frozen=True)
 class Looked:
     """What was found, most certain first; what was proposed and not confirmed, with both chances;
-    the chances of all nodes for the whole picture."""
+    the chances of all nodes for the whole picture; the shape (rows, columns) of all heat."""
 
     found: tuple[Sighting, ...]
     rejected: tuple[tuple[int, float, float], ...]
     whole: Floats
+    raster: tuple[int, int]
 
 
 def look(picture: Picture, classifier: Classifier, names: Names) -> Looked:
@@ -92,7 +93,7 @@ def look(picture: Picture, classifier: Classifier, names: Names) -> Looked:
         heat = _heat(maps, own_map, box, weights / weights.sum(), _raster(height, width))
         found.append(Sighting(node, float(nodes[:, node].min()), box, heat))
     found.sort(key=lambda one: (names.depth[one.node], -one.chance))
-    return Looked(tuple(found), tuple(rejected), whole)
+    return Looked(tuple(found), tuple(rejected), whole, _raster(height, width))
 
 
 def whole_view(picture: Picture) -> Picture:
