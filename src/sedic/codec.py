@@ -106,15 +106,20 @@ class Codec:
                 width, height, empty, said.overall, said.objects, method=method, seed=seed
             )
 
+        text_coder = self._text_coder or system.text_coder
+        if self._text_coder is None and method == "image-text" and self._language_here:
+            text_coder = "model"
+        language = self._language_for(text_coder)
+
         def packed(image: SemanticImage) -> Container:
             return pack(
                 image,
                 self._profile.name,
                 self._profile.mark(reference.fingerprint, restored=self._networks is None),
-                self._text_coder or system.text_coder,
+                text_coder,
                 self._mask_coder or system.mask_coder,
                 wanted.to_bytes(defaults),
-                self.language,
+                language,
             )
 
         choice = choose(
@@ -128,7 +133,7 @@ class Codec:
         )
         data = packed(image).to_bytes()
         container = Container.parse(data)
-        if container.unpack(self.language) != image or settings_of(container) != wanted:
+        if container.unpack(language) != image or settings_of(container) != wanted:
             raise SedicError("internal error: the file does not decode to what was encoded")
         return Compressed(data, image, self.preview(data), choice)
 
@@ -151,7 +156,7 @@ class Codec:
         container = Container.parse(data)
         settings = settings_of(container)
         reference = self._reference_of(container, restored=self._networks is None)
-        image = container.unpack(self.language)  # a file whose words are damaged is a damaged file
+        image = container.unpack(self._language_for(container.text_coder))  # a file whose words are damaged is a damaged file
         restores = self._networks is not None or profiles.load(container.profile).restores
         visible = sum(layer.mask.area > 0 for layer in image.objects)
         picture = reference.decode(container.reference, image.width, image.height)
@@ -168,8 +173,22 @@ class Codec:
         """
         container = Container.parse(data)
         reference = self._reference_of(container, restored=False)
-        container.unpack(self.language)
+        container.unpack(self._language_for(container.text_coder))
         return reference.decode(container.reference, container.width, container.height)
+
+    @property
+    def _language_here(self) -> bool:
+        from sedic.models.language import is_here
+
+        return self.language is not None or is_here()
+
+    def _language_for(self, text_coder: str) -> TokenModel | None:
+        """The language model of a text: the given one, else the usual one where it is here."""
+        if text_coder != "model" or self.language is not None:
+            return self.language
+        from sedic.models import language
+
+        return language.find() if language.is_here() else None
 
     def _reference_of(self, container: Container, *, restored: bool) -> ReferenceCodec:
         if self._given is not None and self._given.name == container.reference_codec:

@@ -19,9 +19,11 @@ MAX_FILE = 1 << 25  # bytes of a .sedic file read at all
 
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite an existing file.")]
 Language = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        "--language-model", help="Folder of the language model that the text is coded with."
+        "--language-model",
+        help="The language model that the text is coded with: its name in `sedic models list`"
+        " (smollm2-135m if not said), or its folder.",
     ),
 ]
 
@@ -48,10 +50,10 @@ def write_output(path: Path, data: bytes, *, force: bool) -> None:
         raise SedicError(f"standard output: {error.strerror or error}") from error
 
 
-def language_model(folder: Path | None) -> LanguageModel | None:
-    """The language model in a folder, for texts that are coded with one."""
-    if folder is None:
+def language_model(source: str | None) -> LanguageModel | None:
+    """The language model of this name or in this folder; None where none was named."""
+    if source is None:
         return None
-    from sedic.models.language import LanguageModel
+    from sedic.models.language import find
 
-    return LanguageModel(folder)
+    return find(source)

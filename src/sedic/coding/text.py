@@ -50,6 +50,7 @@ def _coder(name: str) -> _Coder:
 def _needed(language: TokenModel | None) -> TokenModel:
     if language is None:
         raise SedicError(
-            "this text is coded with a language model: name its folder with --language-model"
+            "this text is coded with a language model: name it with --language-model, or get the"
+            " usual one: sedic models fetch smollm2-135m"
         )
     return language
