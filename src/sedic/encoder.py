@@ -101,7 +101,7 @@ class Encoder:
             method=method,
             seed=seed,
             mark=profile.mark(reference.fingerprint),
-            text_coder=text_coder or system.text_coder,
+            text_coder=text_coder or self._text_coder(method, system.text_coder),
             mask_coder=mask_coder or system.mask_coder,
             settings=decoder.to_bytes(defaults),
             bare=bare,
@@ -136,6 +136,10 @@ class Encoder:
             )
         preview = resized(preview, width, height)
         return Compressed(data, image, preview, choice, notes)
+
+    def _text_coder(self, method: str, usual: str) -> str:
+        """Image-Text Coding codes its caption with a language model, where there is one."""
+        return "model" if method == "image-text" and self.profile.has_language else usual
 
 
 class _Coding(NamedTuple):

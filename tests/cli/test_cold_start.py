@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from sedic.codec import Codec
+
 from sedic.semantics import Rate
 
 # What decoding a file of the default profile has no use for.

@@ -61,9 +61,7 @@ def describe_photos(
                 overall, details = compose(maps, seen, scenes, names)
                 texts = [cut(overall, draw.choice((15, 30, 50)))]
                 texts += [cut_detail(name, d, draw.choice((10, 20, 30))) for name, d in details]
-                lines.append(json.dumps({"text": "
-".join(texts)}) + "
-")
+                lines.append(json.dumps({"text": "\n".join(texts)}) + "\n")
         progress(done)
     if not lines:
         raise SedicError("none of the photographs can be described")
