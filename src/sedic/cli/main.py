@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from sedic.cli.batch import batch
 from sedic.cli.bench import bench_app
 from sedic.cli.compress import compress
 from sedic.cli.console import busy, note
@@ -49,6 +50,7 @@ app = typer.Typer(
 )
 app.command()(compress)
 app.command()(find)
+app.command()(batch)
 app.add_typer(models_app, name="models")
 app.add_typer(train_app, name="train")
 app.add_typer(bench_app, name="bench")
