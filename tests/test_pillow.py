@@ -19,7 +19,8 @@ from skimage import data as samples
 from skimage import io as skimage_io
 
 import sedic
-from sedic.coding.container import MAGIC, checksum
+from sedic.coding.container import checksum
+from sedic.coding.header import MAGIC_1 as MAGIC
 from sedic.errors import SedicError
 from sedic.pillow import register_sedic_opener
 

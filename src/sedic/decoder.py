@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sedic import extras
 from sedic.coding.container import Container
-from sedic.errors import DamagedFileError, MissingWeightsError
+from sedic.errors import DamagedFileError, MissingWeightsError, SedicError
 from sedic.picture import resized, without_colour
 from sedic.profile import Profile
 from sedic.reference_picture import show_reference
@@ -86,7 +86,10 @@ class Decoder:
         container = self.parse(data)
         reference = self._reference_codec(container, restored=False)
         image = container.unpack(self.profile)
-        settings = self.settings(data)
+        try:
+            settings = self.settings(data)
+        except SedicError:  # settings of another sedic: the preview needs none of them
+            settings = self.profile.settings(container.method)
         from sedic.models.precision import own_torch_state
 
         with own_torch_state():

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sedic import extras, methods
 from sedic.coding.container import Container, pack
 from sedic.coding.scale import SCALES, coded_size
-from sedic.describe.description import Description, shorten
+from sedic.describe.description import Described, Description, shorten
 from sedic.errors import SedicError
 from sedic.picture import is_grey, load_picture, resized
 from sedic.profile import Profile
@@ -89,8 +90,7 @@ class Encoder:
         profile = self.profile
         notes: tuple[str, ...] = ()
         if description is None:
-            with extras.named():
-                described = profile.describer().describe(pixels, rate, method)
+            described = self.describe(pixels, rate, method=method)
             description, notes = described.description, described.notes
         description = system.compose(description)
         defaults = profile.settings(method)
@@ -108,7 +108,7 @@ class Encoder:
             grey=method == "sedic" and not bare and is_grey(pixels),
         )
         # Masks of blocks depend on the grid, so they cannot be taken to another one.
-        floors = reference.scale_floors if coding.mask_coder != "blocks" else ()
+        floors = getattr(reference, "scale_floors", ()) if coding.mask_coder != "blocks" else ()
         attempts = [
             _AtScale(pixels, description, scale, coding, reference, rate.max_bytes)
             for scale in _scales(width, height, rate.max_bytes if floors else None)
@@ -136,6 +136,25 @@ class Encoder:
             )
         preview = resized(preview, width, height)
         return Compressed(data, image, preview, choice, notes)
+
+    def describe(
+        self,
+        picture: Source,
+        rate: Rate,
+        *,
+        method: str = "sedic",
+        describer: str | None = None,
+        model: str = "",
+        source: Path | None = None,
+    ) -> Described:
+        """The words and masks of a picture, and notes about how they came about.
+
+        ``describer`` is a name of ``parts.DESCRIBERS``, by default the profile's own; ``model``
+        names the language model of ``api`` and ``local``, ``source`` the file of ``sidecar``.
+        """
+        maker = self.profile.describer(describer, model=model, source=source)
+        with extras.named(), own_torch_state():
+            return maker.describe(load_picture(picture), rate, method)
 
     def _text_coder(self, method: str, usual: str) -> str:
         """Image-Text Coding codes its caption with a language model, where there is one."""
