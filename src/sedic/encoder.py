@@ -152,6 +152,8 @@ class Encoder:
         ``describer`` is a name of ``parts.DESCRIBERS``, by default the profile's own; ``model``
         names the language model of ``api`` and ``local``, ``source`` the file of ``sidecar``.
         """
+        from sedic.models.precision import own_torch_state
+
         maker = self.profile.describer(describer, model=model, source=source)
         with extras.named(), own_torch_state():
             return maker.describe(load_picture(picture), rate, method)
