@@ -331,6 +331,20 @@ def test_segmenting_says_what_it_needs(
 
 
 def test_everything_public_is_there() -> None:
+    import pkgutil
+
+    modules = {module.name for module in pkgutil.iter_modules(sedic.__path__)}
+    assert not modules & set(sedic.__all__)  # importing a module would hide the name
     for name in sedic.__all__:
         assert getattr(sedic, name).__doc__, name
     assert set(sedic.__all__) <= set(dir(sedic))
+
+
+def test_a_grey_picture_stays_grey_and_pays_nothing_for_it(picture: np.ndarray) -> None:
+    grey = np.repeat(picture.mean(2, keepdims=True).astype(np.uint8), 3, 2)
+    data = sedic.compress(grey, max_bytes=400)
+    assert len(data) <= 400 and sedic.inspect(data).grey
+    for shown in (sedic.preview(data), sedic.decompress(data)):
+        assert (shown[..., :1] == shown).all()
+    assert sedic.inspect(data).parts()["header"] == 10
+    assert not sedic.inspect(sedic.compress(picture, max_bytes=400)).grey

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from sedic.settings import Settings as Settings
     from sedic.shortcuts import compress as compress
     from sedic.shortcuts import decompress as decompress
-    from sedic.shortcuts import describe as describe
+    from sedic.shortcuts import describe_picture as describe_picture
     from sedic.shortcuts import edit as edit
     from sedic.shortcuts import fit_words as fit_words
     from sedic.shortcuts import inspect as inspect
@@ -74,7 +74,7 @@ _HOME = {
     "sedic.reference": "ReferenceCodec",
     "sedic.semantics": "Mask ObjectLayer Rate ReferenceImage SemanticImage",
     "sedic.settings": "Settings",
-    "sedic.shortcuts": "compress decompress describe edit fit_words inspect preview read "
+    "sedic.shortcuts": "compress decompress describe_picture edit fit_words inspect preview read "
     "segment stages",
     "sedic.synthesis.stages": "Stage",
 }

@@ -6,29 +6,47 @@ bytes --coding--> SemanticImage --synthesis--> picture, stage by stage
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sedic import extras
 from sedic.coding.container import Container
-from sedic.errors import MissingWeightsError
-from sedic.preview import show_reference
+from sedic.errors import DamagedFileError, MissingWeightsError, SedicError
+from sedic.picture import resized, without_colour
 from sedic.profile import Profile
+from sedic.reference_picture import show_reference
+from sedic.semantics import ReferenceImage, SemanticImage
 from sedic.settings import Settings
 
 if TYPE_CHECKING:
     from sedic.picture import Picture
     from sedic.reference import ReferenceCodec
-    from sedic.semantics import SemanticImage
     from sedic.synthesis.stages import Stage
 
 Bytes = bytes | bytearray | memoryview
 
 
-class Decoder:
-    """Reads the files of one profile."""
+@dataclass(frozen=True)
+class Partial:
+    """What the first bytes of a file give.
 
-    def __init__(self, profile: Profile) -> None:
+    ``picture``: (height, width, 3) uint8; None where no byte of the reference image has arrived.
+    ``words``: the overall description. ``reference_bytes``: how many bytes of the reference image
+    were there. ``complete``: the file is whole, and the picture is its picture.
+    """
+
+    picture: Picture | None
+    words: str
+    reference_bytes: int
+    complete: bool
+
+
+class Decoder:
+    """Reads the files of one profile; the bare ones if ``bare``, which nothing in them says."""
+
+    def __init__(self, profile: Profile, *, bare: bool = False) -> None:
         self.profile = profile
+        self.bare = bare
 
     def parse(self, data: Bytes) -> Container:
         """The parts of a file of this profile; nothing is decoded.
@@ -36,12 +54,11 @@ class Decoder:
         Raises ``DamagedFileError`` where the bytes are no such file, and ``MissingWeightsError``
         where another profile made it.
         """
+        if self.bare:
+            name = self.profile.name
+            return Container.parse_bare(bytes(data), name, self.profile.reference_name)
         container = Container.parse(bytes(data))
-        if container.profile != self.profile.name:
-            raise MissingWeightsError(
-                f"the file was made with profile {container.profile!r} and is read with"
-                f" {self.profile.name!r}: use Profile.load({container.profile!r})"
-            )
+        self._of_this_profile(container)
         return container
 
     def settings(self, data: Bytes) -> Settings:
@@ -57,7 +74,8 @@ class Decoder:
         and masks would be others.
         """
         container = self.parse(data)
-        self.profile.check_tables(container.mark, container.reference_codec)
+        if not container.bare:
+            self.profile.check_tables(container.mark, container.reference_codec)
         return container.unpack(self.profile)
 
     def preview(self, data: Bytes) -> Picture:
@@ -68,11 +86,69 @@ class Decoder:
         container = self.parse(data)
         reference = self._reference_codec(container, restored=False)
         image = container.unpack(self.profile)
-        settings = self.settings(data)
+        try:
+            settings = self.settings(data)
+        except SedicError:  # settings of another sedic: the preview needs none of them
+            settings = self.profile.settings(container.method)
         from sedic.models.precision import own_torch_state
 
         with own_torch_state():
-            return show_reference(reference, image, settings)
+            picture = show_reference(reference, image, settings)
+        return resized(picture, container.width, container.height)
+
+    def partial(self, data: Bytes, *, restored: bool = True) -> Partial:
+        """The best picture that the first bytes of a file allow.
+
+        Symbols of the reference image that have arrived are those of the whole file; the others
+        are at their means. Objects come last in a file, so they are painted only if it is whole.
+        ``restored``: run the last stage of Algorithm 1, too.
+
+        Raises ``DamagedFileError`` where not even the words have arrived, and for a file of
+        version 1; damage goes unnoticed.
+        """
+        whole = self._whole(bytes(data))
+        if whole is not None:
+            picture = self.decompress(data) if restored else self.preview(data)
+            overall, _ = whole.words(self.profile)
+            return Partial(picture, overall, len(whole.reference), True)
+        name, codec = self.profile.name, self.profile.reference_name
+        container = Container.parse_prefix(bytes(data), name, codec, bare=self.bare)
+        self._of_this_profile(container)
+        reference = self._reference_codec(container, restored=restored)
+        overall, _ = container.words(self.profile)
+        if not container.reference or not hasattr(reference, "decode_prefix"):
+            return Partial(None, overall, 0, False)
+        from sedic.models.precision import own_torch_state
+        from sedic.synthesis.stages import restore
+
+        known = len(container.reference)
+        image = SemanticImage(
+            *container.coded_size,
+            ReferenceImage(container.reference_codec, container.reference),
+            overall,
+            method=container.method,
+            seed=container.seed,
+        )
+        settings = Settings.from_bytes(container.settings, self.profile.settings(container.method))
+        with extras.named(), own_torch_state():
+            picture = reference.decode_prefix(
+                container.reference, *container.coded_size, settings.realism
+            )
+            if restored and self.profile.restores:
+                negative = self.profile.negative(image.method)
+                networks = self.profile.networks
+                *_, last = restore(picture, image, networks, settings, None, negative)
+                picture = last.picture
+        return Partial(resized(picture, container.width, container.height), overall, known, False)
+
+    def _whole(self, data: bytes) -> Container | None:
+        """The file if nothing is missing. A bare one does not say: the decoder takes it as told."""
+        if self.bare:
+            return None
+        try:
+            return self.parse(data)
+        except DamagedFileError:
+            return None
 
     def decompress(self, data: Bytes, tile: int | None = None) -> Picture:
         """The picture of a file, (height, width, 3) uint8: the last of ``stages``."""
@@ -92,10 +168,8 @@ class Decoder:
 
         steps = self._stages(data, tile)
         while True:
-            with (
-                extras.named(),
-                own_torch_state(),
-            ):  # the caller's state is back while he looks at a stage
+            # The caller's state is back while he looks at a stage.
+            with extras.named(), own_torch_state():
                 stage = next(steps, None)
             if stage is None:
                 return
@@ -111,12 +185,24 @@ class Decoder:
         restores = self.profile.restores
         visible = sum(layer.mask.area > 0 for layer in image.objects)
         picture = show_reference(reference, image, settings)
-        yield Stage(0, visible + 1 if restores else 0, "reference", picture)
+        size = container.width, container.height
+        count = visible + 1 if restores else 0
+        yield Stage(0, count, "reference", resized(picture, *size))
         if restores:
-            negative = self.profile.negative(image.method)
-            yield from restore(picture, image, self.profile.networks, settings, tile, negative)
+            networks, negative = self.profile.networks, self.profile.negative(image.method)
+            for stage in restore(picture, image, networks, settings, tile, negative):
+                shown = without_colour(stage.picture) if image.grey else stage.picture
+                yield replace(stage, picture=resized(shown, *size))
 
     def _reference_codec(self, container: Container, *, restored: bool) -> ReferenceCodec:
         reference = self.profile.reference_codec(container.reference_codec)
-        self.profile.check(container.mark, reference.fingerprint, restored=restored)
+        if not container.bare:
+            self.profile.check(container.mark, reference.fingerprint, restored=restored)
         return reference
+
+    def _of_this_profile(self, container: Container) -> None:
+        if container.profile != self.profile.name:
+            raise MissingWeightsError(
+                f"the file was made with profile {container.profile!r} and is read with"
+                f" {self.profile.name!r}: use Profile.load({container.profile!r})"
+            )

@@ -5,23 +5,29 @@ picture --describe--> SemanticImage --coding--> bytes
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sedic import extras, methods
 from sedic.coding.container import Container, pack
-from sedic.describe.description import Description, shorten
+from sedic.coding.scale import SCALES, coded_size
+from sedic.describe.description import Described, Description, shorten
 from sedic.errors import SedicError
-from sedic.picture import load_picture
-from sedic.preview import show_reference
+from sedic.picture import is_grey, load_picture, resized
 from sedic.profile import Profile
 from sedic.rate import Choice, Layers, choose
-from sedic.semantics import Rate, ReferenceImage, SemanticImage, check_size
+from sedic.reference_picture import show_reference
+from sedic.semantics import Rate, ReferenceImage, SemanticImage, check_size, grid_size
 from sedic.settings import Settings
 
 if TYPE_CHECKING:
     from sedic.picture import Picture, Source
+    from sedic.reference import ReferenceCodec
+
+_LEAST_BPP = 0.001  # less than any photograph needs at the lowest level: not worth trying
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,7 @@ class Encoder:
         settings: Mapping[str, Any] | None = None,
         text_coder: str | None = None,
         mask_coder: str | None = None,
+        bare: bool = False,
     ) -> Compressed:
         """Code a picture in at most ``rate.max_bytes`` bytes.
 
@@ -64,7 +71,10 @@ class Encoder:
         describer. ``settings`` are settings of the decoder, by name, that differ from the
         profile's defaults and travel in the file, or a ``preset`` of the profile. ``text_coder``
         and ``mask_coder`` stand in for those of the method. ``seed`` is that of the decoder's
-        noise.
+        noise. ``bare`` leaves out what the receiver must know otherwise: that it is such a file,
+        profile and weights; method, coders, settings and seed are then the usual ones.
+
+        What does not fit at full size is coded smaller, and the decoder enlarges it.
 
         The bytes are decoded before they are returned: words, masks and settings must come back as
         they were, and ``preview`` is the reference image that the bytes decode to. The networks of
@@ -80,49 +90,176 @@ class Encoder:
         profile = self.profile
         notes: tuple[str, ...] = ()
         if description is None:
-            with extras.named():
-                described = profile.describer().describe(pixels, rate, method)
+            described = self.describe(pixels, rate, method=method)
             description, notes = described.description, described.notes
         description = system.compose(description)
         defaults = profile.settings(method)
         decoder = profile.settings_with(method, settings or {})
         reference = profile.reference_codec()
-
-        def semantic_image(layers: Layers) -> SemanticImage:
-            short = shorten(description, layers.objects, layers.detail_words, layers.overall_words)
-            empty = ReferenceImage(reference.name, b"")
-            return SemanticImage(
-                width, height, empty, short.overall, short.objects, method=method, seed=seed
-            )
-
-        def container(image: SemanticImage) -> Container:
-            return pack(
-                image,
-                profile,
-                profile=profile.name,
-                mark=profile.mark(reference.fingerprint),
-                text_coder=text_coder or system.text_coder,
-                mask_coder=mask_coder or system.mask_coder,
-                settings=decoder.to_bytes(defaults),
-            )
+        coding = _Coding(
+            profile=profile,
+            method=method,
+            seed=seed,
+            mark=profile.mark(reference.fingerprint),
+            text_coder=text_coder or self._text_coder(method, system.text_coder),
+            mask_coder=mask_coder or system.mask_coder,
+            settings=decoder.to_bytes(defaults),
+            bare=bare,
+            grey=method == "sedic" and not bare and is_grey(pixels),
+        )
+        # Masks of blocks depend on the grid, so they cannot be taken to another one.
+        floors = getattr(reference, "scale_floors", ()) if coding.mask_coder != "blocks" else ()
+        attempts = [
+            _AtScale(pixels, description, scale, coding, reference, rate.max_bytes)
+            for scale in _scales(width, height, rate.max_bytes if floors else None)
+        ]
 
         from sedic.models.precision import own_torch_state
 
         with own_torch_state():
-            choice = choose(
-                rate,
-                lambda layers: len(container(semantic_image(layers)).to_bytes()),
-                reference.prepare(pixels),
-                reference.levels,
-            )
-            image = replace(
-                semantic_image(choice.layers),
-                reference=ReferenceImage(reference.name, choice.reference),
-            )
-            data = container(image).to_bytes()
-            parsed = Container.parse(data)
+            choice = choose(rate, attempts, reference.levels, floors)
+            best = next(one for one in attempts if one.scale == choice.scale)
+            image = best.image(choice.layers, choice.reference)
+            data = best.container(image).to_bytes()
+            if bare:
+                parsed = Container.parse_bare(data, profile.name, reference.name)
+            else:
+                parsed = Container.parse(data)
             back = Settings.from_bytes(parsed.settings, defaults)
             if parsed.unpack(profile) != image or back != decoder:
                 raise SedicError("internal error: the file does not decode to what was encoded")
             preview = show_reference(reference, image, decoder)
+        if choice.ceiling and rate.max_bytes - len(data) > rate.max_bytes // 50:
+            notes += (
+                f"the file ends at {len(data)} of {rate.max_bytes} bytes: the reference codec has"
+                " no higher level",
+            )
+        preview = resized(preview, width, height)
         return Compressed(data, image, preview, choice, notes)
+
+    def describe(
+        self,
+        picture: Source,
+        rate: Rate,
+        *,
+        method: str = "sedic",
+        describer: str | None = None,
+        model: str = "",
+        source: Path | None = None,
+    ) -> Described:
+        """The words and masks of a picture, and notes about how they came about.
+
+        ``describer`` is a name of ``parts.DESCRIBERS``, by default the profile's own; ``model``
+        names the language model of ``api`` and ``local``, ``source`` the file of ``sidecar``.
+        """
+        from sedic.models.precision import own_torch_state
+
+        maker = self.profile.describer(describer, model=model, source=source)
+        with extras.named(), own_torch_state():
+            return maker.describe(load_picture(picture), rate, method)
+
+    def _text_coder(self, method: str, usual: str) -> str:
+        """Image-Text Coding codes its caption with a language model, where there is one."""
+        return "model" if method == "image-text" and self.profile.has_language else usual
+
+
+class _Coding(NamedTuple):
+    """What is the same at every scale."""
+
+    profile: Profile
+    method: str
+    seed: int
+    mark: bytes
+    text_coder: str
+    mask_coder: str
+    settings: bytes
+    bare: bool
+    grey: bool
+
+
+class _AtScale:
+    """A picture and its description at one scale; what is computed is kept."""
+
+    def __init__(
+        self,
+        pixels: Picture,
+        description: Description,
+        scale: int,
+        coding: _Coding,
+        reference: ReferenceCodec,
+        max_bytes: int,
+    ) -> None:
+        self.scale = scale
+        self._pixels = pixels
+        self._original = pixels.shape[1], pixels.shape[0]
+        self._size = coded_size(*self._original, scale)
+        self._description = description
+        self._coding = coding
+        self._codec = reference
+        self._room = bytes(min(max_bytes, 1 << 15))  # as long as a reference image may get
+        self._encoded: dict[int, bytes] = {}
+
+    @cached_property
+    def _encode(self) -> Callable[[int], bytes]:
+        return self._codec.prepare(resized(self._pixels, *self._size))
+
+    @cached_property
+    def _at_size(self) -> Description:
+        grid = grid_size(*self._size)
+        objects = [
+            replace(layer, mask=layer.mask.resized(*grid)) for layer in self._description.objects
+        ]
+        return Description(self._description.overall, tuple(objects))
+
+    def reference(self, level: int) -> bytes:
+        if level not in self._encoded:
+            self._encoded[level] = self._encode(level)
+        return self._encoded[level]
+
+    def semantic_bytes(self, layers: Layers) -> int:
+        whole = self.container(self.image(layers, self._room)).to_bytes()
+        return len(whole) - len(self._room)
+
+    def image(self, layers: Layers, reference: bytes) -> SemanticImage:
+        """The meaning that a file with these words and this reference image has."""
+        short = shorten(self._at_size, layers.objects, layers.detail_words, layers.overall_words)
+        return SemanticImage(
+            *self._size,
+            ReferenceImage(self._codec.name, reference),
+            short.overall,
+            short.objects,
+            method=self._coding.method,
+            seed=self._coding.seed,
+            grey=self._coding.grey,
+        )
+
+    def container(self, image: SemanticImage) -> Container:
+        coding = self._coding
+        return pack(
+            image,
+            coding.profile,
+            profile=coding.profile.name,
+            mark=coding.mark,
+            text_coder=coding.text_coder,
+            mask_coder=coding.mask_coder,
+            settings=coding.settings,
+            size=self._original,
+            scale=self.scale,
+            bare=coding.bare,
+        )
+
+
+def _scales(width: int, height: int, max_bytes: int | None) -> Iterator[int]:
+    """The scales to try, the largest first: all that differ and are not hopelessly expensive.
+
+    None for ``max_bytes``: the full size alone.
+    """
+    sizes = [coded_size(width, height, scale) for scale in range(SCALES)]
+    for scale, (columns, rows) in enumerate(sizes):
+        if max_bytes is None:
+            yield scale
+            return
+        if scale and sizes[scale] == sizes[scale - 1]:
+            return
+        if 8 * max_bytes >= _LEAST_BPP * columns * rows:
+            yield scale

@@ -126,6 +126,15 @@ def load_mask(source: Source) -> Region:
         return np.ascontiguousarray(opened.upright(bright if opaque.all() else opaque))
 
 
+def resized(picture: Picture, width: int, height: int) -> Picture:
+    """A picture in another size, by Pillow: Lanczos where it gets smaller, else bicubic."""
+    if picture.shape[:2] == (height, width):
+        return picture
+    smaller = width * height < picture.shape[0] * picture.shape[1]
+    resampling = Image.Resampling.LANCZOS if smaller else Image.Resampling.BICUBIC
+    return np.array(Image.fromarray(picture).resize((width, height), resampling))
+
+
 def pad_to_multiple(picture: Picture, multiple: int) -> Picture:
     """Grow a picture at its right and bottom until both sides are multiples of ``multiple``.
 
@@ -316,3 +325,13 @@ def _opaque(array: Picture) -> Picture:
 def _over_white(colour: Picture, alpha: npt.NDArray[np.uint8]) -> Picture:
     share = alpha[..., None].astype(np.uint16)
     return ((colour * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
+
+
+def is_grey(picture: Picture) -> bool:
+    """Whether the three channels of a picture are equal everywhere."""
+    return bool((picture[..., :1] == picture[..., 1:]).all())
+
+
+def without_colour(picture: Picture) -> Picture:
+    """The picture with its luma (ITU-R BT.601) in all three channels."""
+    return np.asarray(Image.fromarray(picture).convert("L").convert("RGB"))

@@ -134,7 +134,8 @@ class Profile:
         """The text coder of this name, with the profile's table."""
 
         def make() -> Any:
-            return TEXT_CODERS[name].make(table=self._table_of(name), language=self.language)
+            language = self._find_language() if name == "model" else self.language
+            return TEXT_CODERS[name].make(table=self._table_of(name), language=language)
 
         coder: TextCoder = self._once("text coder", name, make)
         return coder
@@ -179,6 +180,22 @@ class Profile:
     def tokenizer(self) -> Any | None:
         """The tokenizer with which the decoder reads texts; None where that is not here."""
         return self._once("tokenizer", "", self._load_tokenizer)
+
+    @property
+    def has_language(self) -> bool:
+        """Whether a language model is at hand that texts can be coded with."""
+        from sedic.models.language import is_here
+
+        return self.language is not None or is_here()
+
+    def _find_language(self) -> TokenModel | None:
+        """The given language model, else the usual one where it was fetched."""
+        from sedic.models import language
+
+        if self.language is not None or not language.is_here():
+            return self.language
+        with extras.named():
+            return language.find()
 
     def _table_of(self, coder: str) -> bytes | None:
         """The table of a text or mask coder; None if the profile has none for it."""

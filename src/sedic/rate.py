@@ -7,21 +7,24 @@ reference.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from math import log
+from typing import TYPE_CHECKING, Protocol
 
 from sedic import methods
 from sedic.coding.container import Container
+from sedic.coding.scale import factor
 from sedic.errors import LimitError
-from sedic.semantics import (
-    Rate,
-)
+from sedic.semantics import MAX_NAME_WORDS, Rate
 
 if TYPE_CHECKING:
     from sedic.profile import Profile
 
 SEMANTIC_SHARE = 1 / 3  # of the limit, at most, for header, text and masks
+LEAST_BYTES = 64  # always suffice
+_GROWTH = log(1.0155)  # of the bytes from one level to the next, about, of the codec with most
+_LOOK_AHEAD = 2  # levels
 
 
 @dataclass(frozen=True)
@@ -32,15 +35,37 @@ class Layers:
     detail_words: int
     overall_words: int
 
+    def __str__(self) -> str:
+        return f"J = {self.objects}, words {self.detail_words}/{self.overall_words}"
+
+
+NOTHING = Layers(0, MAX_NAME_WORDS, 0)
+
 
 @dataclass(frozen=True)
 class Choice:
     """What a file will hold, and why."""
 
     layers: Layers
+    scale: int  # of ``coding.scale``
     level: int
     reference: bytes
     reasons: tuple[str, ...]
+    ceiling: bool = False  # the reference codec has no higher level
+
+
+class Attempt(Protocol):
+    """A picture at one scale of ``coding.scale``."""
+
+    scale: int
+
+    def semantic_bytes(self, layers: Layers) -> int:
+        """Bytes of everything but the reference image."""
+        ...
+
+    def reference(self, level: int) -> bytes:
+        """The reference image at a level of the codec, 0 the smallest."""
+        ...
 
 
 def rate_for(
@@ -52,14 +77,18 @@ def rate_for(
     method: str = "sedic",
     profile: Profile | None = None,
 ) -> Rate:
-    """The rate of a limit of bytes or of bits per pixel (0.03 if neither is given).
+    """The rate of a limit of bytes or of bits per pixel.
+
+    If neither is given, 0.03 bits per pixel, or the ``LEAST_BYTES`` that suffice for any picture.
 
     Objects and words are the method's. Where it leaves the number of objects open, they are no
     more than are worth their bytes with this ``profile``.
     """
     if max_bytes is None:
+        rate = Rate.of_bpp(0.03 if bpp is None else bpp, width, height)
+        if bpp is None and rate.max_bytes < LEAST_BYTES:
+            rate = replace(rate, max_bytes=LEAST_BYTES)
         bpp = 0.03 if bpp is None else bpp
-        rate = Rate.of_bpp(bpp, width, height)
     else:
         bpp = min(64.0, max(1e-9, 8 * max_bytes / (width * height)))
         rate = replace(Rate.of_bpp(bpp, width, height), max_bytes=max_bytes)
@@ -75,50 +104,85 @@ def ladder(rate: Rate) -> Iterator[Layers]:
     detail, overall = min(rate.detail_words, 20), min(rate.overall_words, 30)
     for objects in range(rate.max_objects, -1, -1):
         yield Layers(objects, detail, overall)
-    for words in (overall // 2, 0):
-        yield Layers(0, detail, words)
+    for words in (overall // 2, 10, 0):
+        if words < overall:
+            yield Layers(0, MAX_NAME_WORDS, words)
 
 
 def choose(
-    rate: Rate,
-    semantic_bytes: Callable[[Layers], int],
-    reference: Callable[[int], bytes],
-    levels: int,
+    rate: Rate, attempts: Sequence[Attempt], levels: int, floors: Sequence[int] = ()
 ) -> Choice:
-    """The largest layers and then the highest reference level that ``rate`` has room for.
+    """How ``rate`` is spent: on words and masks, then on the largest scale and the highest level.
 
-    ``semantic_bytes`` gives the bytes of everything but the reference, ``reference`` the bytes of
-    one level (0 is the smallest). Raises ``LimitError``, naming the smallest possible size, where
+    ``attempts`` are the picture at its scales, the largest first. ``floors`` holds for each scale
+    the lowest level that looks better than the next scale with as many bytes; scales beyond the
+    last one, and the last attempt, are used from level 0 on. Words that leave no room for any
+    reference image are left out. Raises ``LimitError``, naming the smallest possible size, where
     even that is above the limit.
     """
-    smallest = reference(0)
     limit = rate.max_bytes
     reasons = [f"limit: {limit} bytes"]
+    least = 0
+    for silent in (False, True):
+        for attempt in attempts:
+            scale = attempt.scale
+            layers = NOTHING if silent else _layers(rate, attempt, reasons)
+            spoken = attempt.semantic_bytes(layers)
+            last = attempt is attempts[-1]
+            floor = floors[scale] if scale < len(floors) and not last else 0
+            smallest = attempt.reference(floor)
+            least = spoken + len(smallest)
+            if least > limit:
+                reasons.append(f"scale {factor(scale)}: level {floor} would need {least} bytes")
+                continue
+            room = limit - spoken
+            level, data = highest_that_fits(attempt.reference, floor, smallest, levels, room)
+            reasons += [
+                f"{layers}: {spoken} bytes, {spoken / limit:.0%} of the limit",
+                f"reference level {level} of 0 to {levels - 1} at scale {factor(scale)}:"
+                f" {len(data)} of {room} bytes",
+            ]
+            ceiling = scale == 0 and level == levels - 1
+            return Choice(layers, scale, level, data, tuple(reasons), ceiling)
+    raise LimitError(f"the smallest possible file of this picture has {least} bytes")
+
+
+def _layers(rate: Rate, attempt: Attempt, reasons: list[str]) -> Layers:
+    """The most words and objects that take no more than their share."""
     for layers in ladder(rate):
-        spoken = semantic_bytes(layers)
-        said = f"J = {layers.objects}, words {layers.detail_words}/{layers.overall_words} words"
-        if spoken + len(smallest) > limit:
-            reasons.append(f"{said}: {spoken} bytes leave no room for a reference image")
-        elif layers.objects + layers.overall_words and spoken > SEMANTIC_SHARE * limit:
-            reasons.append(f"{said}: {spoken} bytes, over {SEMANTIC_SHARE:.0%} of the limit")
-        else:
-            break
-    else:
-        least = spoken + len(smallest)
-        raise LimitError(f"the smallest possible file of this picture has {least} bytes")
-    reasons.append(f"{said}: {spoken} bytes, {spoken / limit:.0%} of the limit")
-    room = limit - spoken
-    level, data = 0, smallest
-    low, high = 0, levels  # bytes grow with the level: bisect for the last one that fits
-    while high - low > 1:
-        middle = (low + high) // 2
-        candidate = reference(middle)
-        if len(candidate) <= room:
-            low, level, data = middle, middle, candidate
-        else:
-            high = middle
-    reasons.append(f"reference level {level} of 0 to {levels - 1}: {len(data)} of {room} bytes")
-    return Choice(layers, level, data, tuple(reasons))
+        spoken = attempt.semantic_bytes(layers)
+        if layers == NOTHING or spoken <= SEMANTIC_SHARE * rate.max_bytes:
+            return layers
+        reasons.append(f"{layers}: {spoken} bytes, over {SEMANTIC_SHARE:.0%} of the limit")
+    return NOTHING
+
+
+def highest_that_fits(
+    encode: Callable[[int], bytes], low: int, data: bytes, levels: int, room: int
+) -> tuple[int, bytes]:
+    """The highest level from ``low`` on, whose bytes are ``data``, with at most ``room`` bytes.
+
+    Bytes grow by about the same factor from level to level, so the search guesses from their
+    logarithm. Where they do not quite rise, the first level that is too large hides higher ones
+    that are not; the next few are tried, too.
+    """
+    while True:
+        high, too_large = levels, 0  # the lowest level known to be too large, and its bytes
+        while high - low > 1:
+            growth = log(too_large / len(data)) / (high - low) if too_large else _GROWTH
+            guess = low + int(log(room / len(data)) / max(growth, _GROWTH / 4))
+            middle = min(max(guess, low + 1), high - 1)
+            candidate = encode(middle)
+            if len(candidate) <= room:
+                low, data = middle, candidate
+            else:
+                high, too_large = middle, len(candidate)
+        for level in range(high + 1, min(high + 1 + _LOOK_AHEAD, levels)):
+            candidate = encode(level)
+            if len(candidate) <= room:
+                low, data = level, candidate
+        if low < high:
+            return low, data
 
 
 def explain(container: Container, profile: Profile) -> list[str]:
@@ -141,7 +205,7 @@ def explain(container: Container, profile: Profile) -> list[str]:
     ]
     if container.reference_codec != "external" and container.reference:
         lines.append(
-            f"the rest went to the reference image: {container.reference_codec} level "
-            f"{container.reference[0]}, the highest that fitted"
+            f"the rest went to the reference image: {container.reference_codec} at scale "
+            f"{factor(container.scale)}, at the highest level that fitted"
         )
     return lines

@@ -96,6 +96,17 @@ class Mask:
         height, width = cells.shape
         return cls(width, height, np.packbits(cells).tobytes())
 
+    def resized(self, width: int, height: int) -> Mask:
+        """The mask on another grid: cells at least half covered."""
+        if (width, height) == (self.width, self.height):
+            return self
+        import numpy as np
+        from PIL import Image
+
+        image = Image.fromarray(self.array.astype(np.uint8) * 255)
+        covered = image.resize((width, height), Image.Resampling.BOX)
+        return Mask.of(np.asarray(covered) >= 128)
+
     @property
     def array(self) -> npt.NDArray[np.bool_]:
         """The cells as a fresh (height, width) boolean array."""
@@ -168,6 +179,7 @@ class SemanticImage:
     objects: tuple[ObjectLayer, ...] = ()
     method: str = "sedic"
     seed: int = 0  # of the decoder's noise
+    grey: bool = False  # the picture has no colour: red, green and blue are equal everywhere
 
     def __post_init__(self) -> None:
         check_size(self.width, self.height)

@@ -108,7 +108,7 @@ def read(data: Bytes, *, profile: Profile | None = None) -> Description:
     return Description(image.overall, image.objects)
 
 
-def describe(
+def describe_picture(
     picture: Source,
     *,
     describer: str | None = None,
@@ -126,8 +126,9 @@ def describe(
     from sedic.semantics import Rate
 
     budget = Rate(1 << 20, objects, detail_words, overall_words)
-    maker = _profile(profile).describer(describer, model=model)
-    return maker.describe(load_picture(picture), budget, method).description
+    encoder = Encoder(_profile(profile))
+    described = encoder.describe(picture, budget, method=method, describer=describer, model=model)
+    return described.description
 
 
 def segment(picture: Source, objects: Mapping[str, str], *, method: str = "sedic") -> Description:

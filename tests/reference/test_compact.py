@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 from skimage import data as samples
 
+from sedic.coding.range_coder import PrefixDecoder, RangeDecoder
 from sedic.errors import SedicError
 from sedic.models.tiled_run import in_tiles
 from sedic.profile import Profile
@@ -31,9 +33,10 @@ from sedic.reference.compact_network import (
 # Prints a hash of the latent in the stream sys.argv[2] of the network in the file sys.argv[1].
 LATENT = """
 import hashlib, sys, torch
+from sedic.coding.range_coder import RangeDecoder
 from sedic.reference.compact import LatentCoder, load
 coder = LatentCoder(*load(__import__("pathlib").Path(sys.argv[1])))
-latent = torch.cat(coder.decode(bytes.fromhex(sys.argv[2]), 17, 9, 14))
+latent = torch.cat(coder.decode(RangeDecoder(bytes.fromhex(sys.argv[2])), 17, 9, 14))
 print(hashlib.sha256(latent.numpy().astype("<f4").tobytes()).hexdigest())
 """
 
@@ -78,12 +81,12 @@ def lively_latent() -> torch.Tensor:
     return torch.randn(1, 12, 9, 14) * torch.logspace(-1, 1.2, 12).view(1, -1, 1, 1)
 
 
-@pytest.mark.parametrize("level", [0, 1, 17, LEVELS - 1])
+@pytest.mark.parametrize("level", [0, 1, 101, LEVELS - 1])
 def test_latents_survive_coding(weights: Path, lively_latent: torch.Tensor, level: int) -> None:
     coder = LatentCoder(*compact.load(weights))
     with torch.inference_mode():
         data, latent = coder.encode(lively_latent, level)
-        decoded = coder.decode(data, level, 9, 14)
+        decoded = coder.decode(RangeDecoder(data), level, 9, 14)
     assert len(data) > 100
     assert all(map(torch.equal, decoded, latent))
 
@@ -94,7 +97,7 @@ def test_latents_larger_than_a_tile_survive_coding(weights: Path) -> None:
     coder = LatentCoder(*compact.load(weights))
     with torch.inference_mode():
         data, encoded = coder.encode(latent, 5)
-        assert all(map(torch.equal, coder.decode(data, 5, 131, 141), encoded))
+        assert all(map(torch.equal, coder.decode(RangeDecoder(data), 5, 131, 141), encoded))
 
 
 @pytest.mark.parametrize(
@@ -229,8 +232,8 @@ def test_a_file_decodes_to_what_training_saw(shipped: Compact) -> None:
     network.synthesis.noise_channels = 0  # training draws noise of its own
     x = torch.from_numpy(picture).permute(2, 0, 1)[None] / 255 - 0.5
     with torch.inference_mode():
-        seen = network(x, torch.tensor([12])).decoded[0].permute(1, 2, 0).numpy() + 0.5
-    decoded = shipped.decode(shipped.prepare(picture)(12), 256, 256, realism=0)
+        seen = network(x, torch.tensor([72])).decoded[0].permute(1, 2, 0).numpy() + 0.5
+    decoded = shipped.decode(shipped.prepare(picture)(72), 256, 256, realism=0)
     errors = ((decoded / 255 - seen.clip(0, 1)) ** 2).reshape(16, STRIDE, 16, STRIDE, 3)
     # The median block: a symbol that float and fixed point round differently shows in a few.
     assert np.median(errors.mean((1, 3, 4))) < 1e-5
@@ -241,7 +244,7 @@ def test_photographs_cost_more_and_look_better_level_by_level(shipped: Compact) 
     height, width = picture.shape[:2]
     encode = shipped.prepare(picture)
     sizes, errors = [], []
-    for level in range(0, LEVELS, 7):
+    for level in range(0, LEVELS - 40, 27):
         data = encode(level)
         decoded = shipped.decode(data, width, height).astype(float)
         sizes.append(len(data))
@@ -257,7 +260,7 @@ def test_damaged_bytes_give_a_picture_or_a_clear_error(weights: Path) -> None:
     codec = Compact(weights)
     data = codec.prepare(samples.chelsea()[:130, :97])(20)
     rng = np.random.default_rng(2)
-    damaged = [b"", b"\x00", bytes([LEVELS]), b"\xff" * 50, data[:1], data[: len(data) // 2]]
+    damaged = [b"", b"\x00", b"\x1d", b"\xff" * 50, data[:1], data[: len(data) // 2]]
     damaged += [bytes([3]) + rng.bytes(n) for n in (1, 10, 1_000, 100_000)]
     for _ in range(20):
         flipped = bytearray(data)
@@ -295,3 +298,41 @@ def test_every_part_of_the_network_gets_a_gradient() -> None:
     ((coded.decoded - x).square().mean() + coded.noisy_bits.mean() / 4096).backward()
     silent = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
     assert not silent
+
+
+def test_streams_of_format_version_1_stay_readable(shipped: Compact) -> None:
+    golden = json.loads((Path(__file__).parent / "compact_version_1.json").read_text())
+    for stream, symbols in golden.items():
+        data = bytes.fromhex(stream)
+        with torch.inference_mode():
+            latent = shipped._coder.decode(
+                RangeDecoder(data[1:]), data[0] * 6, 9, 7, widest_first=False
+            )
+        assert hashlib.sha256(torch.cat(latent).numpy().tobytes()).hexdigest() == symbols
+        assert shipped.decode(data, 97, 130).shape == (130, 97, 3)
+
+
+def test_a_prefix_decodes_to_the_symbols_of_the_whole(
+    weights: Path, lively_latent: torch.Tensor
+) -> None:
+    coder = LatentCoder(*compact.load(weights))
+    with torch.inference_mode():
+        data, whole = coder.encode(lively_latent, 100)
+        known = []
+        for size in range(0, len(data) + 1, max(1, len(data) // 40)):
+            found = coder.decode(PrefixDecoder(data[:size]), 100, 9, 14)
+            same = found.values == whole.values
+            known.append(int(same.sum()))
+    assert known == sorted(known)
+    assert known[0] < whole.values.numel() / 2 and known[-1] > 0.9 * whole.values.numel()
+
+
+def test_a_prefix_shows_more_with_every_byte(shipped: Compact) -> None:
+    picture = samples.coffee()[:192, :256]
+    data = shipped.prepare(picture)(150)
+    errors = []
+    for share in (0, 0.25, 0.5, 0.75, 1):
+        seen = shipped.decode_prefix(data[: 1 + int(share * len(data))], 256, 192)
+        errors.append(((seen.astype(float) - picture) ** 2).mean())
+    assert errors == sorted(errors, reverse=True)
+    assert errors[1] < errors[0] / 3

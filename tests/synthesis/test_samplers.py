@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sedic.errors import SedicError
 from sedic.models.diffusion import DiffusionNetworks, ir_controlnet
-from sedic.synthesis.samplers import Sampler
+from sedic.synthesis.samplers import Sampler, alpha_bar
 
 SCHEDULE: dict[str, Any] = {
     "num_train_timesteps": 1000,
@@ -96,6 +96,44 @@ def test_only_ddpm_asks_for_noise_and_never_at_the_end() -> None:
         assert asked == ([1, 2, 3] if name == "ddpm" else [])
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"beta_schedule": "linear", "beta_start": 0.0001, "beta_end": 0.02},
+        {"rescale_betas_zero_snr": True},
+        {"trained_betas": [0.1, 0.2, 0.3], "num_train_timesteps": 3},
+        {"num_train_timesteps": 50},
+    ],
+)
+def test_noise_levels_are_those_of_diffusers(changed: dict[str, Any]) -> None:
+    from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+
+    schedule = {**SCHEDULE, **changed}
+    expected = DDPMScheduler.from_config(schedule).alphas_cumprod
+    assert (alpha_bar(schedule) - expected).abs().max() < 1e-6
+    assert torch.equal(alpha_bar({}), DDPMScheduler().alphas_cumprod)
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
+def test_ddim_is_that_of_diffusers(kind: str) -> None:
+    """What the embedded restorer runs: four steps, trailing, any prediction."""
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+
+    schedule = {**SCHEDULE, "prediction_type": kind, "timestep_spacing": "trailing"}
+    ours = Sampler("ddim", schedule, 4, blended=False)
+    theirs = DDIMScheduler.from_config(schedule, clip_sample=False)
+    theirs.set_timesteps(4)
+    assert ours.timesteps == theirs.timesteps.tolist()
+    draw = torch.Generator().manual_seed(0)
+    z = expected = torch.randn(1, 4, 6, 5, generator=draw)
+    for i, t in enumerate(ours.timesteps):
+        says = torch.randn(z.shape, generator=draw)
+        z = ours.step(i, z, says, lambda _: ZERO)
+        expected = theirs.step(says, t, expected).prev_sample
+        assert (z - expected).abs().max() < 1e-6 * max(1.0, float(expected.abs().max()))
+
+
 def test_what_does_not_exist_is_refused() -> None:
     with pytest.raises(SedicError, match="euler"):
         Sampler("euler", SCHEDULE, 4, blended=False)
@@ -103,6 +141,8 @@ def test_what_does_not_exist_is_refused() -> None:
         Sampler("ddpm", {**SCHEDULE, "prediction_type": "flow"}, 4, blended=False)
     with pytest.raises(SedicError, match="epsilon"):
         Sampler("ddpm", {**SCHEDULE, "rescale_betas_zero_snr": True}, 4, blended=False)
+    with pytest.raises(SedicError, match="cosine"):
+        Sampler("ddim", {**SCHEDULE, "beta_schedule": "cosine"}, 4, blended=False)
 
 
 def test_timesteps_and_start_are_diffbirs(shared: Path) -> None:

@@ -11,9 +11,11 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from sedic.cli.batch import batch
 from sedic.cli.bench import bench_app
 from sedic.cli.compress import compress
 from sedic.cli.console import busy, note
+from sedic.cli.find import find
 from sedic.cli.models import models_app
 from sedic.cli.options import (
     MAX_FILE,
@@ -47,6 +49,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(compress)
+app.command()(find)
+app.command()(batch)
 app.add_typer(models_app, name="models")
 app.add_typer(train_app, name="train")
 app.add_typer(bench_app, name="bench")

@@ -1,40 +1,36 @@
-"""The ``.sedic`` file, version 1. ``docs/FORMAT.md`` is its description, byte by byte.
+"""The ``.sedic`` file. ``docs/FORMAT.md`` is its description, byte by byte.
 
 ``pack`` makes a file of a semantic image. Reading has two steps, so that a file can be looked at
 without the profile's weights: ``Container.parse`` checks and splits the bytes, ``unpack`` decodes
-text and masks.
+text and masks. Files of version 1 are read; files of version 2 and bare ones are written, too.
 """
 
 from __future__ import annotations
 
 import binascii
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from sedic.coding import header
+from sedic.coding.fields import EndsTooEarlyError, Reader
+from sedic.coding.header import FIRST, MAGIC_1, MAX_SECTION, MAX_SETTINGS_BYTES, Header, Layout
 from sedic.coding.masks import MaskCoder
+from sedic.coding.scale import coded_size
 from sedic.coding.text import TextCoder
-from sedic.errors import DamagedFileError, MissingWeightsError
-from sedic.parts import FIRST_PRIVATE, MASK_CODERS, PROFILES, REFERENCE_CODECS, TEXT_CODERS
+from sedic.errors import DamagedFileError, MissingWeightsError, UnsuitableInputError
 from sedic.semantics import (
-    MAX_OBJECTS,
     MAX_REFERENCE_BYTES,
     MAX_TEXT_BYTES,
-    METHODS,
     Mask,
     ObjectLayer,
     ReferenceImage,
     SemanticImage,
-    check_size,
     grid_size,
     leading_words,
 )
 
-MAGIC = b"\x5e\xdc"
-VERSION = 1
 CRC_BYTES = 2
-MAX_SETTINGS_BYTES = 255
-_MAX_SECTION = 1 << 20  # text or masks
-_MAX_BYTES = MAX_REFERENCE_BYTES + 2 * _MAX_SECTION + MAX_SETTINGS_BYTES + 64
+_MAX_BYTES = MAX_REFERENCE_BYTES + 2 * MAX_SECTION + MAX_SETTINGS_BYTES + 64
 
 
 class Coders(Protocol):
@@ -45,27 +41,24 @@ class Coders(Protocol):
 
 
 @dataclass(frozen=True)
-class Container:
+class Container(Header):
     """A file, split into its parts; nothing is decoded yet.
 
     ``settings`` are the decoder's settings that differ from the profile's defaults, in the bytes of
-    ``Settings.to_bytes``.
+    ``Settings.to_bytes``. ``file_bytes`` is the length of the file that was parsed; 0 for one that
+    was not.
     """
 
-    width: int
-    height: int
-    method: str
-    profile: str
-    mark: bytes  # of the weights, two bytes (``Profile.mark``)
-    reference_codec: str
-    object_count: int
-    text_coder: str = "primed"
-    mask_coder: str = "context"
-    seed: int = 0
-    settings: bytes = b""
     text: bytes = field(default=b"", repr=False)
     masks: bytes = field(default=b"", repr=False)
     reference: bytes = field(default=b"", repr=False)
+    bare: bool = False
+    file_bytes: int = field(default=0, compare=False)
+
+    @property
+    def coded_size(self) -> tuple[int, int]:
+        """Width and height at which the picture is coded."""
+        return coded_size(self.width, self.height, self.scale)
 
     def parts(self) -> dict[str, int]:
         """Bytes of every part; they add up to the file."""
@@ -76,82 +69,105 @@ class Container:
             "masks": self.masks,
         }
         sizes = {name: len(data) for name, data in sections.items()}
-        return {"header": len(self.to_bytes()) - sum(sizes.values()), **sizes}
+        whole = self.file_bytes or len(self.to_bytes())
+        return {"header": whole - sum(sizes.values()), **sizes}
 
     def to_bytes(self) -> bytes:
-        """The file."""
-        numbers = (
-            PROFILES.number_of(self.profile),
-            REFERENCE_CODECS.number_of(self.reference_codec),
-            TEXT_CODERS.number_of(self.text_coder),
-            MASK_CODERS.number_of(self.mask_coder),
-        )
-        private = max(numbers) >= FIRST_PRIVATE
-        profile, codec, text_coder, mask_coder = (0, 0, 0, 0) if private else numbers
-        usual = (0, 0, 0, b"")
-        special = (text_coder, mask_coder, self.seed, self.settings) != usual
-        first = VERSION << 5 | METHODS.index(self.method) << 3 | self.object_count
-        second = profile << 4 | private << 3 | special << 2 | codec
-        header = MAGIC + bytes([first, second]) + self.mark
-        header += bytes(numbers) if private else b""
-        header += _number(self.width) + _number(self.height)
-        if special:
-            coders = text_coder | mask_coder << 2
-            header += bytes([coders | (self.seed != 0) << 4 | (self.settings != b"") << 5])
-            header += _number(self.seed) if self.seed else b""
-            header += _number(len(self.settings)) + self.settings if self.settings else b""
-        header += _number(len(self.text))
-        if self.object_count:
-            header += _number(len(self.masks))
-        body = header + self.text + self.masks + self.reference
-        return body + checksum(body)
+        """The file: a bare one, or one of version 2."""
+        body = super().to_bare_bytes() if self.bare else super().to_bytes()
+        body += header.lengths(len(self.text), len(self.reference), self.object_count)
+        body += self.text + self.reference + self.masks
+        return body if self.bare else body + checksum(body)
 
     @classmethod
     def parse(cls, data: bytes) -> Container:
-        """Split a file; allocates nothing large.
+        """Split a file of version 1 or 2; allocates nothing large.
 
         Raises ``DamagedFileError`` for bytes that are no such file and ``MissingWeightsError`` for
         features and parts that are not here.
         """
         if not data:
             raise DamagedFileError("the file is empty")
-        if data[: len(MAGIC)] != MAGIC:
+        if not begins(data):
             raise DamagedFileError("not a .sedic file")
-        if len(data) > _MAX_BYTES:
-            raise DamagedFileError(f"a .sedic file has at most {_MAX_BYTES} bytes")
-        if len(data) > 2 and data[2] >> 5 != VERSION:
+        old = data[: len(MAGIC_1)] == MAGIC_1
+        _check_length(data)
+        if old and len(data) > 2 and data[2] >> 5 != 1:
             raise MissingWeightsError(
-                f"file format version {data[2] >> 5}; this sedic reads version {VERSION}"
+                f"file format version {data[2] >> 5}; this sedic reads versions 1 and 2"
             )
         body = data[:-CRC_BYTES]
         if checksum(body) != data[-CRC_BYTES:]:
             raise DamagedFileError("the file is damaged or cut short (checksum)")
-        return _Reader(body).container()
+        reader = Reader(body)
+        made, layout = header.read_version_1(reader) if old else header.read(reader)
+        return _split(reader, made, layout, len(data))
+
+    @classmethod
+    def parse_bare(cls, data: bytes, profile: str, reference_codec: str) -> Container:
+        """Split a bare file, made with this profile and its reference codec.
+
+        A bare file has no checksum: damage is noticed only where the result makes no sense.
+        """
+        _check_length(data)
+        reader = Reader(data)
+        made, layout = header.read_bare(reader, profile, reference_codec)
+        return replace(_split(reader, made, layout, len(data)), bare=True)
+
+    @classmethod
+    def parse_prefix(
+        cls, data: bytes, profile: str, reference_codec: str, *, bare: bool = False
+    ) -> Container:
+        """What the first bytes of a file hold: all of its words, and some of its reference image.
+
+        Objects need what comes last, so there are none. Raises ``DamagedFileError`` where not even
+        the words have arrived. A prefix has no checksum; damage goes unnoticed.
+        """
+        _check_length(data)
+        if not bare and data[:1] and data[0] & ~7 != FIRST:
+            raise DamagedFileError("not the beginning of a .sedic file of version 2")
+        reader = Reader(data)
+        try:
+            if bare:
+                made, layout = header.read_bare(reader, profile, reference_codec)
+            else:
+                made, layout = header.read(reader)
+            text = reader.take(layout.text)
+        except EndsTooEarlyError as error:
+            raise DamagedFileError("too little has arrived: the words are not complete") from error
+        if layout.reference is None:
+            # What looks like the last bytes may be the first of the checksum.
+            known = max(0, reader.left - (0 if bare else CRC_BYTES))
+        else:
+            known = min(reader.left, layout.reference)
+        reference = reader.take(known)
+        return cls(**vars(made), text=text, reference=reference, bare=bare, file_bytes=len(data))
 
     def unpack(self, coders: Coders) -> SemanticImage:
         """Decode text and masks with the coders of a profile.
 
-        Raises ``DamagedFileError`` where they are damaged. ``Profile.check`` says whether the
-        profile has the tables that the file was made with.
+        Sizes are those at which the picture is coded. Raises ``DamagedFileError`` where text or
+        masks are damaged. ``Profile.check`` says whether the profile has the file's tables.
         """
+        width, height = self.coded_size
         overall, details = self.words(coders)
         masks: tuple[Mask, ...] = ()
         if details:
-            grid = grid_size(self.width, self.height)
             coder = coders.mask_coder(self.mask_coder)
-            masks = coder.decode(self.masks, *grid, self.object_count)
+            masks = coder.decode(self.masks, *grid_size(width, height), self.object_count)
         layers = [
             ObjectLayer(name, detail, mask)
             for (name, detail), mask in zip(details, masks, strict=True)
         ]
         return SemanticImage(
-            self.width,
-            self.height,
+            width,
+            height,
             ReferenceImage(self.reference_codec, self.reference),
             overall,
             tuple(layers),
             self.method,
             self.seed,
+            self.grey,
         )
 
     def words(self, coders: Coders) -> tuple[str, list[tuple[str, str]]]:
@@ -173,6 +189,31 @@ class Container:
         return overall, list(zip(named, details, strict=True))
 
 
+def _check_length(data: bytes) -> None:
+    if len(data) > _MAX_BYTES:
+        raise DamagedFileError(f"a .sedic file has at most {_MAX_BYTES} bytes")
+
+
+def _split(reader: Reader, made: Header, layout: Layout, file_bytes: int) -> Container:
+    text = reader.take(layout.text)
+    if layout.reference_last:
+        masks = reader.take(layout.masks or 0)
+        reference = reader.take(reader.left)
+    else:
+        reference = reader.take(reader.left if layout.reference is None else layout.reference)
+        masks = reader.take(reader.left)
+        if len(masks) > MAX_SECTION:
+            raise DamagedFileError("the file is damaged: a number is out of range")
+    return Container(
+        **vars(made), text=text, masks=masks, reference=reference, file_bytes=file_bytes
+    )
+
+
+def begins(data: bytes) -> bool:
+    """Whether these bytes begin as a file of version 1 or 2 does; one byte is enough to ask."""
+    return data[: len(MAGIC_1)] == MAGIC_1 or (data[:1] != b"" and data[0] & ~7 == FIRST)
+
+
 def checksum(body: bytes) -> bytes:
     """CRC-16/GENIBUS: polynomial 1021, start and final inversion FFFF, big-endian.
 
@@ -190,11 +231,15 @@ def pack(
     text_coder: str = "primed",
     mask_coder: str = "context",
     settings: bytes = b"",
+    size: tuple[int, int] | None = None,
+    scale: int = 0,
+    bare: bool = False,
 ) -> Container:
     """Code ``image`` with the coders of these names.
 
     ``profile`` names the profile that owns ``coders``; ``mark`` (two bytes) is its
-    ``Profile.mark``; ``settings`` are the bytes of ``Settings.to_bytes``.
+    ``Profile.mark``; ``settings`` are the bytes of ``Settings.to_bytes``. ``size`` is the width and
+    height of the original where ``image`` is coded at ``scale``.
     """
     count = len(image.objects)
     counts = 0
@@ -205,100 +250,25 @@ def pack(
     masks = b""
     if count:
         masks = coders.mask_coder(mask_coder).encode([layer.mask for layer in image.objects])
+    width, height = size or (image.width, image.height)
+    if coded_size(width, height, scale) != (image.width, image.height):
+        raise UnsuitableInputError(f"a {width}x{height} picture at scale {scale} has another size")
     return Container(
-        image.width,
-        image.height,
+        width,
+        height,
         image.method,
         profile,
-        mark,
+        b"" if bare else mark,
         image.reference.codec,
         count,
         text_coder,
         mask_coder,
         image.seed,
         settings,
-        counts.to_bytes(-(-2 * count // 8), "big") + coded,
-        masks,
-        image.reference.data,
+        scale,
+        image.grey,
+        text=counts.to_bytes(-(-2 * count // 8), "big") + coded,
+        masks=masks,
+        reference=image.reference.data,
+        bare=bare,
     )
-
-
-def _number(value: int) -> bytes:
-    """A non-negative integer, seven bits to a byte, low bits first; the last byte is below 128."""
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])
-
-
-class _Reader:
-    """Reads a header field by field; running out of bytes is an error."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
-
-    def take(self, count: int) -> bytes:
-        if count > len(self._data) - self._at:
-            raise DamagedFileError("the file is damaged: it ends too early")
-        self._at += count
-        return self._data[self._at - count : self._at]
-
-    def number(self, limit: int) -> int:
-        value = 0
-        for place in range(5):
-            byte = self.take(1)[0]
-            value |= (byte & 0x7F) << 7 * place
-            if byte < 0x80:
-                if value > limit or (place and not byte):
-                    break
-                return value
-        raise DamagedFileError("the file is damaged: a number is out of range")
-
-    def container(self) -> Container:
-        self.take(len(MAGIC))
-        first, second = self.take(2)
-        method, count = first >> 3 & 3, first & MAX_OBJECTS
-        profile, private, special = second >> 4, second >> 3 & 1, second >> 2 & 1
-        codec = second & 3
-        if method >= len(METHODS):
-            raise MissingWeightsError("the file uses a method that this sedic does not know")
-        mark = self.take(2)
-        parts = self.take(4) if private else b""
-        width, height = self.number(1 << 20), self.number(1 << 20)
-        check_size(width, height)
-        coders, seed, settings = 0, 0, b""
-        if special:
-            coders = self.take(1)[0]
-            if coders >> 6:
-                raise MissingWeightsError("the file uses a feature that this sedic does not know")
-            has_seed, has_settings = coders >> 4 & 1, coders >> 5 & 1
-            seed = self.number((1 << 32) - 1) if has_seed else 0
-            settings = self.take(self.number(MAX_SETTINGS_BYTES)) if has_settings else b""
-            if not coders or has_seed > (seed != 0) or has_settings > (settings != b""):
-                raise DamagedFileError("the file is damaged: needless fields")
-        numbers = parts or bytes([profile, codec, coders & 3, coders >> 2 & 3])
-        if private and (any([profile, codec, coders & 15]) or max(numbers) < FIRST_PRIVATE):
-            raise DamagedFileError("the file is damaged: needless fields")
-        tables = PROFILES, REFERENCE_CODECS, TEXT_CODERS, MASK_CODERS
-        names = [table.name_of(n) for table, n in zip(tables, numbers, strict=True)]
-        text_bytes = self.number(_MAX_SECTION)
-        mask_bytes = self.number(_MAX_SECTION) if count else 0
-        text, masks = self.take(text_bytes), self.take(mask_bytes)
-        return Container(
-            width,
-            height,
-            METHODS[method],
-            names[0],
-            mark,
-            names[1],
-            count,
-            names[2],
-            names[3],
-            seed,
-            settings,
-            text,
-            masks,
-            self.take(len(self._data) - self._at),
-        )

@@ -2,8 +2,9 @@
 
 A learned codec predicts, for each of its quantised latents, which of a few dozen distributions it
 follows. Here such a list of tables is kept as integers, so that every machine codes with the same
-intervals. Within one call symbols are coded table by table, in the order of their indices, and
-within a table in the order in which they came.
+intervals. Within one call symbols are coded table by table, in the order of their indices or
+against it, and within a table in the order in which they came. Codecs order their tables by width:
+from the widest on, the symbols that change a picture most come first.
 
 The last entry of a table is its escape. An escaped symbol's distance beyond the table, signs
 alternating, follows as an Exp-Golomb code of fair bits: first the widths of all escapes of the
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sedic.coding.range_coder import TOTAL_LIMIT, RangeDecoder, RangeEncoder, table
+from sedic.coding.range_coder import TOTAL_LIMIT, UNKNOWN, RangeEncoder, Symbolwise, table
 from sedic.errors import SedicError
 
 Integers = npt.NDArray[np.integer[Any]]
@@ -106,7 +107,9 @@ class GaussianTables:
             for row, length in zip(self.weights, self.lengths, strict=True)
         ]
 
-    def _groups(self, index: Integers) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
+    def _groups(
+        self, index: Integers, last_first: bool
+    ) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
         """Each table in use, in order, with the places of its symbols, in order."""
         if not index.size:
             return
@@ -114,17 +117,26 @@ class GaussianTables:
             raise ValueError("no such coding table")
         order = np.argsort(index, kind="stable")
         tables, starts = np.unique(index[order], return_index=True)
-        yield from zip(tables.tolist(), np.split(order, starts[1:]), strict=True)
+        groups = list(zip(tables.tolist(), np.split(order, starts[1:]), strict=True))
+        yield from reversed(groups) if last_first else groups
 
-    def encode(self, encoder: RangeEncoder, symbols: Symbols, index: Integers) -> None:
+    def encode(
+        self,
+        encoder: RangeEncoder,
+        symbols: Symbols,
+        index: Integers,
+        *,
+        last_first: bool = False,
+    ) -> None:
         """Write ``symbols`` (n,), the i-th under table ``index[i]``.
 
+        ``last_first``: the tables from the last to the first.
         Raises ``ValueError`` where a magnitude reaches ``SYMBOL_LIMIT``, a table does not exist
         or a symbol of a table of length 1 is not the one it stands for.
         """
         if symbols.size and np.abs(symbols).max() >= SYMBOL_LIMIT:
             raise ValueError("a symbol is out of range")
-        for t, places in self._groups(index):
+        for t, places in self._groups(index, last_first):
             values = symbols[places] - self.offsets[t]
             escape = self.lengths[t] - 1
             model = self._models[t]
@@ -142,31 +154,44 @@ class GaussianTables:
                 of_code, shift = _bit_places(widths)
                 encoder.encode_run(code[of_code] >> shift & 1, _fair)
 
-    def decode(self, decoder: RangeDecoder, index: Integers) -> Symbols:
+    def decode(self, decoder: Symbolwise, index: Integers, *, last_first: bool = False) -> Symbols:
         """The (n,) symbols written under the same ``index``; from damaged bytes, any others.
 
+        Symbols that a ``PrefixDecoder`` does not know are 0.
         Magnitudes stay below 2**18 whatever the bytes are. Raises ``ValueError`` where a table
         does not exist, ``SedicError`` where the bytes are no range-coded stream.
         """
         symbols = np.empty(index.size, np.int32)
-        for t, places in self._groups(index):
+        for t, places in self._groups(index, last_first):
             escape = self.lengths[t] - 1
             model = self._models[t]
             if model is None:
                 symbols[places] = self.offsets[t]
                 continue
             values = decoder.decode_run(places.size, model)
+            unknown = values == UNKNOWN
             outside = values == escape
+            values = values + self.offsets[t]
             if outside.any():
-                widths = decoder.decode_run(int(outside.sum()), _widths)
-                of_code, shift = _bit_places(widths)
-                bits = decoder.decode_run(shift.size, _fair)
-                code = np.int32(1) << widths
-                np.add.at(code, of_code, bits << shift)
-                values = values.copy()
-                values[outside] = np.where(code % 2, code // 2 + escape, -(code // 2))
-            symbols[places] = values + self.offsets[t]
+                beyond = self._beyond(decoder, int(outside.sum()), int(escape))
+                values[outside] = np.where(beyond == UNKNOWN, 0, beyond + self.offsets[t])
+            symbols[places] = np.where(unknown, 0, values)
         return symbols
+
+    @staticmethod
+    def _beyond(decoder: Symbolwise, count: int, escape: int) -> Symbols:
+        """The places of ``count`` escaped symbols, counted from the table's first; or UNKNOWN."""
+        widths = decoder.decode_run(count, _widths)
+        if (widths == UNKNOWN).any():
+            return np.full(count, UNKNOWN, np.int32)
+        of_code, shift = _bit_places(widths)
+        bits = decoder.decode_run(shift.size, _fair)
+        if (bits == UNKNOWN).any():
+            return np.full(count, UNKNOWN, np.int32)
+        code = np.int32(1) << widths
+        np.add.at(code, of_code, bits << shift)
+        found: Symbols = np.where(code % 2, code // 2 + escape, -(code // 2)).astype(np.int32)
+        return found
 
 
 def _bit_places(widths: Symbols) -> tuple[npt.NDArray[np.intp], Symbols]:

@@ -6,11 +6,13 @@ float32 copies that constriction wants are exact and every machine sees the same
 A finished stream is the shortest byte string whose value lies in the final interval; a reader
 takes the stream to go on with zeros for ever. Reading never detects damage: a damaged stream
 gives other symbols, all of them valid. Checksums are the container's business.
+
+``PrefixDecoder`` reads a stream of which only the first bytes are known.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import constriction
 import numpy as np
@@ -19,6 +21,7 @@ import numpy.typing as npt
 from sedic.errors import SedicError
 
 TOTAL_LIMIT = 1 << 24
+UNKNOWN = -(1 << 31)  # what a ``PrefixDecoder`` gives for a symbol that it does not know
 
 Weights = npt.NDArray[np.floating[Any]] | npt.NDArray[np.integer[Any]]
 
@@ -92,6 +95,12 @@ class RangeDecoder:
         words = np.frombuffer(padded, ">u4").astype(np.uint32)
         self._coder = constriction.stream.queue.RangeDecoder(words)
 
+    def copy(self) -> RangeDecoder:
+        """A decoder that reads on from the same place."""
+        other = RangeDecoder(b"")
+        other._coder = self._coder.clone()
+        return other
+
     def _read(self, *arguments: Any) -> Any:
         try:
             return self._coder.decode(*arguments)
@@ -120,3 +129,50 @@ class RangeDecoder:
     ) -> npt.NDArray[np.int32]:
         """Many bits; see ``RangeEncoder.encode_bits``."""
         return np.asarray(self._read(_bernoulli, ones / (1 << total_bits)), np.int32)
+
+
+class Symbolwise(Protocol):
+    """What gives runs of symbols: all of them, or ``UNKNOWN`` from some symbol on."""
+
+    def decode_run(self, count: int, model: Any) -> npt.NDArray[np.int32]: ...
+
+
+class PrefixDecoder:
+    """Reads the symbols that the first bytes of a stream determine, and knows where they end.
+
+    Two decoders read along: for one the missing bytes are all 00, for the other all FF. What both
+    read is what every continuation gives, because symbols lie in order within the range.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._low = RangeDecoder(data)
+        self._high = RangeDecoder(data + b"\xff" * 32)
+        self._ended = False
+
+    def decode_run(self, count: int, model: Any) -> npt.NDArray[np.int32]:
+        """``count`` symbols of one ``table``: those that are known, then ``UNKNOWN``."""
+        found = np.full(count, UNKNOWN, np.int32)
+        if self._ended or not count:
+            return found
+        low, high = (_as_far_as_possible(one, count, model) for one in (self._low, self._high))
+        both = min(low.size, high.size)
+        differ = np.flatnonzero(low[:both] != high[:both])
+        known = int(differ[0]) if differ.size else both
+        self._ended = known < count
+        found[:known] = low[:known]
+        return found
+
+
+def _as_far_as_possible(decoder: RangeDecoder, count: int, model: Any) -> npt.NDArray[np.int32]:
+    """At most ``count`` symbols of a stream whose end no encoder need ever have written."""
+    before = decoder.copy()
+    try:
+        return decoder.decode_run(count, model)
+    except SedicError:
+        symbols = []
+        for _ in range(count):
+            try:
+                symbols.append(before.decode_run(1, model))
+            except SedicError:
+                break
+        return np.concatenate(symbols) if symbols else np.zeros(0, np.int32)

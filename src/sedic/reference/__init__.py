@@ -25,6 +25,9 @@ class ReferenceCodec(Protocol):
 
     name: str
     levels: int
+    # For each scale of ``coding.scale``, the lowest level that looks better than the next scale
+    # with as many bytes. A codec that has none codes at full size only.
+    scale_floors: tuple[int, ...]
 
     @property
     def fingerprint(self) -> bytes:

@@ -101,6 +101,7 @@ class Cheng2020:
     """
 
     name = "cheng2020"
+    scale_floors: tuple[int, ...] = ()
 
     def __init__(
         self, checkpoints: Sequence[Path | Cheng2020Attention], dtype: torch.dtype | None = None

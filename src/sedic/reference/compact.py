@@ -1,9 +1,10 @@
-"""``compact``, the embedded reference codec: one network, twenty-nine rates, exact symbols.
+"""``compact``, the embedded reference codec: one network, 227 rates, exact symbols.
 
-Bytes of a reference image: the rate level (one byte), then one range-coded stream: the
-hyper-latent z, the latent at the checkerboard's first positions, the latent at the others; each
-channel by channel, row by row. Means and tables come from fixed-point networks, so the symbols
-are the same on every machine; only the networks at the picture ends are floating point.
+Bytes of a reference image: one for the rate level, then one range-coded stream: the hyper-latent
+z, the latent at the checkerboard's first positions, the latent at the others; each from the widest
+table to the narrowest, so that a prefix holds what changes the picture most. Means and tables come
+from fixed-point networks, so the symbols are the same on every machine; only the networks at the
+picture ends are floating point.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sedic.coding.gaussian import SYMBOL_LIMIT, GaussianTables
-from sedic.coding.range_coder import RangeDecoder, RangeEncoder
-from sedic.errors import MissingWeightsError, SedicError
+from sedic.coding.range_coder import PrefixDecoder, RangeDecoder, RangeEncoder, Symbolwise
+from sedic.errors import DamagedFileError, MissingWeightsError, SedicError
 from sedic.models import noise
 from sedic.models.layers import with_weights
 from sedic.models.precision import picture_dtype
@@ -57,14 +58,22 @@ if TYPE_CHECKING:
     from sedic.picture import Picture
     from sedic.reference import Realism
 
+# Below these levels the next smaller scale looks better with as many bytes; measured by
+# ``lab.bench.experiments.scales`` on held-out photographs.
+SCALE_FLOORS = 36, 18
 _PICTURE_TILE = 1024  # pixels
 _LATENT_TILE = 128  # latent positions
 _NOISE_SIDE = 64  # latent positions, 1024 pixels, after which a picture's noise repeats
+_NOISE_KEY = 8  # bytes at the start of a reference image that decide its noise, of a prefix, too
+_OLD_LEVELS, _OLD_STEP = 29, 6  # first bytes of format version 1: every sixth level up to 168
 _EXACT_LIMIT = float((1 << 24) - 1)  # float32 holds integers up to here
 
 
 def _at_level(table: Tensor, level: int) -> Tensor:
-    """A row of a fixed-point (ANCHORS, channels) table at a level: (1, channels, 1, 1)."""
+    """A row of a fixed-point (ANCHORS, channels) table at a level: (1, channels, 1, 1).
+
+    Exact: the division of integers is rounded once, as IEEE 754 says.
+    """
     low = min(level // STEPS, ANCHORS - 2)
     part = level - low * STEPS
     mixed = (table[low] * (STEPS - part) + table[low + 1] * part) / STEPS
@@ -114,27 +123,37 @@ class LatentCoder:
         z = torch.round(z).clamp(-limit, limit)
         hyper_index = self._hyper_indices(level, z)
         z = torch.where(hyper_index < CERTAIN, 0.0, z)
-        self._tables.encode(encoder, _symbols(z), hyper_index.numpy().ravel())
+        self._tables.encode(encoder, _symbols(z), hyper_index.numpy().ravel(), last_first=True)
 
         def symbols_of(mean: Tensor, index: Tensor, where: Tensor) -> Tensor:
             q = torch.round(y[..., where] - mean / ONE).clamp(-limit, limit)
             q = torch.where(index < CERTAIN, 0.0, q)
-            self._tables.encode(encoder, _symbols(q), index.numpy().ravel())
+            self._tables.encode(encoder, _symbols(q), index.numpy().ravel(), last_first=True)
             return q
 
         latent = self._passes(z, level, y.shape[-2:], symbols_of)
         return encoder.finish(), latent
 
-    def decode(self, data: bytes, level: int, height: int, width: int) -> Latent:
-        """The latent of ``encode``'s bytes."""
-        decoder = RangeDecoder(data)
+    def decode(
+        self,
+        decoder: Symbolwise,
+        level: int,
+        height: int,
+        width: int,
+        *,
+        widest_first: bool = True,
+    ) -> Latent:
+        """The latent of ``encode``'s bytes; what ``decoder`` does not know is its mean.
+
+        ``widest_first``: the order of tables, which format version 1 had the other way round.
+        """
         shape = 1, self._config.hyper, -(-height // HYPER), -(-width // HYPER)
         hyper_index = self._hyper_indices(level, torch.zeros(shape))
-        found = self._tables.decode(decoder, hyper_index.numpy().ravel())
+        found = self._tables.decode(decoder, hyper_index.numpy().ravel(), last_first=widest_first)
         z = torch.from_numpy(found.astype(np.float32)).view(shape)
 
         def symbols_of(mean: Tensor, index: Tensor, where: Tensor) -> Tensor:
-            found = self._tables.decode(decoder, index.numpy().ravel())
+            found = self._tables.decode(decoder, index.numpy().ravel(), last_first=widest_first)
             return torch.from_numpy(found.astype(np.float32)).view(mean.shape)
 
         return self._passes(z, level, (height, width), symbols_of)
@@ -203,6 +222,7 @@ class Compact:
 
     name = "compact"
     levels = LEVELS
+    scale_floors = SCALE_FLOORS
 
     def __init__(self, weights: Path | None, dtype: torch.dtype | None = None) -> None:
         if weights is None or not weights.is_file():
@@ -232,7 +252,7 @@ class Compact:
         def encode(level: int) -> bytes:
             if not 0 <= level < LEVELS:
                 raise ValueError(f"level {level}: 0 to {LEVELS - 1}")
-            return bytes([level]) + self._coder.encode(y, level)[0]
+            return bytes([_OLD_LEVELS + level]) + self._coder.encode(y, level)[0]
 
         return encode
 
@@ -241,13 +261,29 @@ class Compact:
         """The picture of ``prepare``'s bytes; ``SedicError`` where they are no reference image.
 
         In its textures there is ``realism`` times as much noise as the network finds right; the
-        noise itself is decided by ``data``.
+        noise itself is decided by the first bytes of ``data``.
         """
-        if not data or data[0] >= LEVELS:
-            raise SedicError("damaged reference image: no such rate level")
-        level = data[0]
+        return self._picture(data, RangeDecoder(data[1:]), width, height, realism)
+
+    @torch.inference_mode()
+    def decode_prefix(
+        self, data: bytes, width: int, height: int, realism: Realism = 1.0
+    ) -> Picture:
+        """The picture of the first bytes of a reference image, at least one.
+
+        Symbols that they determine are those of the whole; the others are at their means.
+        """
+        return self._picture(data, PrefixDecoder(data[1:]), width, height, realism)
+
+    def _picture(
+        self, data: bytes, decoder: Symbolwise, width: int, height: int, realism: Realism
+    ) -> Picture:
+        if not data:
+            raise DamagedFileError("damaged reference image: no rate level")
+        old = data[0] < _OLD_LEVELS
+        level = data[0] * _OLD_STEP if old else data[0] - _OLD_LEVELS
         rows, columns = -(-height // STRIDE), -(-width // STRIDE)
-        latent = self._coder.decode(data[1:], level, rows, columns)
+        latent = self._coder.decode(decoder, level, rows, columns, widest_first=not old)
         levels = torch.tensor([level])
         ungain = torch.exp(interpolate(self._network.log_ungain, levels))
         bias = interpolate(self._network.level_bias, levels)
@@ -256,7 +292,7 @@ class Compact:
         noisy = bool(self._network.synthesis.noise_channels and strength.any())
         across = min(columns, _NOISE_SIDE)
         positions = min(rows, _NOISE_SIDE) * across if noisy else 0
-        drawn = _noise(data, positions, self._network.synthesis.noise_channels)
+        drawn = _noise(data[:_NOISE_KEY], positions, self._network.synthesis.noise_channels)
         row, column = torch.arange(rows) % _NOISE_SIDE, torch.arange(columns) % _NOISE_SIDE
         places = (row[:, None] * across + column).float()[None, None]  # of each position's noise
         coarse = sum(self._network.synthesis.counts[:2])  # channels of noise; the rest is fine

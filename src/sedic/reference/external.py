@@ -44,6 +44,7 @@ class External:
     """
 
     name = "external"
+    scale_floors: tuple[int, ...] = ()
     fingerprint = bytes(32)
 
     def __init__(

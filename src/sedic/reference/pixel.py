@@ -49,6 +49,7 @@ class Pixel:
     """The ``ReferenceCodec`` of block means; it has no weights."""
 
     name = "pixel"
+    scale_floors: tuple[int, ...] = ()
     levels = len(LEVELS)
     fingerprint = bytes(32)
 

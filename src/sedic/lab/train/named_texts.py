@@ -26,14 +26,14 @@ from sedic.picture import load_picture
 if TYPE_CHECKING:
     from sedic.describe.region_features import Region
 
-_TIMES = 4  # descriptions of each photograph
+_TIMES = 6  # descriptions of each photograph
 _MOST = 3  # objects
 
 
 def describe_photos(
     folders: Sequence[Path],
     out: Path,
-    count: int = 400,
+    count: int = 100,
     progress: Callable[[int], None] = lambda done: None,
 ) -> None:
     """Writes ``_TIMES`` descriptions of each of ``count`` training photographs, as a corpus.
@@ -41,27 +41,26 @@ def describe_photos(
     Names, regions and word budgets are drawn with a fixed seed. A photograph that cannot be read
     is named in the log and left out; ``SedicError`` if there are none.
     """
-    from sedic.describe.named import compose
+    from sedic.describe.named import Thing, compose
     from sedic.describe.region_features import measure_maps
 
     names = table.load()
     draw = random.Random(0)
-    things = [n for n in range(len(names.words)) if n not in names.silent | names.scenes]
+    nodes = [n for n in range(len(names.words)) if n not in names.silent | names.scenes]
     places = sorted(names.scenes)
     lines = []
     for done, path in enumerate(photos.draw(folders, count), 1):
         with photos.leaving_out(path):
             maps = measure_maps(load_picture(path))
             for _ in range(_TIMES):
-                regions = [
-                    (draw.choice(things), _ellipse(maps.shape, draw))
+                seen = [
+                    Thing(draw.choice(nodes), 1.0, _ellipse(maps.shape, draw))
                     for _ in range(draw.choice((1, 1, 1, 2, 2, _MOST)))
                 ]
                 scenes = [draw.choice(places)] if draw.random() < 0.15 else []
-                overall, details = compose(maps, regions, scenes, names)
+                overall, details = compose(maps, seen, scenes, names)
                 texts = [cut(overall, draw.choice((15, 30, 50)))]
-                for (node, _), detail in zip(regions, details, strict=True):
-                    texts.append(cut_detail(names.words[node], detail, draw.choice((10, 20, 30))))
+                texts += [cut_detail(name, d, draw.choice((10, 20, 30))) for name, d in details]
                 lines.append(json.dumps({"text": "\n".join(texts)}) + "\n")
         progress(done)
     if not lines:

@@ -69,7 +69,7 @@ class RestorerRecipe:
     later: float = 0.3  # share of batches at a timestep within a run
     staged: float = 0.1  # share of batches after an object's stage
     faithful: float = 0.125  # crops that the decoder also decodes from their own latents, per crop
-    lowest_level: int = 4  # of the reference's rate
+    lowest_level: int = 24  # of the reference's rate
     merges: int = 1_000
     seed: int = 0
     folders: tuple[str, ...] = ("wallpaper", "urban", "imagenet", "bsds", "coco", "camvid")

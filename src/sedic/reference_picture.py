@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sedic.picture import without_colour
 from sedic.semantics import SemanticImage
 from sedic.settings import Settings
 from sedic.synthesis.touch import strengths
@@ -19,4 +20,5 @@ def show_reference(reference: ReferenceCodec, image: SemanticImage, settings: Se
     Its textures are as rough as ``settings.realism`` and the words of the objects say.
     """
     realism = strengths(image.objects, image.width, image.height, settings.realism)
-    return reference.decode(image.reference.data, image.width, image.height, realism)
+    picture = reference.decode(image.reference.data, image.width, image.height, realism)
+    return without_colour(picture) if image.grey else picture

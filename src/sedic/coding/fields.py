@@ -1,0 +1,50 @@
+"""Numbers and bytes, read one by one from data that may end too early."""
+
+from __future__ import annotations
+
+from sedic.errors import DamagedFileError
+
+
+def number(value: int) -> bytes:
+    """A non-negative integer, seven bits to a byte, low bits first; the last byte is below 128."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
+class EndsTooEarlyError(DamagedFileError):
+    """The data end before what is read from them does."""
+
+
+class Reader:
+    """Reads field by field; running out of bytes is an error."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    @property
+    def left(self) -> int:
+        """Bytes not yet read."""
+        return len(self._data) - self._at
+
+    def take(self, count: int) -> bytes:
+        """The next ``count`` bytes."""
+        if count > self.left:
+            raise EndsTooEarlyError("the file is damaged: it ends too early")
+        self._at += count
+        return self._data[self._at - count : self._at]
+
+    def number(self, limit: int) -> int:
+        """The next number (see ``number``), at most ``limit``."""
+        value = 0
+        for place in range(5):
+            byte = self.take(1)[0]
+            value |= (byte & 0x7F) << 7 * place
+            if byte < 0x80:
+                if value > limit or (place and not byte):
+                    break
+                return value
+        raise DamagedFileError("the file is damaged: a number is out of range")
