@@ -1,4 +1,4 @@
-"""Where and with what numbers were made: commit, versions, hardware."""
+"""What a results file records of its circumstances: commit, versions, hardware."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def commit() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Python, the packages that numbers depend on, what Pillow codes with, the bundled ffmpeg."""
+    """Versions of Python, packages that numbers depend on, Pillow's codecs and ffmpeg."""
     from PIL import features
 
     numbers = {"python": platform.python_version()}
@@ -79,7 +79,7 @@ def hardware() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """The processor's name, which Python knows on no Linux."""
+    """The processor's name; Python's ``platform`` does not have it on Linux."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -1,7 +1,7 @@
 """The pictures that codecs are compared on, one at a time.
 
     for sample in open_dataset("kodak"):
-        picture = sample.load()      # SedicError: this picture is bad, the next may be good
+        picture = sample.load()      # SedicError if this picture cannot be used
 
 ``kodak``, ``div2k`` and ``clic2020`` lie in folders of these names in ``$SEDIC_DATASETS``, or in
 the ``data`` folder of ``$SEDIC_SHARED``; ``samples`` are three photographs that come with
@@ -28,12 +28,12 @@ from sedic.lab.bench import data_file
 from sedic.picture import Picture, load_picture
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".ppm"}
-LEAST_SIDE = 64  # pixels; below, half the metrics mean nothing
+LEAST_SIDE = 64  # pixels; most metrics need more than this
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture of a dataset, not yet read."""
+    """One picture of a dataset; it is read by ``load``."""
 
     path: Path
     square: int = 0  # short side to this, then the centre square of it; 0: as it is
@@ -63,7 +63,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Pictures under a name; iterating reads none of them."""
+    """A named list of samples; iterating over it reads no picture."""
 
     name: str
     samples: tuple[Sample, ...] = field(repr=False)
@@ -113,7 +113,7 @@ def open_dataset(name: str) -> Dataset:
 
 
 def pixels_sha256(picture: Picture) -> str:
-    """Of the pixels row by row, RGB: a file that was packed anew without loss keeps it."""
+    """The sha256 of the pixels, row by row, RGB. Recompressing a file losslessly keeps it."""
     return hashlib.sha256(np.ascontiguousarray(picture).tobytes()).hexdigest()
 
 

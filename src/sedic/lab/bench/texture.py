@@ -69,10 +69,10 @@ def power(plane: Tensor) -> Tensor:
 
 
 def structure(x: Tensor) -> Tensor:
-    """Where a picture has edges, not texture: 0 to 1, (b, 1, h/8, w/8).
+    """Where a picture has edges and no texture: 1 there, 0 in texture, (b, 1, h/8, w/8).
 
-    An edge is strong, and either of one direction, or alone among what is smooth: in texture
-    gradients are everywhere and go everywhere.
+    A strong gradient counts as an edge if its neighbours have its direction, or if they are
+    smooth. In texture there are gradients everywhere, in all directions.
     """
     half = F.avg_pool2d(luma(x), 2)
     padded = F.pad(half, (1, 1, 1, 1), mode="replicate")

@@ -1,8 +1,8 @@
-"""Texts that the text coder is primed on: named descriptions, with every name there is.
+"""Named descriptions for the text coder's table, in which all of the classifier's names occur.
 
-The classifier names few things often and most of them never in a thousand photographs. So the
-looks come from photographs and the names are drawn: each sentence is one that the describer could
-say, and no name is dearer than its spelling makes it.
+In a thousand photographs the classifier gives few names often and most of them never. So colours
+and places are measured in photographs, and names are drawn at random: every sentence is one that
+the describer could write, and every name occurs about equally often.
 """
 
 from __future__ import annotations

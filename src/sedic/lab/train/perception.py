@@ -1,4 +1,4 @@
-"""What losses see: LPIPS, frozen and in half precision; a mesh; the strengths of edges."""
+"""Terms of the losses: LPIPS in half precision, what repeats from block to block, edges."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Perception:
     """The distance of pictures (b, 3, h, w) in [-0.5, 0.5], as (b,) float32; differentiable."""
 
     def __init__(self, shared: Path, steps: int = 0) -> None:
-        """``steps``: how many times it will be asked; compiling pays after some hundreds."""
+        """``steps``: how often it will be called; from a thousand on the network is compiled."""
         self._dtype = picture_dtype()
         self._lpips = LPIPS(weights_path(shared)).to(self._dtype)
         self._lpips.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -41,18 +41,18 @@ class Perception:
         return (x + 0.5).to(self._dtype, memory_format=torch.channels_last)
 
     def head(self, tap: int) -> Tensor:
-        """How much LPIPS thinks of each channel of a tap: (1, channels, 1, 1) float32."""
+        """LPIPS' weights of the channels of a tap: (1, channels, 1, 1) float32."""
         return self._lpips.get_buffer(f"head{tap}").float().view(1, -1, 1, 1)
 
     def moved(self, a: Tensor, b: Tensor) -> Tensor:
-        """The same of both pictures without their first row and column: what ``bench`` measures."""
+        """The distance of both pictures without their first row and column, as ``bench`` has it."""
         return self(a[..., 1:, 1:], b[..., 1:, 1:])
 
     def anywhere(self, a: Tensor, b: Tensor) -> Tensor:
-        """The same after cutting both at a random place, 16 pixels less wide and high: the loss.
+        """The distance after cutting both at a random place, 16 pixels less wide and high.
 
-        A decoder that works on a grid learns where this network samples, and pleases it with a
-        mesh that eyes do not like: such pictures are 0.03 further away when moved by one pixel.
+        This is the loss. With a fixed place, a decoder that works on a grid learns where the
+        network samples, and draws a mesh there; moved by one pixel, its distance rises by 0.03.
         """
         return self(*cut_anywhere(a, b))
 

@@ -5,18 +5,17 @@ LPIPS + mesh * MESH``: so every rate has the same say in what the shared layers 
 
 ``compact`` learns eight anchored rates at once. The rate term of a crop is never worth more than
 ``rate_share`` of its distortion: early in a run, when bits are many, that holds the rate back;
-without it the pictures turn grey before the network has learnt what its bits are good for. And
-the rate weights are steered: now and then the
-bits of whole held-out pictures are measured at every anchor, and each anchor's weight moves until
-its mean bpp is the target (crops of small photographs cost twice the bits of whole pictures, so the
-rate of the training crops says little).
+without it the pictures turn grey before the network has learnt what to spend bits on. The rate
+weights are steered: every ``steer_every`` steps the bits of whole held-out pictures are measured at
+every anchor, and each anchor's weight moves until its mean bpp is the target. (Crops of small
+photographs cost twice the bits of whole pictures, so their rate cannot be used.)
 
 ``cheng2020`` has one rate, set by lambda in R + lambda * 255**2 * MSE as in CompressAI. The preset
 ``sedic`` is the SEDIC paper's (section 4.1): from the checkpoint of the lowest lambda, go on at a
 tenth of it with a learning rate of 1e-4.
 
 Either can be fine-tuned as Image-Text Coding does, with a third term in the distortion: how unlike
-its caption CLIP finds the decoded crop (``training.semantic``).
+its caption CLIP finds the decoded crop (``sedic.lab.train.semantic``).
 """
 
 from __future__ import annotations
@@ -200,7 +199,7 @@ class ReferenceTask:
     def _distortion(
         self, decoded: Tensor, x: Tensor, sources: tuple[int, ...]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """What is wrong with each crop, (b,), and its parts."""
+        """The distortion of each crop, (b,), and its parts."""
         if self.texture:
             return self.texture(decoded, x)
         lpips = x.new_zeros(x.shape[0])
@@ -217,7 +216,7 @@ class ReferenceTask:
         return distortion, parts
 
     def after(self, run: Run) -> None:
-        """Steer the rates now and then."""
+        """Steer the rates every ``steer_every`` steps."""
         steered = self.network.rates > 1 and not self.recipe.decoder_only
         if steered and run.step % self.recipe.steer_every == 0:
             measured = self.steer()
@@ -232,7 +231,7 @@ class ReferenceTask:
             bpp = sum(self._bpp(x, anchor) for x in self.held_out) / len(self.held_out)
             error = math.log(max(bpp, 1e-6) / target)
             weight = self.weights[anchor] * math.exp(0.5 * max(-0.5, min(0.5, error)))
-            # A rate takes hundreds of steps to follow its weight: do not wind up meanwhile.
+            # A rate follows its weight after hundreds of steps, so the weight's range is bounded.
             self.weights[anchor] = min(max(weight, first[anchor] / 4), first[anchor] * 4)
             measured.append(round(bpp, 5))
         return measured
@@ -257,7 +256,7 @@ class ReferenceTask:
 
     @torch.no_grad()
     def _bpp(self, x: Tensor, anchor: int) -> float:
-        """Of ``compact`` alone, which has rates to steer: without decoding the picture."""
+        """Bits per pixel of a picture at an anchor of ``compact``, without decoding it."""
         assert isinstance(self.network.network, CompactNetwork)
         with half():
             *_, bits = self.network.network.quantised(x, torch.tensor([anchor * STEPS]))
@@ -273,7 +272,7 @@ class ReferenceTask:
 
 
 def half() -> torch.autocast:
-    """Networks in bfloat16 on processors that compute in it; on others, as they are."""
+    """Autocast to bfloat16 on processors that compute in it; no change on others."""
     return torch.autocast("cpu", torch.bfloat16, enabled=picture_dtype() == torch.bfloat16)
 
 

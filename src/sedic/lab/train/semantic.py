@@ -1,4 +1,4 @@
-"""Whether a picture shows what its caption says: the CLIP term of Image-Text Coding's fine-tuning.
+"""The CLIP term of Image-Text Coding's fine-tuning: similarity of a picture and its caption.
 
 The paper's distortion is lambda * (k1 * MSE + k2 * LPIPS + k3 * (1 - similarity)), pictures in
 [0, 1], similarity = the cosine between CLIP's embeddings of the decoded picture and of the caption.
@@ -25,7 +25,7 @@ MSE, LPIPS, CLIP = 0.5, 0.2, 0.3  # k1, k2, k3
 
 
 class CaptionSimilarity(nn.Module):
-    """CLIP on pictures whose captions are known: frozen, gradients flow to the pictures only.
+    """A frozen CLIP that compares pictures with their captions; gradients flow to pictures only.
 
     ``folder`` holds a transformers ``CLIPModel`` and its tokenizer (``SedicError`` if not).
     Captions are cut to what CLIP's text encoder reads.

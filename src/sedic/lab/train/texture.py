@@ -1,5 +1,4 @@
-"""A loss that wants texture to be *like* the original's where it is texture, and the original
-itself where it is structure.
+"""A loss that compares statistics where the original has texture, and values where it has edges.
 
 After "Wasserstein distortion" (Qiu et al. 2024; Ballé et al. 2024, "Good, cheap, and fast:
 overfitted image compression with Wasserstein distortion"): over a window, the means and deviations

@@ -28,7 +28,7 @@ _MAX_BYTES = 1 << 28
 
 
 class Network(Protocol):
-    """What sees: ``evaluation.inception.Inception``."""
+    """What makes features: ``Inception``, or a stand-in for it."""
 
     def features(self, picture: Picture) -> npt.NDArray[np.float32]:
         """One vector of a (height, width, 3) uint8 picture."""
@@ -42,7 +42,7 @@ class Features:
     network: Network
 
     def keep(self, picture: Picture, name: str, cell: Cell) -> None:
-        """See a picture and its patches, unless that was done before."""
+        """Write the features of a picture and its patches, unless the file is there."""
         path = _path(self.folder, name, cell)
         if path.is_file():
             return
@@ -54,7 +54,7 @@ class Features:
 
 
 def distances(folder: Path, pictures: Sequence[str], cell: Cell) -> tuple[dict[str, float], str]:
-    """``NAMES`` of the decoded pictures of a cell, those that can be had, and why others cannot."""
+    """FID and KID of a cell's decoded pictures, and why some of them cannot be computed."""
     try:
         decoded, originals = (
             [_read(_path(folder, name, which)) for name in pictures]

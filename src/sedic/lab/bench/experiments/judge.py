@@ -1,7 +1,7 @@
-"""Semantic consistency: does a classifier or a detector still see the same in the decoded picture?
+"""Semantic consistency: whether a classifier or detector gives the same on the decoded picture.
 
-What it sees in the original counts as the truth; labels of the dataset are not needed, and its own
-mistakes cost nothing as long as it repeats them.
+Its result on the original counts as the truth, so labels of the dataset are not needed and its own
+mistakes do not count if it repeats them.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from sedic.models.pretrained import load
 from sedic.picture import Picture
 
 SAME_PLACE = 0.5  # intersection over union, as in PASCAL VOC
-SEEN = 0.5  # a detection of less is none
-_ONNX_SIDE = 224  # where the model's file leaves it open
+SEEN = 0.5  # detections with a lower score are ignored
+_ONNX_SIDE = 224  # pixels, where the model's file does not say
 
 Floats = npt.NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""Pictures for a page: small, embedded, with a crop; and sheets of them as files."""
+"""Pictures of a report: scaled and embedded in the page, cropped, and laid out on sheets."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class Shown:
 
 
 def data_url(image: Image.Image, quality: int = 82) -> str:
-    """A picture that needs no file."""
+    """A picture as a data URL, WebP."""
     file = io.BytesIO()
     image.save(file, "WEBP", quality=quality, method=4)
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def opened(path: Path) -> Image.Image | None:
-    """A kept picture at the page's size; None where it is not there (or half written)."""
+    """A kept picture at the page's size; None where it is missing or damaged."""
     try:
         with Image.open(path) as image:
             small = image.convert("RGB")
@@ -55,7 +55,7 @@ def opened(path: Path) -> Image.Image | None:
 
 
 def busiest(image: Image.Image) -> tuple[int, int, int, int]:
-    """The square (left, top, right, bottom) where there is most to lose: most gradient.
+    """The square (left, top, right, bottom) with the strongest gradients.
 
     Its side is a quarter of the longer side, or the shorter side if that is less.
     """
@@ -69,7 +69,7 @@ def busiest(image: Image.Image) -> tuple[int, int, int, int]:
 
 
 def crop(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
-    """An enlarged part of a picture; pixels stay visible."""
+    """A part of a picture enlarged by nearest neighbour."""
     return image.crop(box).resize((_CROP_SIDE, _CROP_SIDE), Image.Resampling.NEAREST)
 
 
