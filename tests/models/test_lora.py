@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
+from sedic.models.networks import Networks
 from torch import Tensor
 
 from sedic.errors import SedicError
 from sedic.models.lora import fold
-from sedic.models.networks import Networks
 
 RANK = 4
 
@@ -40,7 +40,10 @@ def low_rank(unet: Any) -> dict[str, tuple[Tensor, Tensor]]:
 
 
 STYLES: dict[str, Callable[[str], tuple[str, str]]] = {
-    "peft": lambda n: (f"base_model.model.{n}.lora_A.weight", f"base_model.model.{n}.lora_B.weight"),
+    "peft": lambda n: (
+        f"base_model.model.{n}.lora_A.weight",
+        f"base_model.model.{n}.lora_B.weight",
+    ),
     "diffusers": lambda n: (f"unet.{n}.lora_A.weight", f"unet.{n}.lora_B.weight"),
     "older": lambda n: (f"unet.{n}.lora.down.weight", f"unet.{n}.lora.up.weight"),
     "kohya": lambda n: tuple(  # type: ignore[return-value]
@@ -107,6 +110,6 @@ def test_what_does_not_fit_changes_nothing(unet: Any, tmp_path: Path) -> None:
         with pytest.raises(SedicError, match=message):
             fold(unet, path)
     path.write_bytes(b"\xff" * 50)
-    with pytest.raises(SedicError, match="cannot be read|can be read"):
+    with pytest.raises(SedicError, match=r"cannot be read|can be read"):
         fold(unet, path)
     assert all(torch.equal(p, before[name]) for name, p in unet.named_parameters())

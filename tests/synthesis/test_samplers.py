@@ -113,7 +113,8 @@ def test_samplers_of_few_steps_are_diffusers(name: str, prediction: str, steps: 
     for i, t in enumerate(theirs.timesteps):
         says = 0.7 * z + 0.1
         expected = theirs.step(says, t, z, generator=draw, return_dict=False)[0]
-        before, z = z, ours.step(i, z, says, lambda _: torch.randn(z.shape, generator=same))
+        noise = torch.randn(z.shape, generator=same)
+        before, z = z, ours.step(i, z, says, lambda _, noise=noise: noise)
         found = z
         if name == "tcd" and i + 1 == steps:
             # diffusers' last step keeps the noise of timestep 0, ours is clean

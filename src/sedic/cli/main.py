@@ -15,6 +15,7 @@ from sedic.cli.batch import batch
 from sedic.cli.bench import bench_app
 from sedic.cli.compress import compress
 from sedic.cli.console import busy, note
+from sedic.cli.desktop import desktop_app, thumbnail, view
 from sedic.cli.find import find
 from sedic.cli.models import models_app
 from sedic.cli.options import (
@@ -51,6 +52,9 @@ app = typer.Typer(
 app.command()(compress)
 app.command()(find)
 app.command()(batch)
+app.command()(thumbnail)
+app.command()(view)
+app.add_typer(desktop_app, name="desktop")
 app.add_typer(models_app, name="models")
 app.add_typer(train_app, name="train")
 app.add_typer(bench_app, name="bench")
