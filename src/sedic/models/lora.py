@@ -46,9 +46,9 @@ def fold(unet: Any, path: Path, strength: float = 1.0) -> int:
     layers = {name.removesuffix(".weight"): p for name, p in unet.named_parameters() if p.ndim > 1}
     flat = {name.replace(".", "_"): name for name in layers}  # as kohya's scripts write them
     changes = []
-    for name, part in parts.items():
+    for name, pieces in parts.items():
         layer = layers.get(name if name in layers else flat.get(name, ""))
-        change = None if layer is None else _change(part, layer.shape)
+        change = None if layer is None else _change(pieces, layer.shape)
         if layer is None or change is None:
             raise SedicError(f"{printable(path)}: {printable(name)} does not fit this UNet")
         changes.append((layer, change))
