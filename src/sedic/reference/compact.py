@@ -1,4 +1,4 @@
-"""``compact``, the embedded reference codec: one network, 227 rates, exact symbols.
+"""``compact``, the embedded reference codec: one network, 213 rates, exact symbols.
 
 Bytes of a reference image: one for the rate level, then one range-coded stream: the hyper-latent
 z, the latent at the checkerboard's first positions, the latent at the others; each from the widest
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
 # Below these levels the next smaller scale looks better with as many bytes; measured by
 # ``lab.bench.experiments.scales`` on held-out photographs.
-SCALE_FLOORS = 36, 18
+SCALE_FLOORS = 6, 12
 _PICTURE_TILE = 1024  # pixels
 _LATENT_TILE = 128  # latent positions
 _OLD_LEVELS, _OLD_STEP = 29, 6  # first bytes of format version 1: every sixth level up to 168
@@ -267,6 +267,8 @@ class Compact:
     def _picture(self, first: bytes, decoder: Symbolwise, width: int, height: int) -> Picture:
         if not first:
             raise SedicError("damaged reference image: no rate level")
+        if first[0] >= _OLD_LEVELS + LEVELS:
+            raise SedicError("damaged reference image: no such rate level")
         old = first[0] < _OLD_LEVELS
         level = first[0] * _OLD_STEP if old else first[0] - _OLD_LEVELS
         rows, columns = -(-height // STRIDE), -(-width // STRIDE)
