@@ -7,7 +7,7 @@ READY := .venv/.ready
 # Threads that wait must sleep: with two cores a spinning wait makes torch several times slower.
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: demo test test-slow vocabularies check format bench clean
+.PHONY: demo test test-slow vocabularies check docs format bench clean
 
 demo: $(READY)
 	$(BIN)/sedic demo demo $(if $(PHOTO),--photo "$(PHOTO)")
@@ -29,6 +29,10 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(MAKE) test
+
+docs: $(READY)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
+	$(BIN)/mkdocs build --strict
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -17,8 +18,17 @@ from skimage import data as samples
 import sedic
 from sedic import Decoder, Encoder, Profile, methods
 from sedic.describe.description import Description
-from sedic.errors import MissingWeightsError, SedicError
-from sedic.rate import SEMANTIC_SHARE, Layers, choose, ladder, rate_for
+from sedic.errors import DamagedFileError, LimitError, MissingWeightsError, SedicError
+from sedic.rate import (
+    NOTHING,
+    SEMANTIC_SHARE,
+    Choice,
+    Layers,
+    choose,
+    highest_that_fits,
+    ladder,
+    rate_for,
+)
 from sedic.reference.external import External
 from sedic.reference.pixel import Pixel
 from sedic.semantics import (
@@ -227,20 +237,37 @@ def cost(layers: Layers) -> int:
     return 16 + words + 40 * layers.objects
 
 
+class Fake:
+    """A picture at one scale: half of it, or a quarter, ... costs so much less."""
+
+    def __init__(self, scale: int = 0) -> None:
+        self.scale = scale
+
+    def semantic_bytes(self, layers: Layers) -> int:
+        return cost(layers)
+
+    def reference(self, level: int) -> bytes:
+        return fake_reference(level)[:: 2**self.scale]
+
+
+def chosen(limit: int) -> Choice:
+    return choose(Rate(limit), [Fake()], 29)
+
+
 @pytest.mark.parametrize("limit", range(116, 2_000, 37))
 def test_rate_control_never_exceeds_and_says_why(limit: int) -> None:
-    choice = choose(Rate(limit), cost, fake_reference, 29)
+    choice = chosen(limit)
     spoken = cost(choice.layers)
     assert spoken + len(choice.reference) <= limit
     next_level = choice.level + 1
     assert next_level == 29 or spoken + len(fake_reference(next_level)) > limit
-    if choice.layers != Layers(0, 20, 0):
+    if choice.layers != NOTHING:
         assert spoken <= SEMANTIC_SHARE * limit
     assert len(choice.reasons) >= 3 and str(limit) in choice.reasons[0]
 
 
 def test_more_room_never_says_less() -> None:
-    said = [cost(choose(Rate(n), cost, fake_reference, 29).layers) for n in range(116, 3_000, 50)]
+    said = [cost(chosen(limit).layers) for limit in range(116, 3_000, 50)]
     assert said == sorted(said)
     rungs = [cost(layers) for layers in ladder(Rate(1_000))]
     assert rungs == sorted(rungs, reverse=True)
@@ -248,7 +275,72 @@ def test_more_room_never_says_less() -> None:
 
 def test_the_smallest_possible_file_is_named() -> None:
     with pytest.raises(SedicError, match="smallest possible file of this picture has 116 bytes"):
-        choose(Rate(115), cost, fake_reference, 29)
+        chosen(115)
+
+
+def test_what_does_not_fit_is_coded_smaller() -> None:
+    attempts = [Fake(scale) for scale in range(4)]
+    scales = [choose(Rate(n), attempts, 29, (6, 12)).scale for n in range(30, 2_000, 10)]
+    assert scales == sorted(scales, reverse=True)
+    assert {0, 1, 2, 3} == set(scales)
+    for limit in range(30, 2_000, 37):
+        choice = choose(Rate(limit), attempts, 29, (6, 12))
+        assert cost(choice.layers) + len(choice.reference) <= limit
+        if choice.scale < 2:
+            assert choice.level >= (6, 12)[choice.scale]
+    with pytest.raises(LimitError, match="29 bytes"):
+        choose(Rate(28), attempts, 29, (6, 12))
+
+
+def test_levels_whose_bytes_do_not_quite_rise_are_found() -> None:
+    sizes = [10, 12, 11, 15, 14, 20, 19, 18, 30, 29, 40]
+    for room in range(10, 41):
+        level, data = highest_that_fits(lambda one: bytes(sizes[one]), 0, bytes(10), 11, room)
+        assert len(data) == sizes[level] <= room
+        assert level == max(i for i, size in enumerate(sizes) if size <= room)
+
+
+def test_every_limit_from_64_bytes_on_is_met_at_every_size() -> None:
+    rng = np.random.default_rng(0)
+    profile = Profile.load("mini")
+    for width, height in ((1, 1), (7, 5), (3000, 1), (600, 400), (1500, 1100)):
+        noise = rng.integers(0, 256, (height, width, 3), np.uint8)
+        done = Encoder(profile).compress(noise, Rate(64), Description("noise"))
+        assert len(done.data) <= 64
+        assert Decoder(profile).preview(done.data).shape == noise.shape
+
+
+def test_a_bare_file_needs_a_decoder_that_knows(picture: np.ndarray) -> None:
+    profile = Profile.load("mini")
+    words = Description("A cat.")
+    bare = Encoder(profile).compress(picture, Rate(400), words, bare=True)
+    assert np.array_equal(Decoder(profile, bare=True).preview(bare.data), bare.preview)
+    with pytest.raises(SedicError):
+        Decoder(profile).preview(bare.data)
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        damaged = bytearray(bare.data)
+        damaged[rng.integers(4, len(damaged))] ^= 1 << rng.integers(8)
+        with contextlib.suppress(SedicError):
+            Decoder(profile, bare=True).preview(bytes(damaged))
+
+
+def test_a_beginning_gives_the_words_and_then_a_better_picture(picture: np.ndarray) -> None:
+    profile = Profile.load("mini")
+    decoder = Decoder(profile)
+    done = Encoder(profile).compress(picture, Rate(500), Description("A cat."))
+    errors = []
+    for share in (0.2, 0.5, 0.9, 1):
+        found = decoder.partial(done.data[: int(share * len(done.data))], restored=False)
+        assert found.words == "A cat."
+        assert found.picture is not None and found.picture.shape == picture.shape
+        errors.append(((found.picture.astype(float) - picture) ** 2).mean())
+    assert found.complete and np.array_equal(found.picture, done.preview)
+    assert errors == sorted(errors, reverse=True)
+    with pytest.raises(DamagedFileError, match="too little"):
+        decoder.partial(done.data[:8])
+    with pytest.raises(DamagedFileError):
+        decoder.preview(done.data[:-1])
 
 
 def test_a_decoder_reads_the_files_of_its_own_profile_only(picture: np.ndarray) -> None:

@@ -120,7 +120,7 @@ class Encoder:
             choice = choose(rate, attempts, reference.levels, floors)
             best = next(one for one in attempts if one.scale == choice.scale)
             image = best.image(choice.layers, choice.reference)
-            data = best.container(image).to_bytes()
+            data = best.container(choice.layers, choice.reference).to_bytes()
             if bare:
                 parsed = Container.parse_bare(data, profile.name, reference.name)
             else:
@@ -198,6 +198,7 @@ class _AtScale:
         self._codec = reference
         self._room = bytes(min(max_bytes, 1 << 15))  # as long as a reference image may get
         self._encoded: dict[int, bytes] = {}
+        self._containers: dict[Layers, Container] = {}
 
     @cached_property
     def _encode(self) -> Callable[[int], bytes]:
@@ -217,11 +218,14 @@ class _AtScale:
         return self._encoded[level]
 
     def semantic_bytes(self, layers: Layers) -> int:
-        whole = self.container(self.image(layers, self._room)).to_bytes()
-        return len(whole) - len(self._room)
+        return len(self._packed(layers).to_bytes()) - len(self._room)
+
+    def container(self, layers: Layers, reference: bytes) -> Container:
+        """The file with these words and this reference image."""
+        return replace(self._packed(layers), reference=reference)
 
     def image(self, layers: Layers, reference: bytes) -> SemanticImage:
-        """The meaning that a file with these words and this reference image has."""
+        """What that file means."""
         short = shorten(self._at_size, layers.objects, layers.detail_words, layers.overall_words)
         return SemanticImage(
             *self._size,
@@ -233,20 +237,22 @@ class _AtScale:
             grey=self._coding.grey,
         )
 
-    def container(self, image: SemanticImage) -> Container:
-        coding = self._coding
-        return pack(
-            image,
-            coding.profile,
-            profile=coding.profile.name,
-            mark=coding.mark,
-            text_coder=coding.text_coder,
-            mask_coder=coding.mask_coder,
-            settings=coding.settings,
-            size=self._original,
-            scale=self.scale,
-            bare=coding.bare,
-        )
+    def _packed(self, layers: Layers) -> Container:
+        if layers not in self._containers:
+            coding = self._coding
+            self._containers[layers] = pack(
+                self.image(layers, self._room),
+                coding.profile,
+                profile=coding.profile.name,
+                mark=coding.mark,
+                text_coder=coding.text_coder,
+                mask_coder=coding.mask_coder,
+                settings=coding.settings,
+                size=self._original,
+                scale=self.scale,
+                bare=coding.bare,
+            )
+        return self._containers[layers]
 
 
 def _scales(width: int, height: int, max_bytes: int | None) -> Iterator[int]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sedic.errors import SedicError
 
-SAMPLERS = ("ddpm", "ddim", "dpm", "unipc")
+SAMPLERS = ("ddpm", "ddim", "dpm", "unipc", "lcm", "tcd")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Settings:
     last_condition: str = "staged"  # the last stage sees the objects' result, or the "reference"
     start: str = "noise"  # of the last stage; "low-frequency": the picture's, noised (eq. 1)
     colour: str = "none"  # "wavelet": low frequencies of the result become the reference's
-    sampler: str = "ddpm"  # ddpm, ddim, dpm (DPM-Solver++ 2M) or unipc
+    sampler: str = "ddpm"  # ddpm, ddim, dpm (DPM-Solver++ 2M), unipc; few steps: lcm, tcd
     # A stage sees the VAE's latent of the "picture" after the one before (Algorithm 1, line 4), or
     # that stage's "latent" itself, which a small VAE has not wearied (only IRControlNet can).
     handover: str = "picture"

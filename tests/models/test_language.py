@@ -114,13 +114,29 @@ def test_steps_with_a_cache_are_the_model_s_own_chances(causal: Path) -> None:
     model = LanguageModel(causal)
     tokens = model.tokens("A white door.")
     whole = GPT2LMHeadModel.from_pretrained(causal).double().eval()
-    expected = whole(torch.tensor([[model.end, *tokens]])).logits[0].softmax(-1).detach().numpy()
+    logits = whole(torch.tensor([[model.end, *tokens]])).logits[0].detach()
+    before = [None, *tokens]
+    expected = [model.chances(row, last) for row, last in zip(logits, before, strict=True)]
     reading = model.read()
     scored = list(model.score([*tokens, model.end]))
     for token, row, at_once in zip([*tokens, model.end], expected, scored, strict=True):
         assert reading.chances() == pytest.approx(row, abs=1e-12)
         assert at_once == pytest.approx(row, abs=1e-12)
         reading.update(token)
+
+
+def test_the_end_of_a_text_is_likely_after_a_full_stop_and_possible_everywhere(
+    causal: Path,
+) -> None:
+    model = LanguageModel(causal)
+    logits = torch.zeros(len(model._tokenizer.get_vocab()))
+    logits[model.end] = -50
+    (stop,) = model.tokens(".")
+    (letter,) = model.tokens("a")
+    for before, least in ((stop, 0.2), (letter, 2**-10), (None, 2**-10)):
+        chances = model.chances(logits, before)
+        assert chances[model.end] == pytest.approx(least)
+        assert chances.sum() == pytest.approx(1)
 
 
 def test_many_tokens_at_once_and_beyond_the_context_as_one_by_one(
@@ -178,10 +194,9 @@ def test_a_prompt_is_read_before_a_text_and_is_part_of_the_model(tmp_path: Path)
     (folder / "prompt.txt").write_text("A white door.")
     prompted = LanguageModel(folder)
     assert prompted.identity != plain.identity
-    reading = plain.read()
-    for token in plain.tokens("A white door."):
-        reading.update(token)
-    assert prompted.read().chances() == pytest.approx(reading.chances(), abs=1e-12)
+    tokens = torch.tensor(plain.tokens("A white door."))
+    logits = plain._network(tokens, None)[0][-1]
+    assert prompted.read().chances() == pytest.approx(plain.chances(logits, None), abs=1e-12)
     assert decode(encode(TEXT, prompted), 999, prompted) == TEXT
 
 

@@ -21,7 +21,7 @@ SCHEDULE: dict[str, Any] = {
     "beta_schedule": "scaled_linear",
     "prediction_type": "epsilon",
 }
-SAMPLERS = ("ddpm", "ddim", "dpm", "unipc")
+SAMPLERS = ("ddpm", "ddim", "dpm", "unipc", "lcm", "tcd")
 ONE, ZERO = torch.ones(1, 1, 1, 1), torch.zeros(1, 1, 1, 1)
 
 
@@ -93,7 +93,39 @@ def test_only_ddpm_asks_for_noise_and_never_at_the_end() -> None:
         z = ONE
         for i in range(4):
             z = sampler.step(i, z, ZERO, lambda step: asked.append(step) or ZERO)  # noqa: B023
-        assert asked == ([1, 2, 3] if name == "ddpm" else [])
+        assert asked == ([1, 2, 3] if name in ("ddpm", "lcm", "tcd") else [])
+
+
+@pytest.mark.parametrize("name", ["lcm", "tcd"])
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 8, 30, 50])
+def test_samplers_of_few_steps_are_diffusers(name: str, prediction: str, steps: int) -> None:
+    from diffusers.schedulers.scheduling_lcm import LCMScheduler
+    from diffusers.schedulers.scheduling_tcd import TCDScheduler
+
+    schedule = {**SCHEDULE, "prediction_type": prediction}
+    theirs = {"lcm": LCMScheduler, "tcd": TCDScheduler}[name].from_config(schedule)
+    theirs.set_timesteps(steps)
+    ours = Sampler(name, schedule, steps, blended=False)
+    assert ours.timesteps == theirs.timesteps.tolist()
+    draw, same = torch.Generator().manual_seed(5), torch.Generator().manual_seed(5)
+    z = torch.randn(1, 4, 6, 5, generator=torch.Generator().manual_seed(6))
+    for i, t in enumerate(theirs.timesteps):
+        says = 0.7 * z + 0.1
+        expected = theirs.step(says, t, z, generator=draw, return_dict=False)[0]
+        noise = torch.randn(z.shape, generator=same)
+        before, z = z, ours.step(i, z, says, lambda _, noise=noise: noise)
+        found = z
+        if name == "tcd" and i + 1 == steps:
+            # diffusers' last step keeps the noise of timestep 0, ours is clean
+            signal, spread = shares(ours, int(t))
+            found = ours.noised(z, (before - signal * z) / spread, 0)
+        assert torch.allclose(found, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_few_step_samplers_know_fifty_timesteps() -> None:
+    with pytest.raises(SedicError, match="at most 50"):
+        Sampler("lcm", SCHEDULE, 51, blended=False)
 
 
 @pytest.mark.parametrize(

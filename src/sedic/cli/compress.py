@@ -105,6 +105,13 @@ def compress(
         str, typer.Option(help="Which set of models: mini, sd21, sd15, or your own TOML file.")
     ] = "mini",
     seed: Annotated[int, typer.Option(min=0, help="Of the decoder's noise.")] = 0,
+    bare: Annotated[
+        bool,
+        typer.Option(
+            "--bare",
+            help="Leave out checksum and profile: the receiver must know that it is a bare file.",
+        ),
+    ] = False,
     force: Force = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Say why rate control chose what it chose.")
@@ -161,8 +168,12 @@ def compress(
             settings=settings,
             text_coder=text_coder,
             mask_coder=mask_coder,
+            bare=bare,
         )
-    for line in (*loaded.notes, *described.notes):
+    default = (bpp, max_bytes, rate) == (None, None, None)
+    if default and limit.max_bytes > 0.03 * width * height / 8:
+        note(f"  so small a picture gets {limit.max_bytes} bytes, which is more than 0.03 bpp")
+    for line in (*loaded.notes, *described.notes, *done.notes):
         note(f"  {printable(line)}")
     if save_semantics is not None:
         sent = Description(done.image.overall, done.image.objects)

@@ -15,11 +15,11 @@ from sedic.cli.batch import batch
 from sedic.cli.bench import bench_app
 from sedic.cli.compress import compress
 from sedic.cli.console import busy, note
+from sedic.cli.desktop import desktop_app, thumbnail, view
 from sedic.cli.find import find
 from sedic.cli.models import models_app
 from sedic.cli.options import (
     MAX_FILE,
-    STANDARD,
     Device,
     Dtype,
     Force,
@@ -32,6 +32,7 @@ from sedic.cli.options import (
     reference_codec,
     write_output,
 )
+from sedic.cli.packets import packets_app
 from sedic.cli.process import run_and_leave
 from sedic.cli.train import train_app
 from sedic.errors import SedicError
@@ -51,6 +52,10 @@ app = typer.Typer(
 app.command()(compress)
 app.command()(find)
 app.command()(batch)
+app.command()(thumbnail)
+app.command()(view)
+app.add_typer(desktop_app, name="desktop")
+app.add_typer(packets_app, name="packets")
 app.add_typer(models_app, name="models")
 app.add_typer(train_app, name="train")
 app.add_typer(bench_app, name="bench")
@@ -108,21 +113,39 @@ def decompress(
         str | None,
         typer.Option(help="The profile to read it with, if not the one that the file names."),
     ] = None,
+    bare: Annotated[
+        bool,
+        typer.Option("--bare", help="The file is a bare one, of --profile (mini)."),
+    ] = False,
+    partial: Annotated[
+        bool,
+        typer.Option("--partial", help="Show what the first bytes of a file that broke off give."),
+    ] = False,
+    caption: Annotated[
+        bool, typer.Option("--caption", help="Write the words under the picture.")
+    ] = False,
     language: Language = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
     force: Force = False,
 ) -> None:
     """Turn a .sedic file into a picture, object by object."""
+    if partial and (progress_dir is not None or until_stage is not None):
+        raise typer.BadParameter("--partial has no stages")
     if preview and (progress_dir is not None or until_stage is not None):
         raise typer.BadParameter("--preview has no stages")
     check_picture_output(output, force=force, inputs=(file,))
     data = read_input(file, MAX_FILE)
 
+    from sedic.cli.decoded import provenance_of, write_decoded
     from sedic.coding.container import Container
-    from sedic.picture import save_picture
 
-    container = Container.parse(data)
+    if bare:
+        container = Container.parse_bare(data, profile or "mini", "compact")
+    elif partial:
+        container = Container.parse_prefix(data, profile or "mini", "compact")
+    else:
+        container = Container.parse(data)
     check_work(container.width, container.height, max_pixels, preview=preview)
     with busy("loading the codec"):
         from sedic.decoder import Decoder
@@ -137,15 +160,25 @@ def decompress(
             device=device,
             dtype=dtype,
         )
-    decoder = Decoder(owner)
-    if preview:
+    decoder = Decoder(owner, bare=bare)
+    if partial:
+        found = decoder.partial(data, restored=not preview)
+        if found.picture is None:
+            note("too little has arrived for a picture; the words are:")
+            typer.echo(printable(found.words))
+            raise typer.Exit(1)
+        state = "the whole file" if found.complete else f"{len(data)} bytes of the file"
+        note(f"from {state}: {found.reference_bytes} bytes of the reference image")
+        picture = found.picture
+    elif preview:
         picture = decoder.preview(data)
     else:
         from sedic.cli.progress import last_picture
 
         stages = decoder.stages(data, tile)
         picture = last_picture(stages, until_stage, progress_dir, force=force)
-    save_picture(picture, sys.stdout.buffer if output == STANDARD else output, force=force)
+    made = provenance_of(container, owner)
+    write_decoded(picture, output, made, caption=caption, force=force)
     note(f"{printable(output)}: {container.width}x{container.height}")
 
 
@@ -170,13 +203,17 @@ def inspect(
     language: Language = None,
     force: Force = False,
 ) -> None:
-    """Show what a .sedic file holds; every byte is accounted for."""
+    """Show what a .sedic file holds, byte by byte, or what a decoded picture says of itself."""
+    from sedic.cli.decoded import is_picture, print_provenance
     from sedic.cli.inspection import as_json_text, print_table
     from sedic.coding.container import Container
 
     if png is not None:
         check_picture_output(png, force=force, inputs=(file, original))
     data = read_input(file, MAX_FILE)
+    if is_picture(data):
+        print_provenance(data, as_json=as_json)
+        return
     owner = load_profile(profile or Container.parse(data).profile, language=language)
     if as_json:
         typer.echo(as_json_text(data, owner))

@@ -30,8 +30,8 @@ _TRUST = 1.5  # of the evidence at a cell against that of its look
 _BALANCE = 0.4  # of the odds of a look: 0 counts cells, 1 counts shares of the two sides
 _REGIONS = (40.0, 120.0, 360.0)  # sizes of even regions (felzenszwalb's scale)
 _BORDER = 0.4
-_NEUTRAL = (0.28, 0.4, 0.55)  # evidence that speaks for neither side, by the best: all are tried
-_EDGE_ENOUGH = 12.0  # step between neighbours, in units of L*, that is an edge
+_NEUTRAL = (0.3, 0.45, 0.65)  # evidence that speaks for neither side, by the best: all are tried
+_HELD, _DENSE = 0.6, 0.3  # powers of both in the choice of an outline
 _CLEAR = 0.4  # evidence that is taken for an outline where looks say nothing
 _FLAT = 0.05  # range of evidence that says nothing of where
 _LEAST, _MOST = 0.003, 0.9  # share of the picture that a thing may fill
@@ -67,7 +67,7 @@ def outline(look: Floats, heat: npt.NDArray[np.floating]) -> list[Region]:
         share = _sides(own, near, laplacian).reshape(rows, columns)
         pieces = _pieces(share, heat)
         if pieces:
-            found.append((_fit(pieces[0], look, evidence.reshape(rows, columns)), pieces))
+            found.append((_fit(pieces[0], near, evidence.reshape(rows, columns)), pieces))
     return max(found, key=lambda one: one[0])[1] if found else [heat >= _CLEAR]
 
 
@@ -99,18 +99,21 @@ def _pieces(share: Floats, heat: npt.NDArray[np.floating]) -> list[Region]:
     return [piece for piece in pieces if _LEAST <= piece.mean() <= _MOST]
 
 
-def _fit(region: Region, look: Floats, evidence: Floats) -> float:
-    """How well a region's outline follows edges, and how much of the evidence it holds."""
-    edge = np.zeros(region.shape)
-    for axis in (0, 1):
-        step = np.gradient(look, axis=axis)
-        edge = np.maximum(edge, np.sqrt(np.square(step).sum(axis=2)))
-    rim = region & ~ndimage.binary_erosion(region, border_value=1)
-    if not rim.any():
+def _fit(region: Region, near: Floats, evidence: Floats) -> float:
+    """How little a region looks like what is around it, how much of the evidence it holds and how
+    densely.
+
+    Unlike is one less the Bhattacharyya coefficient of the shares that the looks have of the
+    region and of a band around it, about a third as wide.
+    """
+    steps = max(2, round(float(np.sqrt(region.sum())) / 3))
+    band = ndimage.binary_dilation(region, iterations=steps) & ~region
+    if not band.any():
         return 0.0
-    along = np.minimum(ndimage.maximum_filter(edge, 3)[rim], _EDGE_ENOUGH).mean() / _EDGE_ENOUGH
+    inside, around = near[region.ravel()].mean(axis=0), near[band.ravel()].mean(axis=0)
+    unlike = 1 - float(np.sqrt(inside * around).sum())
     held = evidence[region].sum() / max(float(evidence.sum()), 1e-6)
-    return float(along * np.sqrt(held))
+    return unlike * float(held**_HELD * evidence[region].mean() ** _DENSE)
 
 
 def _regional(look: Floats, evidence: Floats) -> Floats:

@@ -29,6 +29,11 @@ _AT_ONCE = 64  # tokens of one pass: their logits are held together
 # differs by about 3e-6, seldom by 3e-5: with this margin it is right about 99 times in 100.
 _MARGIN = 5e-6
 
+# The least chance of the end of a text after a full stop, and elsewhere: models that were not
+# trained on short texts take an end for very unlikely, and it would cost two bytes.
+_END_AFTER_STOP, _END = 0.2, 2.0**-10
+_STOPS = (".", "!", "?")
+
 
 DEFAULT = "smollm2-135m"  # the language model of ``sedic models`` that codes text unasked
 
@@ -89,8 +94,8 @@ class LanguageModel:
         prompt = folder / PROMPT_FILE
         said = read_bounded(prompt, _MAX_FILE).decode(errors="replace") if prompt.is_file() else ""
         self._tokenizer.encode_special_tokens = False  # a prompt may hold them
-        first = [end if begin is None else begin]
-        self._begin = [*first, *self.tokens(said)][: self.context - 1]
+        first = end if begin is None else begin
+        self._begin = (self.tokens(said) or [first])[: self.context - 1]
         self._tokenizer.encode_special_tokens = True  # in texts they are plain text
 
     def tokens(self, text: str) -> list[int]:
@@ -103,28 +108,48 @@ class LanguageModel:
 
     def score(self, tokens: list[int]) -> Iterator[Chances]:
         """The chances before each token of a text, in passes of ``_AT_ONCE`` tokens."""
+        before: int | None = None
+        for token, logits in zip(tokens, self._rows(tokens), strict=True):
+            yield self.chances(logits, before)
+            before = token
+
+    def chances(self, logits: Tensor, before: int | None) -> Chances:
+        """(vocabulary,) float64 of the token after ``before``, the last one read of a text."""
+        chances: Chances = logits.double().softmax(-1).numpy()
+        end = _END_AFTER_STOP if before in self._stops else _END
+        chances *= 1 - end
+        chances[self.end] += end
+        return chances
+
+    @cached_property
+    def _stops(self) -> frozenset[int]:
+        pieces = self._tokenizer.get_vocab().items()
+        return frozenset(token for piece, token in pieces if piece.endswith(_STOPS))
+
+    def _rows(self, tokens: list[int]) -> Iterator[Tensor]:
+        """The logits before each token of a text."""
         room = self.context - len(self._begin)  # a text beyond the context begins afresh
         for start in range(0, len(tokens), room):
             logits, past = self._start
             rest = tokens[start : start + room]
-            yield _softmax(logits)
+            yield logits
             for first in range(0, len(rest), _AT_ONCE):
                 some = rest[first : first + _AT_ONCE]
                 if first + len(some) == len(rest):
                     some = some[:-1]  # what comes after the last token is not asked
                 if some:
                     rows, past = self._network(torch.tensor(some), past)
-                    yield from map(_softmax, rows)
+                    yield from rows
 
     def read(self) -> _Reading:
         """The model after its prompt."""
-        return _Reading(self._network, self._start, self.context - len(self._begin))
+        return _Reading(self, self._network, self._start, self.context - len(self._begin))
 
     def draft(self) -> _Reading | None:
         """The same in float32, if the model computes in float64."""
         if self._draft is None:
             return None
-        return _Reading(self._draft, self._draft_start, self.context - len(self._begin))
+        return _Reading(self, self._draft, self._draft_start, self.context - len(self._begin))
 
     @cached_property
     def _start(self) -> tuple[Tensor, Any]:
@@ -143,27 +168,26 @@ class LanguageModel:
 class _Reading:
     """One text, a token at a time, the past kept."""
 
-    def __init__(self, network: Network, start: tuple[Tensor, Any], room: int) -> None:
-        self._network, self._start, self._room = network, start, room
+    def __init__(
+        self, model: LanguageModel, network: Network, start: tuple[Tensor, Any], room: int
+    ) -> None:
+        self._model, self._network, self._start, self._room = model, network, start, room
         self._logits, self._past = start
         self._read = 0
+        self._last: int | None = None
 
     def chances(self) -> Chances:
         """(vocabulary,) float64 of the next token."""
-        return _softmax(self._logits)
+        return self._model.chances(self._logits, self._last)
 
     def update(self, token: int) -> None:
         """Goes on; a text longer than the model's context begins afresh there."""
         rows, self._past = self._network(torch.tensor([token]), self._past)
-        self._logits = rows[-1]
+        self._logits, self._last = rows[-1], token
         self._read += 1
         if self._read == self._room:
             self._logits, self._past = self._start
             self._read = 0
-
-
-def _softmax(logits: Tensor) -> Chances:
-    return logits.double().softmax(-1).numpy()
 
 
 class _Transformers:

@@ -1,4 +1,4 @@
-"""``compact``, the embedded reference codec: one network, 227 rates, exact symbols.
+"""``compact``, the embedded reference codec: one network, 213 rates, exact symbols.
 
 Bytes of a reference image: one for the rate level, then one range-coded stream: the hyper-latent
 z, the latent at the checkerboard's first positions, the latent at the others; each from the widest
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 
 # Below these levels the next smaller scale looks better with as many bytes; measured by
 # ``lab.bench.experiments.scales`` on held-out photographs.
-SCALE_FLOORS = 36, 18
+SCALE_FLOORS = 6, 12
 _PICTURE_TILE = 1024  # pixels
 _LATENT_TILE = 128  # latent positions
 _NOISE_SIDE = 64  # latent positions, 1024 pixels, after which a picture's noise repeats
@@ -280,6 +280,8 @@ class Compact:
     ) -> Picture:
         if not data:
             raise DamagedFileError("damaged reference image: no rate level")
+        if data[0] >= _OLD_LEVELS + LEVELS:
+            raise DamagedFileError("damaged reference image: no such rate level")
         old = data[0] < _OLD_LEVELS
         level = data[0] * _OLD_STEP if old else data[0] - _OLD_LEVELS
         rows, columns = -(-height // STRIDE), -(-width // STRIDE)

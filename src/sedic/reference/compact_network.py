@@ -13,7 +13,7 @@ al. 2021): two passes, no autoregression. All that touches probabilities is ``Se
 of plain convolutions, so that ``fixed_point.fixed`` can run them exactly.
 
 Rate levels: ``ANCHORS`` trained parameter vectors, linearly interpolated in ``STEPS`` steps from
-one to the next, and extrapolated beyond the last by as much as one byte can name.
+one to the next, and extrapolated beyond the last.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STRIDE = 16  # picture pixels per latent position
 HYPER = 4  # latent positions per hyper-latent position
 ANCHORS = 8
 STEPS = 24  # levels from one anchor to the next; each costs about 1.5 % more than the one before
-LEVELS = 227
+LEVELS = 213
 
 # Standard deviations a symbol may have. Below ``CERTAIN`` of them it is surely zero and not coded;
 # they go on down so that such symbols cost next to nothing in training, too, under noise.

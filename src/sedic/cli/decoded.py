@@ -1,0 +1,67 @@
+"""What the command line does with a decoded picture: it says in the file what the picture is."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from sedic.cli.options import STANDARD
+
+if TYPE_CHECKING:
+    from sedic.coding.container import Container
+    from sedic.picture import Picture
+    from sedic.profile import Profile
+    from sedic.provenance import Provenance
+
+_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"II*\0", b"MM\0*")
+
+
+def provenance_of(container: Container, profile: Profile) -> Provenance:
+    """Where the picture of a file comes from; words that cannot be read are left out."""
+    from sedic.errors import SedicError
+    from sedic.provenance import Provenance
+
+    try:
+        overall, objects = container.words(profile)
+    except SedicError:
+        overall, objects = "", []
+    words = tuple(filter(None, (overall, *(detail for _, detail in objects))))
+    size = container.file_bytes or len(container.to_bytes())
+    return Provenance(size, container.profile, container.mark.hex(), words)
+
+
+def write_decoded(
+    picture: Picture, output: Path, made: Provenance, *, caption: bool, force: bool
+) -> None:
+    """Save a decoded picture, with what it is as XMP and, for ``caption``, drawn below it."""
+    from sedic.picture import save_picture
+    from sedic.provenance import captioned
+
+    if caption:
+        picture = captioned(picture, made)
+    target = sys.stdout.buffer if output == STANDARD else output
+    save_picture(picture, target, force=force, xmp=made.to_xmp())
+
+
+def is_picture(data: bytes) -> bool:
+    """Whether bytes begin as a picture file does."""
+    return data.startswith(_PICTURES)
+
+
+def print_provenance(data: bytes, *, as_json: bool) -> None:
+    """What a picture file says about itself. Raises ``DamagedFileError`` where that is damaged."""
+    from sedic.provenance import read_provenance
+
+    made = read_provenance(io.BytesIO(data))
+    if as_json:
+        typer.echo(json.dumps(None if made is None else asdict(made), indent=2))
+    elif made is None:
+        typer.echo("a picture; it does not say that sedic made it")
+    else:
+        typer.echo("\n".join(made.lines()))
