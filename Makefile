@@ -7,7 +7,7 @@ READY := .venv/.ready
 # Threads that wait must sleep: with two cores a spinning wait makes torch several times slower.
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: demo test test-slow vocabularies check format bench clean
+.PHONY: demo test test-slow vocabularies check docs format bench clean
 
 demo: $(READY)
 	$(BIN)/sedic demo demo $(if $(PHOTO),--photo "$(PHOTO)")
@@ -30,12 +30,17 @@ check: $(READY)
 	$(BIN)/lint-imports
 	$(MAKE) test
 
+docs: $(READY)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
+	$(BIN)/mkdocs build --strict
+
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 bench: $(READY)
-	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'
+	$(BIN)/sedic bench speed --dataset samples --size 768x512 --size 2464x1632 --out runs/speed
 
 # torch comes first and alone: asked for through another package, pip would take a build with
 # gigabytes of CUDA even where a CPU build is offered.

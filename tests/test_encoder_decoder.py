@@ -407,3 +407,37 @@ def test_a_fork_after_use_computes(picture: np.ndarray) -> None:
         [sys.executable, "-W", "ignore", "-c", code], env=environment, check=False
     )
     assert done.returncode == 0
+
+
+def test_words_that_the_decoder_reads_are_told_apart() -> None:
+    assert sedic.fit_words("a red bus in front of a house") == "a red bus in front of a house"
+    long = "a bus and " * 60
+    assert 0 < len(sedic.fit_words(long.strip())) < len(long)
+
+
+def test_segmenting_says_what_it_needs(
+    picture: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEDIC_MODELS", str(tmp_path))
+    with pytest.raises(SedicError, match="sedic models fetch"):
+        sedic.segment(picture, {"cat": "cat, brown"})
+
+
+def test_everything_public_is_there() -> None:
+    import pkgutil
+
+    modules = {module.name for module in pkgutil.iter_modules(sedic.__path__)}
+    assert not modules & set(sedic.__all__)  # importing a module would hide the name
+    for name in sedic.__all__:
+        assert getattr(sedic, name).__doc__, name
+    assert set(sedic.__all__) <= set(dir(sedic))
+
+
+def test_a_grey_picture_stays_grey_and_pays_nothing_for_it(picture: np.ndarray) -> None:
+    grey = np.repeat(picture.mean(2, keepdims=True).astype(np.uint8), 3, 2)
+    data = sedic.compress(grey, max_bytes=400)
+    assert len(data) <= 400 and sedic.inspect(data).grey
+    for shown in (sedic.preview(data), sedic.decompress(data)):
+        assert (shown[..., :1] == shown).all()
+    assert sedic.inspect(data).parts()["header"] == 10
+    assert not sedic.inspect(sedic.compress(picture, max_bytes=400)).grey

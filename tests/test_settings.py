@@ -22,13 +22,15 @@ settings = st.builds(
     last_condition=st.sampled_from(["staged", "reference"]),
     start=st.sampled_from(["noise", "low-frequency"]),
     colour=st.sampled_from(["none", "wavelet"]),
-    sampler=st.sampled_from(["ddpm", "ddim", "dpm", "unipc"]),
+    sampler=st.sampled_from(["ddpm", "ddim", "dpm", "unipc", "lcm", "tcd"]),
     handover=st.sampled_from(["picture", "latent"]),
     blending=st.sampled_from(["steps", "none", "end"]),
     result=st.sampled_from(["decoded", "added"]),
+    amount=st.floats(0, 1),
     threshold=st.floats(0, 1),
     overlap=st.floats(0, 1),
     first_steps=st.integers(0, 50),
+    realism=st.floats(0, 1),
 )
 
 
@@ -70,7 +72,7 @@ def test_what_differs_costs_two_bytes_each() -> None:
         bytes([0, 0]),  # no steps
         bytes([0, 51]),
         bytes([4, 21]),
-        bytes([11, 4]),  # a sampler of the future
+        bytes([11, 9]),  # a sampler of the future
         bytes([0, *[0xFF] * 30, 1]),
     ],
 )

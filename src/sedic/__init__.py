@@ -44,11 +44,13 @@ if TYPE_CHECKING:
     from sedic.settings import Settings as Settings
     from sedic.shortcuts import compress as compress
     from sedic.shortcuts import decompress as decompress
-    from sedic.shortcuts import describe as describe
+    from sedic.shortcuts import describe_picture as describe_picture
     from sedic.shortcuts import edit as edit
+    from sedic.shortcuts import fit_words as fit_words
     from sedic.shortcuts import inspect as inspect
     from sedic.shortcuts import preview as preview
     from sedic.shortcuts import read as read
+    from sedic.shortcuts import segment as segment
     from sedic.shortcuts import stages as stages
     from sedic.synthesis.stages import Stage as Stage
 
@@ -72,7 +74,8 @@ _HOME = {
     "sedic.reference": "ReferenceCodec",
     "sedic.semantics": "Mask ObjectLayer Rate ReferenceImage SemanticImage",
     "sedic.settings": "Settings",
-    "sedic.shortcuts": "compress decompress describe edit inspect preview read stages",
+    "sedic.shortcuts": "compress decompress describe_picture edit fit_words inspect preview read "
+    "segment stages",
     "sedic.synthesis.stages": "Stage",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}

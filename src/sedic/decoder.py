@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from sedic import extras
 from sedic.coding.container import Container
-from sedic.errors import DamagedFileError, MissingWeightsError
-from sedic.picture import resized
+from sedic.errors import DamagedFileError, MissingWeightsError, SedicError
+from sedic.picture import resized, without_colour
 from sedic.profile import Profile
+from sedic.reference_picture import show_reference
 from sedic.semantics import ReferenceImage, SemanticImage
 from sedic.settings import Settings
 
@@ -84,11 +85,15 @@ class Decoder:
         """
         container = self.parse(data)
         reference = self._reference_codec(container, restored=False)
-        container.unpack(self.profile)  # a file whose words are damaged is a damaged file
+        image = container.unpack(self.profile)
+        try:
+            settings = self.settings(data)
+        except SedicError:  # settings of another sedic: the preview needs none of them
+            settings = self.profile.settings(container.method)
         from sedic.models.precision import own_torch_state
 
         with own_torch_state():
-            picture = reference.decode(container.reference, *container.coded_size)
+            picture = show_reference(reference, image, settings)
         return resized(picture, container.width, container.height)
 
     def partial(self, data: Bytes, *, restored: bool = True) -> Partial:
@@ -126,7 +131,9 @@ class Decoder:
         )
         settings = Settings.from_bytes(container.settings, self.profile.settings(container.method))
         with extras.named(), own_torch_state():
-            picture = reference.decode_prefix(container.reference, *container.coded_size)
+            picture = reference.decode_prefix(
+                container.reference, *container.coded_size, settings.realism
+            )
             if restored and self.profile.restores:
                 negative = self.profile.negative(image.method)
                 networks = self.profile.networks
@@ -161,10 +168,8 @@ class Decoder:
 
         steps = self._stages(data, tile)
         while True:
-            with (
-                extras.named(),
-                own_torch_state(),
-            ):  # the caller's state is back while he looks at a stage
+            # The caller's state is back while he looks at a stage.
+            with extras.named(), own_torch_state():
                 stage = next(steps, None)
             if stage is None:
                 return
@@ -179,14 +184,15 @@ class Decoder:
         image = container.unpack(self.profile)
         restores = self.profile.restores
         visible = sum(layer.mask.area > 0 for layer in image.objects)
-        picture = reference.decode(container.reference, image.width, image.height)
+        picture = show_reference(reference, image, settings)
         size = container.width, container.height
         count = visible + 1 if restores else 0
         yield Stage(0, count, "reference", resized(picture, *size))
         if restores:
             networks, negative = self.profile.networks, self.profile.negative(image.method)
             for stage in restore(picture, image, networks, settings, tile, negative):
-                yield replace(stage, picture=resized(stage.picture, *size))
+                shown = without_colour(stage.picture) if image.grey else stage.picture
+                yield replace(stage, picture=resized(shown, *size))
 
     def _reference_codec(self, container: Container, *, restored: bool) -> ReferenceCodec:
         reference = self.profile.reference_codec(container.reference_codec)

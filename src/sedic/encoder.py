@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sedic import extras, methods
 from sedic.coding.container import Container, pack
 from sedic.coding.scale import SCALES, coded_size
-from sedic.describe.description import Description, shorten
+from sedic.describe.description import Described, Description, shorten
 from sedic.errors import SedicError
-from sedic.picture import load_picture, resized
+from sedic.picture import is_grey, load_picture, resized
 from sedic.profile import Profile
 from sedic.rate import Choice, Layers, choose
+from sedic.reference_picture import show_reference
 from sedic.semantics import Rate, ReferenceImage, SemanticImage, check_size, grid_size
 from sedic.settings import Settings
 
@@ -88,8 +90,7 @@ class Encoder:
         profile = self.profile
         notes: tuple[str, ...] = ()
         if description is None:
-            with extras.named():
-                described = profile.describer().describe(pixels, rate, method)
+            described = self.describe(pixels, rate, method=method)
             description, notes = described.description, described.notes
         description = system.compose(description)
         defaults = profile.settings(method)
@@ -100,13 +101,14 @@ class Encoder:
             method=method,
             seed=seed,
             mark=profile.mark(reference.fingerprint),
-            text_coder=text_coder or system.text_coder,
+            text_coder=text_coder or self._text_coder(method, system.text_coder),
             mask_coder=mask_coder or system.mask_coder,
             settings=decoder.to_bytes(defaults),
             bare=bare,
+            grey=method == "sedic" and not bare and is_grey(pixels),
         )
         # Masks of blocks depend on the grid, so they cannot be taken to another one.
-        floors = reference.scale_floors if coding.mask_coder != "blocks" else ()
+        floors = getattr(reference, "scale_floors", ()) if coding.mask_coder != "blocks" else ()
         attempts = [
             _AtScale(pixels, description, scale, coding, reference, rate.max_bytes)
             for scale in _scales(width, height, rate.max_bytes if floors else None)
@@ -126,7 +128,7 @@ class Encoder:
             back = Settings.from_bytes(parsed.settings, defaults)
             if parsed.unpack(profile) != image or back != decoder:
                 raise SedicError("internal error: the file does not decode to what was encoded")
-            preview = reference.decode(parsed.reference, *parsed.coded_size)
+            preview = show_reference(reference, image, decoder)
         if choice.ceiling and rate.max_bytes - len(data) > rate.max_bytes // 50:
             notes += (
                 f"the file ends at {len(data)} of {rate.max_bytes} bytes: the reference codec has"
@@ -134,6 +136,31 @@ class Encoder:
             )
         preview = resized(preview, width, height)
         return Compressed(data, image, preview, choice, notes)
+
+    def describe(
+        self,
+        picture: Source,
+        rate: Rate,
+        *,
+        method: str = "sedic",
+        describer: str | None = None,
+        model: str = "",
+        source: Path | None = None,
+    ) -> Described:
+        """The words and masks of a picture, and notes about how they came about.
+
+        ``describer`` is a name of ``parts.DESCRIBERS``, by default the profile's own; ``model``
+        names the language model of ``api`` and ``local``, ``source`` the file of ``sidecar``.
+        """
+        from sedic.models.precision import own_torch_state
+
+        maker = self.profile.describer(describer, model=model, source=source)
+        with extras.named(), own_torch_state():
+            return maker.describe(load_picture(picture), rate, method)
+
+    def _text_coder(self, method: str, usual: str) -> str:
+        """Image-Text Coding codes its caption with a language model, where there is one."""
+        return "model" if method == "image-text" and self.profile.has_language else usual
 
 
 class _Coding(NamedTuple):
@@ -147,6 +174,7 @@ class _Coding(NamedTuple):
     mask_coder: str
     settings: bytes
     bare: bool
+    grey: bool
 
 
 class _AtScale:
@@ -206,6 +234,7 @@ class _AtScale:
             short.objects,
             method=self._coding.method,
             seed=self._coding.seed,
+            grey=self._coding.grey,
         )
 
     def _packed(self, layers: Layers) -> Container:

@@ -20,6 +20,7 @@ EXTRA_OF = {
     "matplotlib": "bench",
     "pyarrow": "bench",
     "torchmetrics": "bench",
+    "fsspec": "batch",
     "rapidocr": "ocr",
     "onnxruntime": "ocr",
 }

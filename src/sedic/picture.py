@@ -325,3 +325,13 @@ def _opaque(array: Picture) -> Picture:
 def _over_white(colour: Picture, alpha: npt.NDArray[np.uint8]) -> Picture:
     share = alpha[..., None].astype(np.uint16)
     return ((colour * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
+
+
+def is_grey(picture: Picture) -> bool:
+    """Whether the three channels of a picture are equal everywhere."""
+    return bool((picture[..., :1] == picture[..., 1:]).all())
+
+
+def without_colour(picture: Picture) -> Picture:
+    """The picture with its luma (ITU-R BT.601) in all three channels."""
+    return np.asarray(Image.fromarray(picture).convert("L").convert("RGB"))

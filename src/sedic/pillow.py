@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from sedic import shortcuts
-from sedic.coding.container import MAGIC, Container
+from sedic.coding.container import Container, begins
 from sedic.errors import SedicError, UnsuitableInputError
 from sedic.files import printable
 from sedic.picture import load_picture
@@ -77,12 +77,12 @@ class SedicImageFile(ImageFile.ImageFile):
     def draft(
         self, mode: str | None, size: tuple[int, int] | None
     ) -> tuple[str, tuple[int, int, float, float]] | None:
-        """Take the reference image instead of the restored picture, if ``size`` is no larger.
+        """Take the reference image instead of the restored picture, unless it fits into ``size``.
 
         It has the picture's size, comes at once and needs no network of Algorithm 1.
         ``Image.thumbnail`` calls this.
         """
-        if not self.tile or size is None or size[0] > self.width or size[1] > self.height:
+        if not self.tile or size is None or (size[0] > self.width and size[1] > self.height):
             return None
         self._preview_is_enough = True
         return self.mode, (0, 0, *self.size)
@@ -121,7 +121,7 @@ def register_sedic_opener(profile: Profile | None = None) -> None:
 
 
 def _accept(prefix: bytes) -> bool:
-    return prefix.startswith(MAGIC)
+    return begins(prefix)
 
 
 def _save(

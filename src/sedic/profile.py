@@ -81,6 +81,7 @@ class Profile:
         cls,
         source: str | Path = "mini",
         *,
+        revision: str | None = None,
         device: str = "auto",
         dtype: str = "auto",
         reference: ReferenceCodec | None = None,
@@ -89,6 +90,9 @@ class Profile:
     ) -> Profile:
         """The profile of this name, or of a TOML file (a path, or a string ending in ``.toml``).
 
+        ``hf:user/name`` is the ``profile.toml`` of a repository on Hugging Face's hub, at
+        ``revision`` (a branch, tag or commit); see ``models.hub``.
+
         ``device`` and ``dtype`` are those of the decoder's networks, by name
         (``precision.placement``); by default the fastest that this machine has. ``reference`` and
         ``networks`` stand in for the profile's own reference codec and networks; ``language`` is
@@ -96,9 +100,13 @@ class Profile:
 
         Raises ``UnsuitableInputError`` for an unknown name, and as ``profiles.read`` does.
         """
-        if isinstance(source, Path) or source.endswith(".toml"):
-            path = Path(source)
-            name = path.stem
+        on_hub = isinstance(source, str) and source.startswith("hf:")
+        if on_hub or isinstance(source, Path) or source.endswith(".toml"):
+            path, name = Path(source), Path(source).stem
+            if on_hub:
+                from sedic.models import hub
+
+                path, name = hub.profile_file(str(source), revision), Path(source).name
             number = profiles.read(path)["number"]
             if not isinstance(number, int) or not FIRST_PRIVATE <= number <= LAST_PRIVATE:
                 raise UnsuitableInputError(
@@ -134,7 +142,8 @@ class Profile:
         """The text coder of this name, with the profile's table."""
 
         def make() -> Any:
-            return TEXT_CODERS[name].make(table=self._table_of(name), language=self.language)
+            language = self._find_language() if name == "model" else self.language
+            return TEXT_CODERS[name].make(table=self._table_of(name), language=language)
 
         coder: TextCoder = self._once("text coder", name, make)
         return coder
@@ -179,6 +188,22 @@ class Profile:
     def tokenizer(self) -> Any | None:
         """The tokenizer with which the decoder reads texts; None where that is not here."""
         return self._once("tokenizer", "", self._load_tokenizer)
+
+    @property
+    def has_language(self) -> bool:
+        """Whether a language model is at hand that texts can be coded with."""
+        from sedic.models.language import is_here
+
+        return self.language is not None or is_here()
+
+    def _find_language(self) -> TokenModel | None:
+        """The given language model, else the usual one where it was fetched."""
+        from sedic.models import language
+
+        if self.language is not None or not language.is_here():
+            return self.language
+        with extras.named():
+            return language.find()
 
     def _table_of(self, coder: str) -> bytes | None:
         """The table of a text or mask coder; None if the profile has none for it."""

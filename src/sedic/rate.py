@@ -21,6 +21,7 @@ from sedic.semantics import MAX_NAME_WORDS, Rate
 if TYPE_CHECKING:
     from sedic.profile import Profile
 
+LEAST_FOR_OBJECTS = 200  # bytes of a file, below which words on the whole say more than a mask
 SEMANTIC_SHARE = 1 / 3  # of the limit, at most, for header, text and masks
 LEAST_BYTES = 64  # always suffice
 _GROWTH = log(1.0155)  # of the bytes from one level to the next, about, of the codec with most
@@ -94,7 +95,8 @@ def rate_for(
         rate = replace(Rate.of_bpp(bpp, width, height), max_bytes=max_bytes)
     system = methods.load(method)
     if system.objects is None and profile is not None:
-        rate = replace(rate, max_objects=profile.objects_worth(bpp, rate.max_objects))
+        worth = profile.objects_worth(bpp, rate.max_objects)
+        rate = replace(rate, max_objects=worth if rate.max_bytes >= LEAST_FOR_OBJECTS else 0)
     return system.budget(rate)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sedic.coding.container import Container
 from sedic.errors import SedicError
 from sedic.files import read_bounded
+from sedic.kept_words import KeptWords
 from sedic.semantics import MAX_REFERENCE_BYTES
 
 if TYPE_CHECKING:
@@ -49,16 +50,21 @@ def words_of(text: str) -> tuple[str, ...]:
 
 
 def search(
-    paths: Iterable[Path], query: str, profile: Profile | None = None
+    paths: Iterable[Path],
+    query: str,
+    profile: Profile | None = None,
+    kept: KeptWords | None = None,
 ) -> Iterator[Match | Unread]:
     """The files among ``paths`` whose words hold every word of ``query``, as they are found.
 
     Words match whole, without regard to case and plural. ``profile`` reads the files; by default
-    each one's own, loaded once. Damaged files and files of other versions come as ``Unread``.
+    each one's own, loaded once. ``kept`` remembers words: decoding takes 20 milliseconds a file,
+    remembering a fraction of one. Damaged files and files of other versions come as ``Unread``.
     """
     from sedic.profile import Profile as Owner
 
     wanted = set(words_of(query))
+    memory = kept or KeptWords(None)
     owners: dict[str, Profile] = {}
     for path in paths:
         try:
@@ -66,7 +72,7 @@ def search(
             owner = profile or owners.get(container.profile)
             if owner is None:
                 owner = owners[container.profile] = Owner.load(container.profile)
-            overall, objects = container.words(owner)
+            overall, objects = memory.of(container, owner)
         except SedicError as error:
             yield Unread(path, str(error))
             continue

@@ -179,6 +179,7 @@ class SemanticImage:
     objects: tuple[ObjectLayer, ...] = ()
     method: str = "sedic"
     seed: int = 0  # of the decoder's noise
+    grey: bool = False  # the picture has no colour: red, green and blue are equal everywhere
 
     def __post_init__(self) -> None:
         check_size(self.width, self.height)

@@ -10,7 +10,7 @@ from typing import Any
 
 from sedic.errors import SedicError
 
-SAMPLERS = ("ddpm", "ddim", "dpm", "unipc")
+SAMPLERS = ("ddpm", "ddim", "dpm", "unipc", "lcm", "tcd")
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ _LIMITS: dict[str, _Limits] = {
     "threshold": _Range(0, 1, per=100),
     "overlap": _Range(0, 1, per=1000),
     "first_steps": _Range(0, 50),
+    "realism": _Range(0, 1, per=100),
 }
 
 
@@ -67,7 +68,7 @@ class Settings:
     last_condition: str = "staged"  # the last stage sees the objects' result, or the "reference"
     start: str = "noise"  # of the last stage; "low-frequency": the picture's, noised (eq. 1)
     colour: str = "none"  # "wavelet": low frequencies of the result become the reference's
-    sampler: str = "ddpm"  # ddpm, ddim, dpm (DPM-Solver++ 2M) or unipc
+    sampler: str = "ddpm"  # ddpm, ddim, dpm (DPM-Solver++ 2M), unipc; few steps: lcm, tcd
     # A stage sees the VAE's latent of the "picture" after the one before (Algorithm 1, line 4), or
     # that stage's "latent" itself, which a small VAE has not wearied (only IRControlNet can).
     handover: str = "picture"
@@ -81,6 +82,7 @@ class Settings:
     threshold: float = 0.0  # of the energy (eq. 2), at which a stage's guidance ends; MuLan: 0.2
     overlap: float = 1.0  # the share of eta for a mask that overlaps an earlier one; MuLan: 1 / 7
     first_steps: int = 0  # T of the first object's stage, 1 to 50; 0: object_steps
+    realism: float = 1.0  # of the noise that a reference codec makes textures of, 0 to 1
 
     def __post_init__(self) -> None:
         for name, limits in _LIMITS.items():

@@ -108,7 +108,7 @@ def read(data: Bytes, *, profile: Profile | None = None) -> Description:
     return Description(image.overall, image.objects)
 
 
-def describe(
+def describe_picture(
     picture: Source,
     *,
     describer: str | None = None,
@@ -126,8 +126,30 @@ def describe(
     from sedic.semantics import Rate
 
     budget = Rate(1 << 20, objects, detail_words, overall_words)
-    maker = _profile(profile).describer(describer, model=model)
-    return maker.describe(load_picture(picture), budget, method).description
+    encoder = Encoder(_profile(profile))
+    described = encoder.describe(picture, budget, method=method, describer=describer, model=model)
+    return described.description
+
+
+def segment(picture: Source, objects: Mapping[str, str], *, method: str = "sedic") -> Description:
+    """Masks for named objects (names and their details), by Grounding DINO and SAM.
+
+    See ``describe.language_model.segment``.
+    """
+    from sedic.describe import language_model
+
+    return language_model.segment(load_picture(picture), objects, method).description
+
+
+def fit_words(text: str, *, profile: str | Profile = "mini") -> str:
+    """As many whole words of a text as the decoder's text encoder reads, 77 tokens.
+
+    A text that comes back as it was fits. Where the tokenizer of the profile is not here, tokens
+    are estimated, and never too few.
+    """
+    from sedic.describe.answers import fit_clip
+
+    return fit_clip(text, _profile(profile).tokenizer)
 
 
 def edit(

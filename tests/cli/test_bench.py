@@ -261,3 +261,18 @@ def test_what_cannot_be_reached_is_not_tried_again(
     assert read_results(out / "results.csv").rows == first
     page = (out / "report" / "index.html").read_text()
     assert "has no file of" in page and "<figure>" in page
+
+
+def test_a_gallery_of_a_run(pictures: Path, tmp_path: Path, shared: Path) -> None:
+    for name in ("broken.png", "grey.png", "<b>a&b.png"):
+        (pictures / name).unlink()
+    out = tmp_path / "out"
+    measure = ("--metrics", "LPIPS-squeeze (Caffe)", "--bpp", "0.4", "--rivals", "WebP")
+    result = bench("rd", "--dataset", f"folder:{pictures}", *measure, "--shown", 0, "--out", out)
+    assert result.exit_code == 0
+    assert bench("gallery", out / "results.csv", "--point", "0.4").exit_code == 0
+    with Image.open(out / "gallery" / "gallery-1.jpg") as sheet:
+        assert sheet.size == (4 * 400, 320 + 46)
+    assert (out / "gallery" / "best-median-worst.jpg").is_file()
+    with pytest.raises(SedicError, match="cup has no LPIPS"):
+        bench("gallery", out / "results.csv", "--point", "0.5")

@@ -121,7 +121,7 @@ def test_semantics_are_saved_and_used_again(photo: Path, coded: Path, tmp_path: 
     first = tmp_path / "first.sedic"
     assert sedic("compress", photo, first, *COMPRESS, "--save-semantics", scene).returncode == 0
     saved = json.loads(scene.read_text())
-    assert len(saved["objects"]) == 2
+    assert saved["objects"][0]["name"] == "cat"
     saved["overall"] = "A tabby cat looks at the camera."
     scene.write_text(json.dumps(saved))
     second = tmp_path / "second.sedic"
@@ -187,7 +187,7 @@ def test_limits_are_kept_or_the_smallest_size_is_named(photo: Path, tmp_path: Pa
     small = tmp_path / "small.sedic"
     assert sedic("compress", photo, small, "--max-bytes", "400").returncode == 0
     assert small.stat().st_size <= 400
-    result = sedic("compress", photo, tmp_path / "no.sedic", "--max-bytes", "20")
+    result = sedic("compress", photo, tmp_path / "no.sedic", "--max-bytes", "8")
     assert_one_clear_line(result, "smallest possible file", "bytes")
     assert not (tmp_path / "no.sedic").exists()
 
@@ -243,12 +243,12 @@ def test_inputs_that_are_no_pictures(content: bytes, tmp_path: Path) -> None:
 
 def test_a_fingerprint_that_is_not_ours(coded: Path, tmp_path: Path) -> None:
     data = bytearray(coded.read_bytes()[:-2])
-    data[4] ^= 0xFF
+    data[2] ^= 0xFF
     other = tmp_path / "other.sedic"
     other.write_bytes(data + checksum(bytes(data)))
-    ours = coded.read_bytes()[4:6].hex()
+    ours = coded.read_bytes()[2:4].hex()
     result = sedic("decompress", other, tmp_path / "out.png")
-    assert_one_clear_line(result, "mark", data[4:6].hex(), ours)
+    assert_one_clear_line(result, "mark", data[2:4].hex(), ours)
     facts = json.loads(sedic("inspect", other, "--json").stdout)
     assert facts["overall"] is None and ours in facts["problem"]
 

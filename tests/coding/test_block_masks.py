@@ -23,7 +23,9 @@ def disc(height: int, width: int, x: float, y: float, radius: float) -> Mask:
 @given(
     st.integers(1, 100),
     st.integers(1, 100),
-    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0.02, 0.6)), max_size=7),
+    st.lists(
+        st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0.02, 0.6)), min_size=1, max_size=7
+    ),
 )
 @settings(max_examples=50, deadline=None)
 def test_coarse_masks_round_trip_on_grids_of_every_size(

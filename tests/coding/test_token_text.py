@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sedic.coding import rank_text
+from sedic.coding import rank_text, token_text
 from sedic.coding.token_text import Chances, ModelText, decode, encode
 from sedic.errors import MissingWeightsError, SedicError
 
@@ -38,8 +39,10 @@ class Bytes:
 
     end = END
 
-    def __init__(self, seed: int = 1, error: float = 0.0, identity: bytes = b"mine") -> None:
-        self.seed, self.error, self.identity = seed, error, identity
+    def __init__(
+        self, seed: int = 1, error: float = 0.0, identity: bytes = b"m", margin: float = 1e-6
+    ) -> None:
+        self.seed, self.error, self.identity, self.margin = seed, error, identity, margin
 
     def tokens(self, text: str) -> list[int]:
         return [byte + 1 for byte in text.encode(errors="replace")]
@@ -49,6 +52,15 @@ class Bytes:
 
     def read(self) -> Reading:
         return Reading(self)
+
+    def draft(self) -> Reading | None:
+        return None
+
+    def score(self, tokens: list[int]) -> Iterator[Chances]:
+        reading = self.read()
+        for token in tokens:
+            yield reading.chances()
+            reading.update(token)
 
 
 def ideal_bits(text: str, model: Bytes) -> float:
@@ -66,11 +78,11 @@ def test_any_text_comes_back(text: str) -> None:
     assert decode(encode(text, model), len(text.encode()), model) == text
 
 
-def test_the_bytes_are_the_model_s_own_bits_and_six_bytes() -> None:
+def test_the_bytes_are_the_model_s_own_bits_and_two_bytes() -> None:
     text = "The image features a red brick building with a white door."
     bits = ideal_bits(text, Bytes())
     # Chances below 2**-16 a bit are not to be had, and rounding costs a little.
-    assert -16 <= 8 * (len(encode(text, Bytes())) - 6) - bits < 0.01 * bits + 16
+    assert -16 <= 8 * (len(encode(text, Bytes())) - 2) - bits < 0.01 * bits + 16
 
 
 def test_lines_and_coders_of_the_file() -> None:
@@ -92,8 +104,45 @@ def test_differences_of_arithmetic_do_not_matter_and_of_weights_are_named() -> N
         for other in (Bytes(error=0.1), Bytes(seed=2)):
             with pytest.raises(SedicError, match=r"other probabilities.*other hardware"):
                 decode(data, 99, other)
-        with pytest.raises(SedicError, match=r"another language model \(6d696e65; this one: 796f"):
-            decode(data, 99, Bytes(identity=b"your"))
+        with pytest.raises(SedicError, match=r"another language model \(6d; this one: 79"):
+            decode(data, 99, Bytes(identity=b"y"))
+
+
+def test_every_log_odds_keeps_its_margin_from_the_borders() -> None:
+    """So that whoever computes them with less error than that reads the text."""
+    texts = [f"A dog with {n} spots stands on a lawn." for n in range(8)]
+    margin, offsets = 4e-4, set()
+    for text in texts:
+        model = Bytes(margin=margin)
+        ways = token_text._ways(model.tokens(text), model)
+        offset = token_text._offset(ways, margin)
+        offsets.add(offset)
+        for odds in (odds for way in ways for odds, _ in way if abs(odds) < 44):
+            place = odds + offset / 16
+            assert abs(place - math.floor(place) - 0.5) >= margin * token_text.STEPS
+        data = encode(text, model)
+        # the mock adds at most this to a logit, so at most twice this to a log odds
+        for error in (margin / 2.1, -margin / 2.1):
+            assert decode(data, 99, Bytes(error=error)) == text
+    assert len(offsets) > 1  # a margin of this size is not there by itself
+
+
+def test_an_offset_where_no_margin_can_be_kept_is_the_best_there_is() -> None:
+    text = "A dog with three spots stands on a lawn and looks at a house."
+    model = Bytes(margin=0.1)  # nearly half a step: hopeless
+    assert decode(encode(text, model), 99, model) == text
+
+
+def test_the_chances_of_all_offsets_are_integers_that_a_coder_takes() -> None:
+    for offset in range(token_text.OFFSETS):
+        ones = token_text._ones(offset)
+        assert 1 <= ones[0] < ones[-1] <= (1 << 16) - 1
+        assert list(ones) == sorted(ones)
+    assert token_text._chance(0.0, 0) == 1 << 15
+    for offset in (3, 15):
+        # rounded to q - offset / 16 steps, not to q
+        expected = 65536 / (1 + math.exp(-(1 - offset / 16) / 4))
+        assert token_text._chance(1 - offset / 16, offset) == round(expected)
 
 
 @pytest.mark.parametrize("error", [1e-3, 1e-2])
@@ -113,7 +162,7 @@ def test_rare_differences_give_the_text_or_an_error(error: float) -> None:
 @given(data=st.binary(max_size=30))
 def test_any_bytes_give_one_error(data: bytes) -> None:
     with pytest.raises(SedicError):
-        decode(b"mine" + data, 50, Bytes())
+        decode(b"m" + data, 50, Bytes())
 
 
 def test_every_truncation_and_bit_flip_gives_an_error() -> None:

@@ -66,6 +66,7 @@ def finders(
         (model,) = registry.select(name)
         shutil.copytree(folder, model.path)
         lock[name] = "revision"
+        lock |= {f"{model.folder}/{path.name}": "0" * 64 for path in folder.iterdir()}
     (tmp_path / registry.LOCK).write_text(json.dumps(lock))
 
 

@@ -15,7 +15,9 @@ import torch
 from sedic.coding import rank_text
 from sedic.coding.token_text import decode, encode
 from sedic.errors import SedicError
+from sedic.models import language
 from sedic.models.language import LanguageModel
+from sedic.models.llama import Llama
 
 TEXT = "A white door.\nA cat, <|end|> in brackets, and a \U0001f600 of Łódź.  Two blanks."
 
@@ -39,6 +41,28 @@ def save_causal(folder: Path, seed: int = 0, context: int = 64) -> Path:
     size = save_tokenizer(folder)
     GPT2LMHeadModel(
         GPT2Config(vocab_size=size, n_embd=32, n_layer=2, n_head=2, n_positions=context)
+    ).save_pretrained(folder)
+    return folder
+
+
+def save_llama(folder: Path) -> Path:
+    from transformers.models.llama import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    folder.mkdir(exist_ok=True)
+    size = save_tokenizer(folder)
+    LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=size,
+            hidden_size=48,
+            intermediate_size=64,
+            num_hidden_layers=3,
+            num_attention_heads=6,
+            num_key_value_heads=2,
+            max_position_embeddings=256,
+            rope_theta=1000.0,
+            tie_word_embeddings=True,
+        )
     ).save_pretrained(folder)
     return folder
 
@@ -90,11 +114,102 @@ def test_steps_with_a_cache_are_the_model_s_own_chances(causal: Path) -> None:
     model = LanguageModel(causal)
     tokens = model.tokens("A white door.")
     whole = GPT2LMHeadModel.from_pretrained(causal).double().eval()
-    expected = whole(torch.tensor([[model.begin, *tokens]])).logits[0].softmax(-1).detach().numpy()
+    logits = whole(torch.tensor([[model.end, *tokens]])).logits[0].detach()
+    before = [None, *tokens]
+    expected = [model.chances(row, last) for row, last in zip(logits, before, strict=True)]
     reading = model.read()
-    for token, row in zip([*tokens, model.end], expected, strict=True):
+    scored = list(model.score([*tokens, model.end]))
+    for token, row, at_once in zip([*tokens, model.end], expected, scored, strict=True):
+        assert reading.chances() == pytest.approx(row, abs=1e-12)
+        assert at_once == pytest.approx(row, abs=1e-12)
+        reading.update(token)
+
+
+def test_the_end_of_a_text_is_likely_after_a_full_stop_and_possible_everywhere(
+    causal: Path,
+) -> None:
+    model = LanguageModel(causal)
+    logits = torch.zeros(len(model._tokenizer.get_vocab()))
+    logits[model.end] = -50
+    (stop,) = model.tokens(".")
+    (letter,) = model.tokens("a")
+    for before, least in ((stop, 0.2), (letter, 2**-10), (None, 2**-10)):
+        chances = model.chances(logits, before)
+        assert chances[model.end] == pytest.approx(least)
+        assert chances.sum() == pytest.approx(1)
+
+
+def test_many_tokens_at_once_and_beyond_the_context_as_one_by_one(
+    causal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(language, "_AT_ONCE", 7)
+    model = LanguageModel(causal)
+    tokens = model.tokens(TEXT * 3)
+    assert len(tokens) > model.context
+    reading = model.read()
+    for token, row in zip(tokens, model.score(tokens), strict=True):
         assert reading.chances() == pytest.approx(row, abs=1e-12)
         reading.update(token)
+
+
+def test_llama_is_transformers_llama_in_float64_throughout(tmp_path: Path) -> None:
+    folder = save_llama(tmp_path)
+    from transformers.models.llama import LlamaForCausalLM
+
+    model = LanguageModel(folder)
+    tokens = [model.end, *model.tokens(TEXT)]
+    whole = LlamaForCausalLM.from_pretrained(folder, attn_implementation="eager").double().eval()
+    with torch.inference_mode():
+        expected = whole(torch.tensor([tokens])).logits[0]
+    assert isinstance(model._network, Llama)
+    found, past = model._network(torch.tensor(tokens), None)
+    assert found.dtype == torch.float64
+    # transformers' own normalisation, angles and softmax are in float32
+    assert (found - expected).abs().max() < 1e-4 * expected.abs().max()
+    half = len(tokens) // 2
+    _, past = model._network(torch.tensor(tokens[:half]), None)
+    again, _ = model._network(torch.tensor(tokens[half:]), past)
+    assert (again - found[half:]).abs().max() < 1e-12
+    assert model.draft() is not None
+    data = encode(TEXT, model)
+    assert decode(data, 999, LanguageModel(folder)) == TEXT
+
+
+def test_a_draft_that_errs_is_noticed_and_the_exact_network_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = LanguageModel(save_llama(tmp_path))
+    data = encode(TEXT, model)
+    model._draft = model._draft.to(torch.bfloat16)  # type: ignore[union-attr]
+    asked: list[int] = []
+    read = model.read
+    monkeypatch.setattr(model, "read", lambda: asked.append(1) or read())
+    assert decode(data, 999, model) == TEXT
+    assert asked == [1]
+
+
+def test_a_prompt_is_read_before_a_text_and_is_part_of_the_model(tmp_path: Path) -> None:
+    plain = LanguageModel(save_llama(tmp_path / "plain"))
+    folder = shutil.copytree(tmp_path / "plain", tmp_path / "prompted")
+    (folder / "prompt.txt").write_text("A white door.")
+    prompted = LanguageModel(folder)
+    assert prompted.identity != plain.identity
+    tokens = torch.tensor(plain.tokens("A white door."))
+    logits = plain._network(tokens, None)[0][-1]
+    assert prompted.read().chances() == pytest.approx(plain.chances(logits, None), abs=1e-12)
+    assert decode(encode(TEXT, prompted), 999, prompted) == TEXT
+
+
+def test_tensors_of_another_shape_are_no_language_model(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = save_llama(tmp_path)
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    tensors["model.norm.weight"] = torch.ones(3)
+    save_file(tensors, path, {"format": "pt"})
+    with pytest.raises(SedicError, match=r"model\.norm\.weight"):
+        LanguageModel(folder)
 
 
 def test_other_weights_or_another_tokenizer_are_another_model(causal: Path, tmp_path: Path) -> None:

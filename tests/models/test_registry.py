@@ -9,8 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from tokenizers.pre_tokenizers import ByteLevel
 
 from sedic.errors import SedicError
 from sedic.models import download, registry
@@ -255,6 +257,108 @@ def test_clip_s_pickle_becomes_what_transformers_loads(
     assert torch.equal(loaded.text_projection.weight, made.text_projection.weight)
 
 
+def small_gguf(path: Path, architecture: str = "llama") -> None:
+    """A Llama of one layer in GGUF, its pairs of rotary angles in llama.cpp's order."""
+    gguf = pytest.importorskip("gguf", reason="needs the package gguf (sedic[language])")
+    rng = np.random.default_rng(0)
+    pieces = ["<|endoftext|>", *sorted(ByteLevel.alphabet()), "ab"]
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_embedding_length(64)
+    writer.add_feed_forward_length(32)
+    writer.add_block_count(1)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_context_length(128)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_freq_base(10_000.0)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_token_list(pieces)
+    writer.add_token_types([3] + [1] * (len(pieces) - 1))
+    writer.add_token_merges(["a b"])
+    for name, shape in {
+        "token_embd": (len(pieces), 64),
+        "output_norm": (64,),
+        "blk.0.attn_norm": (64,),
+        "blk.0.ffn_norm": (64,),
+        "blk.0.attn_q": (64, 64),
+        "blk.0.attn_k": (32, 64),
+        "blk.0.attn_v": (32, 64),
+        "blk.0.attn_output": (64, 64),
+        "blk.0.ffn_gate": (32, 64),
+        "blk.0.ffn_up": (32, 64),
+        "blk.0.ffn_down": (64, 32),
+    }.items():
+        values = rng.normal(0, 0.3, shape).astype(np.float32)
+        if name.startswith("blk") and len(shape) == 2:
+            kind = gguf.GGMLQuantizationType.Q4_1
+            writer.add_tensor(f"{name}.weight", gguf.quantize(values, kind), raw_dtype=kind)
+        else:
+            writer.add_tensor(f"{name}.weight", values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def test_a_language_model_in_gguf_becomes_one_that_codes_text(
+    server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sedic.coding import token_text
+    from sedic.models import language
+
+    source = folder.parent / "lm.gguf"
+    small_gguf(source)
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    (real,) = registry.select("smollm2-135m")
+    file = replace(real.files[0], sha256=digest)
+    tiny = replace(real, mirrors=(server.mirror("a"),), files=(file,), package="")
+    monkeypatch.setattr(registry, "models", lambda: (tiny,))
+    assert not language.is_here()
+    with pytest.raises(SedicError, match="sedic models fetch smollm2-135m"):
+        language.find()
+    server.bodies[f"/a/{file.source}"] = source.read_bytes()
+    fetch(tiny, silent)
+    assert language.is_here() and dict(verify(tiny, silent)) == {"model.safetensors": "right"}
+    model = language.find()
+    text = "A cab <|endoftext|> at the bus stop, 14255."
+    data = token_text.encode(text, model)
+    assert token_text.decode(data, 99, language.LanguageModel(tiny.path)) == text
+
+
+def test_a_language_model_comes_from_an_installed_package_if_that_has_the_pinned_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = folder.parent / "packages"
+    (packages / "carrier").mkdir(parents=True)
+    (packages / "carrier" / "__init__.py").write_text("raise SystemExit('imported')")
+    (packages / "carrier" / "w.bin").write_bytes(BODY)
+    monkeypatch.syspath_prepend(packages)
+    offline = replace(model("http://127.0.0.1:1/", sha256=SHA), package="carrier")
+    fetch(offline, silent)
+    assert offline.here and list(verify(offline, silent)) == [("unet/weights.bin", "right")]
+    (offline.path / "unet" / "weights.bin").unlink()
+    (packages / "carrier" / "w.bin").write_bytes(BODY + b"!")  # another file there
+    with pytest.raises(SedicError, match="offline"):
+        fetch(offline, silent)
+    with pytest.raises(SedicError, match="offline"):  # or no such package
+        fetch(replace(offline, package="no_such_package"), silent)
+
+
+def test_what_is_no_llama_in_gguf_is_refused(tmp_path: Path) -> None:
+    from sedic.models.gguf_model import convert
+
+    pytest.importorskip("gguf", reason="needs the package gguf (sedic[language])")
+    path = tmp_path / "lm.gguf"
+    for content in (b"", b"GGUF", b"GGUF\3\0\0\0" + b"\xff" * 64):
+        path.write_bytes(content)
+        with pytest.raises(SedicError, match="no Llama"):
+            convert(path, tmp_path, "<|endoftext|>", "")
+    small_gguf(path, architecture="mamba")
+    with pytest.raises(SedicError, match="no Llama"):
+        convert(path, tmp_path, "<|endoftext|>", "")
+
+
 def test_only_https_beyond_this_machine(server: Server) -> None:
     server.redirect["/a/w.bin"] = "http://mirror.invalid/w.bin"
     for mirror in (server.mirror("a"), "http://mirror.invalid/", "file:///etc/", "ftp://x/"):
@@ -366,6 +470,7 @@ def test_the_lists_are_sound() -> None:
             assert file.sha256 == "" or len(bytes.fromhex(file.sha256)) == 32
             # a pickle is fetched only by a hash that is known
             assert file.path == file.ready or file.sha256
+        assert not entry.package or all(file.sha256 for file in entry.files)
 
 
 def test_a_profile_lists_every_part_that_loading_reads() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from skimage import data as samples
 
 from sedic.coding.range_coder import PrefixDecoder, RangeDecoder
@@ -148,13 +149,91 @@ def test_tiles_give_what_one_run_gives() -> None:
     torch.testing.assert_close(parts, whole, atol=1e-4, rtol=1e-4)
 
 
+@pytest.fixture(scope="module")
+def noisy_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A narrow random network that takes strong noise everywhere."""
+    network = small_network().with_noise((4, 2, 16))
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if name.endswith("gain.bias"):
+                parameter.fill_(0.3)
+    path = tmp_path_factory.mktemp("compact") / "noisy.safetensors"
+    compact.save(network, path)
+    return path
+
+
+def test_noise_is_the_same_whenever_a_file_is_decoded(noisy_weights: Path, weights: Path) -> None:
+    picture = samples.astronaut()[:70, :90]
+    codec, plain = Compact(noisy_weights), Compact(weights)
+    data, other = (codec.prepare(picture)(level) for level in (27, 28))
+    assert data == plain.prepare(picture)(27)
+    full = codec.decode(data, 90, 70)
+    assert np.array_equal(full, Compact(noisy_weights).decode(data, 90, 70))
+    off = codec.decode(data, 90, 70, realism=0)
+    assert np.array_equal(off, plain.decode(data, 90, 70, realism=1))
+
+    def added(realism: float) -> float:
+        return float(np.abs(codec.decode(data, 90, 70, realism) - off.astype(float)).mean())
+
+    assert 0 < added(0.3) < added(0.6) < added(1)
+    change = full.astype(float) - off
+    elsewhere = codec.decode(other, 90, 70) - codec.decode(other, 90, 70, 0).astype(float)
+    assert abs(np.corrcoef(change.ravel(), elsewhere.ravel())[0, 1]) < 0.2
+
+
+def test_strengths_of_noise_hold_where_they_are_said(noisy_weights: Path) -> None:
+    picture = samples.astronaut()[:131, :260]
+    codec = Compact(noisy_weights)
+    data = codec.prepare(picture)(27)
+    plain = codec.decode(data, 260, 131).astype(float)
+    assert np.array_equal(plain, codec.decode(data, 260, 131, np.ones((2, 17, 33), np.float32)))
+    for kind in (0, 1):
+        strength = np.ones((2, 17, 33), np.float32)
+        strength[kind, :, 20:] = 0
+        changed = np.abs(codec.decode(data, 260, 131, strength) - plain).mean((0, 2))
+        assert changed[:128].max() == 0 < changed[170:].min()
+
+
+def test_noise_is_exact_and_of_deviation_one() -> None:
+    drawn = compact._noise(b"sedic", 64 * 64, 40)
+    assert drawn.shape == (64 * 64, 40)
+    assert abs(float(drawn.mean())) < 0.01 and float(drawn.std()) == pytest.approx(1, abs=0.01)
+    digest = hashlib.sha256(drawn.numpy().astype("<f4").tobytes()).hexdigest()
+    assert digest.startswith("0064e68d8911b821")
+    assert torch.equal(compact._noise(b"sedic", 5, 40), drawn[:5])
+    assert not torch.equal(compact._noise(b"sedid", 5, 40), drawn[:5])
+
+
+def test_tiles_get_the_noise_of_the_whole(
+    noisy_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = samples.astronaut()
+    codec = Compact(noisy_weights)
+    data = codec.prepare(picture)(20)
+    whole = codec.decode(data, 512, 512)
+    monkeypatch.setattr(compact, "_PICTURE_TILE", 256)
+    parts = codec.decode(data, 512, 512)
+    assert np.abs(whole.astype(int) - parts).max() <= 1 + 3 * (codec._dtype == torch.bfloat16)
+
+
+def test_what_is_coded_is_as_it_was_when_the_decoder_last_learnt_alone(shipped: Compact) -> None:
+    """Training the decoder must not move a bit of a file: encoder and tables keep their bytes."""
+    tensors = load_file(shipped._path)
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        if name.startswith(("analysis.", "entropy.", "log_gain", "tables.")):
+            digest.update(name.encode() + tensors[name].numpy().tobytes())
+    assert digest.hexdigest().startswith("7f3a582137e74ab7")
+
+
 def test_a_file_decodes_to_what_training_saw(shipped: Compact) -> None:
     picture = samples.coffee()[:256, :256]
     network = compact.load(Profile.load("mini").store.path("compact"))[0]
+    network.synthesis.noise_channels = 0  # training draws noise of its own
     x = torch.from_numpy(picture).permute(2, 0, 1)[None] / 255 - 0.5
     with torch.inference_mode():
         seen = network(x, torch.tensor([72])).decoded[0].permute(1, 2, 0).numpy() + 0.5
-    decoded = shipped.decode(shipped.prepare(picture)(72), 256, 256)
+    decoded = shipped.decode(shipped.prepare(picture)(72), 256, 256, realism=0)
     errors = ((decoded / 255 - seen.clip(0, 1)) ** 2).reshape(16, STRIDE, 16, STRIDE, 3)
     # The median block: a symbol that float and fixed point round differently shows in a few.
     assert np.median(errors.mean((1, 3, 4))) < 1e-5

@@ -13,7 +13,7 @@ from sedic.decoder import Decoder
 from sedic.encoder import Encoder
 from sedic.lab.bench.lpips import LPIPS, weights_path
 from sedic.lab.train import photos
-from sedic.picture import Picture
+from sedic.picture import Picture, load_picture
 from sedic.profile import Profile
 from sedic.semantics import Rate, SemanticImage
 from sedic.synthesis.stages import restore
@@ -28,7 +28,7 @@ def pictures(shared: Path) -> list[Picture]:
     folder = shared / "data" / "photos"
     large = []
     for path in photos.find([folder / "wallpaper", folder / "coco"], held_out=True):
-        photo = photos.load(path)
+        photo = load_picture(path)
         top, left = ((side - SIDE) // 2 for side in photo.shape[:2])
         if min(top, left) >= 0:
             large.append(photo[top : top + SIDE, left : left + SIDE].copy())

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sedic.errors import SedicError
 from sedic.models.diffusion import DiffusionNetworks, ir_controlnet
-from sedic.synthesis.samplers import Sampler
+from sedic.synthesis.samplers import Sampler, alpha_bar
 
 SCHEDULE: dict[str, Any] = {
     "num_train_timesteps": 1000,
@@ -21,7 +21,7 @@ SCHEDULE: dict[str, Any] = {
     "beta_schedule": "scaled_linear",
     "prediction_type": "epsilon",
 }
-SAMPLERS = ("ddpm", "ddim", "dpm", "unipc")
+SAMPLERS = ("ddpm", "ddim", "dpm", "unipc", "lcm", "tcd")
 ONE, ZERO = torch.ones(1, 1, 1, 1), torch.zeros(1, 1, 1, 1)
 
 
@@ -93,7 +93,77 @@ def test_only_ddpm_asks_for_noise_and_never_at_the_end() -> None:
         z = ONE
         for i in range(4):
             z = sampler.step(i, z, ZERO, lambda step: asked.append(step) or ZERO)  # noqa: B023
-        assert asked == ([1, 2, 3] if name == "ddpm" else [])
+        assert asked == ([1, 2, 3] if name in ("ddpm", "lcm", "tcd") else [])
+
+
+@pytest.mark.parametrize("name", ["lcm", "tcd"])
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 8, 30, 50])
+def test_samplers_of_few_steps_are_diffusers(name: str, prediction: str, steps: int) -> None:
+    from diffusers.schedulers.scheduling_lcm import LCMScheduler
+    from diffusers.schedulers.scheduling_tcd import TCDScheduler
+
+    schedule = {**SCHEDULE, "prediction_type": prediction}
+    theirs = {"lcm": LCMScheduler, "tcd": TCDScheduler}[name].from_config(schedule)
+    theirs.set_timesteps(steps)
+    ours = Sampler(name, schedule, steps, blended=False)
+    assert ours.timesteps == theirs.timesteps.tolist()
+    draw, same = torch.Generator().manual_seed(5), torch.Generator().manual_seed(5)
+    z = torch.randn(1, 4, 6, 5, generator=torch.Generator().manual_seed(6))
+    for i, t in enumerate(theirs.timesteps):
+        says = 0.7 * z + 0.1
+        expected = theirs.step(says, t, z, generator=draw, return_dict=False)[0]
+        noise = torch.randn(z.shape, generator=same)
+        before, z = z, ours.step(i, z, says, lambda _, noise=noise: noise)
+        found = z
+        if name == "tcd" and i + 1 == steps:
+            # diffusers' last step keeps the noise of timestep 0, ours is clean
+            signal, spread = shares(ours, int(t))
+            found = ours.noised(z, (before - signal * z) / spread, 0)
+        assert torch.allclose(found, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_few_step_samplers_know_fifty_timesteps() -> None:
+    with pytest.raises(SedicError, match="at most 50"):
+        Sampler("lcm", SCHEDULE, 51, blended=False)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"beta_schedule": "linear", "beta_start": 0.0001, "beta_end": 0.02},
+        {"rescale_betas_zero_snr": True},
+        {"trained_betas": [0.1, 0.2, 0.3], "num_train_timesteps": 3},
+        {"num_train_timesteps": 50},
+    ],
+)
+def test_noise_levels_are_those_of_diffusers(changed: dict[str, Any]) -> None:
+    from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+
+    schedule = {**SCHEDULE, **changed}
+    expected = DDPMScheduler.from_config(schedule).alphas_cumprod
+    assert (alpha_bar(schedule) - expected).abs().max() < 1e-6
+    assert torch.equal(alpha_bar({}), DDPMScheduler().alphas_cumprod)
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
+def test_ddim_is_that_of_diffusers(kind: str) -> None:
+    """What the embedded restorer runs: four steps, trailing, any prediction."""
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+
+    schedule = {**SCHEDULE, "prediction_type": kind, "timestep_spacing": "trailing"}
+    ours = Sampler("ddim", schedule, 4, blended=False)
+    theirs = DDIMScheduler.from_config(schedule, clip_sample=False)
+    theirs.set_timesteps(4)
+    assert ours.timesteps == theirs.timesteps.tolist()
+    draw = torch.Generator().manual_seed(0)
+    z = expected = torch.randn(1, 4, 6, 5, generator=draw)
+    for i, t in enumerate(ours.timesteps):
+        says = torch.randn(z.shape, generator=draw)
+        z = ours.step(i, z, says, lambda _: ZERO)
+        expected = theirs.step(says, t, expected).prev_sample
+        assert (z - expected).abs().max() < 1e-6 * max(1.0, float(expected.abs().max()))
 
 
 def test_what_does_not_exist_is_refused() -> None:
@@ -103,6 +173,8 @@ def test_what_does_not_exist_is_refused() -> None:
         Sampler("ddpm", {**SCHEDULE, "prediction_type": "flow"}, 4, blended=False)
     with pytest.raises(SedicError, match="epsilon"):
         Sampler("ddpm", {**SCHEDULE, "rescale_betas_zero_snr": True}, 4, blended=False)
+    with pytest.raises(SedicError, match="cosine"):
+        Sampler("ddim", {**SCHEDULE, "beta_schedule": "cosine"}, 4, blended=False)
 
 
 def test_timesteps_and_start_are_diffbirs(shared: Path) -> None:

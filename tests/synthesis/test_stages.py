@@ -105,7 +105,7 @@ def test_any_size(networks: Networks, width: int, height: int) -> None:
         assert stage.picture.dtype == np.uint8
 
 
-@pytest.mark.parametrize("sampler", ["ddpm", "ddim", "dpm", "unipc"])
+@pytest.mark.parametrize("sampler", ["ddpm", "ddim", "dpm", "unipc", "lcm", "tcd"])
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
 def test_any_sampler_and_prediction_from_one_step_on(
     tiny_networks: Callable[..., Networks], sampler: str, prediction: str

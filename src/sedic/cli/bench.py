@@ -31,6 +31,7 @@ from sedic.cli.bench_options import (
     scaled,
     subject_of,
 )
+from sedic.cli.console import note
 from sedic.cli.option_groups import grouped
 from sedic.errors import SedicError
 from sedic.files import printable
@@ -214,11 +215,11 @@ def speed(
     codec = subject_of(replace(subject, pictures=1), None, method)
     subjects = scaled(codec, size or [], out / "pictures")
     speeds: dict[tuple[str, str], clock.Speed] = {}
-    found: Processes = {}
+    timed: Processes = {}
     with progress_bar() as progress, stopping() as stopped:
         for name, one in subjects.items():
             if processes:
-                found[name] = commands.measure(one, bpp, processes, progress)
+                timed[name] = commands.measure(one, bpp, processes, progress)
             for where in devices if rounds else []:
                 for count, measured in enumerate(clock.measure(one, 0, bpp, rounds, where), 1):
                     speeds[name, where] = measured
@@ -226,7 +227,7 @@ def speed(
     facts = {"dataset": subject.dataset, "picture": codec.dataset.samples[0].name, "bpp": bpp}
     facts |= {"profile": subject.profile, "method": method, "describer": subject.describer}
     run = Run(command_line(), 0, facts, codec.weights)
-    tell(build(list(speeds.values()), found, run, out / "report"))
+    tell(build(list(speeds.values()), timed, run, out / "report"))
     stopped()
 
 
@@ -268,3 +269,23 @@ def rebuild(
     folder = report or results.parent / "report"
     build(results, folder)
     tell(folder)
+
+
+@bench_app.command("gallery")
+def gallery(
+    results: Annotated[Path, typer.Argument(help="A results.csv of `sedic bench rd`.")],
+    point: Annotated[str, typer.Option(help="Which limit, as --bpp named it.")] = "0.03",
+    out: Annotated[Path | None, typer.Option(help="(default: gallery beside it)")] = None,
+) -> None:
+    """Sheets of all pictures: original, best rival, our reference image, ours."""
+    from sedic.lab.bench.report.gallery import build
+    from sedic.lab.bench.results import read_results
+
+    table = read_results(results)
+    settings = table.facts["settings"]
+    pictures = PictureOptions(str(settings["dataset"]), int(settings["pictures"]))
+    subject = subject_of(SubjectOptions(**vars(pictures), profile=str(settings["profile"])), None)
+    with progress_bar() as progress:
+        written = build(table, subject, point, out or results.parent / "gallery", progress)
+    for path in written:
+        note(f"{printable(path)}: written")

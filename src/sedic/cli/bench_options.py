@@ -35,7 +35,7 @@ class PictureOptions:
     """What is measured on."""
 
     dataset: Annotated[
-        str, typer.Option("--dataset", help="kodak, div2k, clic2020 or folder:PATH.")
+        str, typer.Option("--dataset", help="kodak, div2k, clic2020, samples or folder:PATH.")
     ] = "kodak"
     pictures: Annotated[
         int | None, typer.Option("--pictures", min=1, help="Only the first so many pictures.")

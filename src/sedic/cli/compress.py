@@ -149,10 +149,17 @@ def compress(
             limit = replace(limit, max_objects=objects)
         say("describing")
         name = "sidecar" if semantics is not None else describer
-        maker = owner.describer(name, model=describer_model, source=semantics)
-        described = maker.describe(picture, limit, method)
+        encoder = Encoder(owner)
+        described = encoder.describe(
+            picture,
+            limit,
+            method=method,
+            describer=name,
+            model=describer_model,
+            source=semantics,
+        )
         say("compressing")
-        done = Encoder(owner).compress(
+        done = encoder.compress(
             picture,
             limit,
             described.description,

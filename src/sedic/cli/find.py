@@ -22,9 +22,10 @@ def find(
 ) -> None:
     """Find files by what they say. No picture is decoded.
 
-    Every word must be there, in any order; capitals and plurals do not matter. Ends with 1 where
-    nothing is found, as grep does.
+    Every word must be there, in any order; capitals and plurals do not matter. Words that were read
+    once are kept in the user's cache folder. Ends with 1 where nothing is found, as grep does.
     """
+    from sedic.kept_words import KeptWords, usual_place
     from sedic.search import Match, files_in, search, words_of
 
     if not words_of(words):
@@ -32,21 +33,22 @@ def find(
     if not folder.exists():
         raise UnsuitableInputError(f"there is no {printable(folder)}")
     found = 0
-    for result in search(files_in(folder), words):
-        if not isinstance(result, Match):
-            note(f"{printable(result.path)}: {printable(result.problem)}")
-            continue
-        found += 1
-        if as_json:
-            facts = {
-                "file": str(result.path),
-                "score": result.score,
-                "where": result.where,
-                "overall": result.overall,
-                "objects": list(result.names),
-            }
-            typer.echo(json.dumps(facts))
-        else:
-            typer.echo(f"{printable(result.path)}: {result.where}")
+    with KeptWords(usual_place()) as kept:
+        for result in search(files_in(folder), words, kept=kept):
+            if not isinstance(result, Match):
+                note(f"{printable(result.path)}: {printable(result.problem)}")
+                continue
+            found += 1
+            if as_json:
+                facts = {
+                    "file": str(result.path),
+                    "score": result.score,
+                    "where": result.where,
+                    "overall": result.overall,
+                    "objects": list(result.names),
+                }
+                typer.echo(json.dumps(facts))
+            else:
+                typer.echo(f"{printable(result.path)}: {result.where}")
     if not found:
         raise typer.Exit(1)

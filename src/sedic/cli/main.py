@@ -11,9 +11,12 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from sedic.cli.batch import batch
 from sedic.cli.bench import bench_app
 from sedic.cli.compress import compress
 from sedic.cli.console import busy, note
+from sedic.cli.desktop import desktop_app, thumbnail, view
+from sedic.cli.find import find
 from sedic.cli.models import models_app
 from sedic.cli.options import (
     MAX_FILE,
@@ -47,6 +50,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(compress)
+app.command()(find)
+app.command()(batch)
+app.command()(thumbnail)
+app.command()(view)
+app.add_typer(desktop_app, name="desktop")
 app.add_typer(packets_app, name="packets")
 app.add_typer(models_app, name="models")
 app.add_typer(train_app, name="train")

@@ -24,9 +24,11 @@ MAX_FILE = 1 << 25  # bytes of a .sedic file read at all
 
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the output if it exists.")]
 Language = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        "--language-model", help="Folder of the language model that the text is coded with."
+        "--language-model",
+        help="The language model that the text is coded with: its name in `sedic models list`"
+        " (smollm2-135m if not said), or its folder.",
     ),
 ]
 Device = Annotated[
@@ -61,7 +63,7 @@ def helps(table: Table) -> str:
 def load_profile(
     source: str,
     *,
-    language: Path | None = None,
+    language: str | None = None,
     reference: ReferenceCodec | None = None,
     device: str = "auto",
     dtype: str = "auto",
@@ -71,10 +73,10 @@ def load_profile(
 
     model = None
     if language is not None:
-        from sedic.models.language import LanguageModel
-
         with extras.named():
-            model = LanguageModel(language)
+            from sedic.models.language import find
+
+            model = find(language)
     return Profile.load(source, device=device, dtype=dtype, reference=reference, language=model)
 
 

@@ -146,6 +146,13 @@ def train_reference(
         bool,
         typer.Option(help="With --start, of compact: files keep their sizes, and decode better."),
     ] = False,
+    texture: Annotated[
+        bool,
+        typer.Option(
+            help="compact's loss of texture: noise for the decoder, statistics where there are no"
+            " edges."
+        ),
+    ] = False,
 ) -> None:
     """Train the reference codec on the shared photographs.
 
@@ -157,6 +164,10 @@ def train_reference(
     recipe = ReferenceRecipe() if network is Trainable.compact else sedic_recipe()
     if loss is not None:
         recipe = recipe.with_loss(loss.value)
+    if texture:
+        if loss is not None or network is not Trainable.compact:
+            raise typer.BadParameter("--texture is a loss of its own, for compact")
+        recipe = recipe.for_texture()
     recipe = options.changed(recipe, decoder_only=decoder_only)
     _finish(lambda progress: train(recipe, options.out, progress, start, clip, captions))
 

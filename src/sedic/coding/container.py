@@ -88,9 +88,9 @@ class Container(Header):
         """
         if not data:
             raise DamagedFileError("the file is empty")
-        old = data[: len(MAGIC_1)] == MAGIC_1
-        if not old and data[0] & ~7 != FIRST:
+        if not begins(data):
             raise DamagedFileError("not a .sedic file")
+        old = data[: len(MAGIC_1)] == MAGIC_1
         _check_length(data)
         if old and len(data) > 2 and data[2] >> 5 != 1:
             raise MissingWeightsError(
@@ -167,6 +167,7 @@ class Container(Header):
             tuple(layers),
             self.method,
             self.seed,
+            self.grey,
         )
 
     def words(self, coders: Coders) -> tuple[str, list[tuple[str, str]]]:
@@ -206,6 +207,11 @@ def _split(reader: Reader, made: Header, layout: Layout, file_bytes: int) -> Con
     return Container(
         **vars(made), text=text, masks=masks, reference=reference, file_bytes=file_bytes
     )
+
+
+def begins(data: bytes) -> bool:
+    """Whether these bytes begin as a file of version 1 or 2 does; one byte is enough to ask."""
+    return data[: len(MAGIC_1)] == MAGIC_1 or (data[:1] != b"" and data[0] & ~7 == FIRST)
 
 
 def checksum(body: bytes) -> bytes:
@@ -260,6 +266,7 @@ def pack(
         image.seed,
         settings,
         scale,
+        image.grey,
         text=counts.to_bytes(-(-2 * count // 8), "big") + coded,
         masks=masks,
         reference=image.reference.data,

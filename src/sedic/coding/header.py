@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from sedic.coding.fields import Reader, number
@@ -19,6 +19,7 @@ MAGIC_1 = b"\x5e\xdc"  # version 1
 MAX_SETTINGS_BYTES = 255
 MAX_SECTION = 1 << 20  # bytes of text or masks
 _MARK_BYTES = 2
+_GREY = 3  # in the place of a method: sedic, and the picture is grey
 _SHORT = 1 << 12  # sides up to here fit in twelve bits
 
 
@@ -38,6 +39,7 @@ class Header:
     seed: int = 0
     settings: bytes = b""
     scale: int = 0
+    grey: bool = False  # the picture has no colour; only files of the method sedic say so
 
     def to_bytes(self) -> bytes:
         """Version 2, without the lengths of sections."""
@@ -45,7 +47,10 @@ class Header:
         special = _special(numbers, self.seed, self.settings)
         unusual = numbers[:2] != _USUAL[:2] or special != b"\0"
         large = max(self.width, self.height) > _SHORT
-        second = METHODS.index(self.method) << 6 | large << 5 | unusual << 4 | self.scale
+        method = _GREY if self.grey else METHODS.index(self.method)
+        if self.grey and self.method != METHODS[0]:
+            raise UnsuitableInputError(f"only the method {METHODS[0]} has grey files")
+        second = method << 6 | large << 5 | unusual << 4 | self.scale
         data = bytes([FIRST | self.object_count, second]) + self.mark
         data += _size(self.width, self.height)
         if unusual:
@@ -62,9 +67,11 @@ class Header:
         Raises ``UnsuitableInputError`` where the file says what a bare one has no place for.
         """
         numbers = self._numbers()
-        if self.method != METHODS[0] or numbers[2:] != _USUAL[2:] or self.seed or self.settings:
+        unusual = self.method != METHODS[0] or numbers[2:] != _USUAL[2:]
+        if unusual or self.seed or self.settings or self.grey:
             raise UnsuitableInputError(
-                "a bare file has the usual method and coders, its profile's settings, and no seed"
+                "a bare file has the usual method and coders, its profile's settings, no seed and"
+                " no mark of grey"
             )
         large = max(self.width, self.height) > _SHORT
         first = self.scale << 4 | large << 3 | self.object_count
@@ -103,8 +110,7 @@ def read(reader: Reader) -> tuple[Header, Layout]:
     """Header and lengths of a file of version 2, without its checksum."""
     first, second = reader.take(2)
     count, method, scale = first & MAX_OBJECTS, second >> 6, second & SCALES - 1
-    if method >= len(METHODS):
-        raise MissingWeightsError("the file uses a method that this sedic does not know")
+    grey = method == _GREY
     mark = reader.take(_MARK_BYTES)
     width, height = _read_size(reader, bool(second >> 5 & 1), scale)
     numbers, seed, settings = bytes(_USUAL), 0, b""
@@ -115,8 +121,9 @@ def read(reader: Reader) -> tuple[Header, Layout]:
         numbers, seed, settings = _read_parts(reader, third >> 4, third >> 3 & 1, third & 3, True)
         if tuple(numbers) == _USUAL and not seed and not settings:
             raise DamagedFileError("the file is damaged: needless fields")
-    header = _header(width, height, METHODS[method], mark, numbers, count, seed, settings, scale)
-    return header, _read_layout(reader, count)
+    name = METHODS[0] if grey else METHODS[method]
+    header = _header(width, height, name, mark, numbers, count, seed, settings, scale)
+    return replace(header, grey=grey), _read_layout(reader, count)
 
 
 def read_bare(reader: Reader, profile: str, reference_codec: str) -> tuple[Header, Layout]:

@@ -2,26 +2,29 @@
 
 A coded text is
 
-    identity of the model        4 bytes
-    CRC-16 of the UTF-8 text     2 bytes, as in the container
-    the tokens, then the end     a range-coded stream
+    identity of the model            1 byte
+    check byte of the UTF-8 text     1 byte
+    a range-coded stream             the offset; the tokens; the end token
 
 A token is an index below V. It is coded as the way to it from the range [0, V): the range is halved
 again and again (the lower half gets the smaller part), and one bit says in which half the token
 lies. That bit's chance of being 1 is the upper half's share of the chances in the range, as log
-odds rounded to a multiple of 1 / ``STEPS`` and looked up in a table of integers.
+odds rounded to a multiple of 1 / ``STEPS`` plus the offset, and looked up in a table of integers.
 
 So the only floating-point numbers that matter are a dozen log odds a token, and they matter only
 where one lies so near the middle between two multiples that another machine rounds it to the other
-side. (Rounding all V chances would meet thousands of such borders a token.) Where it happens, or
-where the weights are others, the checks below fail and no text is given. The rounding costs about
-0.001 bits a token.
+side. (Rounding all V chances would meet thousands of such borders a token.) The encoder therefore
+tries offsets, sixteenths of a step, until every log odds of the text lies at least the model's
+``margin`` from any border: a machine whose log odds differ by less than that decodes the text
+exactly. Where one differs by more, or the weights are others, decoding what was decoded anew does
+not give the same bytes, and no text is given. Rounding costs about 0.001 bits a token.
 """
 
 from __future__ import annotations
 
 import binascii
 import math
+from collections.abc import Iterator
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import cache
 from typing import Protocol
@@ -32,11 +35,13 @@ import numpy.typing as npt
 from sedic.coding.range_coder import RangeDecoder, RangeEncoder
 from sedic.errors import MissingWeightsError, SedicError
 
-IDENTITY_BYTES = 4
+IDENTITY_BYTES = 1
 STEPS = 4  # in a unit of log odds (nats)
+OFFSETS = 16  # to a step
 _FURTHEST = 11 * STEPS  # a chance of about 2**-16
 _CHANCE_BITS = 16
 _LEAST = 1e-30  # of a token's chance: so that every token can be coded
+_SHIFTED = (1 << _CHANCE_BITS) // 16  # of 2**16: the chance of an offset other than 0
 
 Chances = npt.NDArray[np.float64]
 
@@ -56,8 +61,9 @@ class Reading(Protocol):
 class TokenModel(Protocol):
     """A language model with its tokenizer."""
 
-    identity: bytes  # IDENTITY_BYTES: of its weights and its tokenizer
+    identity: bytes  # IDENTITY_BYTES: of its weights, its tokenizer and its prompt
     end: int  # the token after the last one of a text
+    margin: float  # log odds (nats), more than any two machines differ by where that can be
 
     def tokens(self, text: str) -> list[int]:
         """The tokens of a text, nothing added."""
@@ -67,8 +73,19 @@ class TokenModel(Protocol):
         """The text of tokens, nothing left out."""
         ...
 
+    def score(self, tokens: list[int]) -> Iterator[Chances]:
+        """The chances before each of ``tokens``, from the beginning of a text on.
+
+        Those of ``read``, but for differences far below ``margin``; many tokens at once.
+        """
+        ...
+
     def read(self) -> Reading:
-        """The model at the beginning of a text. Equal calls in equal order give equal chances."""
+        """The model at the beginning of a text."""
+        ...
+
+    def draft(self) -> Reading | None:
+        """The same at less precision and more speed: nearly always right, and then checked."""
         ...
 
 
@@ -86,66 +103,148 @@ def encode(text: str, model: TokenModel) -> bytes:
         raise SedicError(
             "the language model's tokenizer cannot spell this text: use the text coder primed"
         )
-    encoder, reading = RangeEncoder(), model.read()
-    for token in [*tokens, model.end]:
-
-        def write(middle: int, ones: int, token: int = token) -> bool:
-            encoder.encode_bit(token >= middle, ones, _CHANCE_BITS)
-            return token >= middle
-
-        _walk(reading.chances(), write)
-        reading.update(token)
-    return model.identity + _checksum(plain) + encoder.finish()
+    ways = _ways(tokens, model)
+    return model.identity + _check(plain) + _stream(ways, _offset(ways, model.margin))
 
 
 def decode(data: bytes, max_bytes: int, model: TokenModel) -> str:
     """The text of ``encode``'s bytes: at most ``max_bytes`` of UTF-8.
 
     Raises ``SedicError`` if ``model`` is another one, if it gives other chances here than where the
-    text was written, and for damage: never another text (but for a chance below 2**-16).
+    text was written, and for damage: hardly ever another text, since the stream has to end where
+    it does and the check byte to agree.
     """
-    if len(data) < IDENTITY_BYTES + 2:
+    if len(data) < IDENTITY_BYTES + 1:
         raise SedicError("damaged text: it ends too early")
-    identity, checksum, stream = data[:4], data[4:6], data[6:]
+    identity, check, stream = data[:1], data[1:2], data[2:]
     if identity != model.identity:
         raise SedicError(
             f"the text was written with another language model ({identity.hex()}; "
             f"this one: {model.identity.hex()}): give the one it was written with"
         )
-    decoder, encoder, reading = RangeDecoder(stream), RangeEncoder(), model.read()
-    tokens: list[int] = []
+    for reading in _readings(model):
+        found = _read(stream, reading, model.end, max_bytes)
+        if found is None:
+            continue
+        offset, tokens = found
+        text = model.text(tokens)
+        plain = text.encode(errors="replace")
+        if _check(plain) != check or model.tokens(text) != tokens:
+            continue
+        if _stream(_ways(tokens, model), offset) != stream:
+            continue
+        if len(plain) > max_bytes:
+            raise SedicError(f"damaged text: longer than {max_bytes} bytes")
+        return text
+    raise SedicError(
+        "the language model gives other probabilities here than where the text was written: other "
+        "weights, another library or other hardware (or the text is damaged)"
+    )
+
+
+def _readings(model: TokenModel) -> Iterator[Reading]:
+    draft = model.draft()
+    if draft is not None:
+        yield draft
+    yield model.read()
+
+
+# What codes one token: for each halving, the log odds of the upper half times STEPS, and the bit.
+_Way = list[tuple[float, bool]]
+
+
+def _ways(tokens: list[int], model: TokenModel) -> list[_Way]:
+    """The ways to the tokens of a text and to its end."""
+    whole = [*tokens, model.end]
+    ways = []
+    for token, chances in zip(whole, model.score(whole), strict=True):
+        way: _Way = []
+
+        def follow(middle: int, odds: float, way: _Way = way, token: int = token) -> bool:
+            way.append((odds, token >= middle))
+            return token >= middle
+
+        _walk(chances, follow)
+        ways.append(way)
+    return ways
+
+
+def _offset(ways: list[_Way], margin: float) -> int:
+    """The first offset at which no log odds lies within ``margin`` of a border, or the best."""
+    odds = np.array([odds for way in ways for odds, _ in way])
+    odds = odds[np.abs(odds) < _FURTHEST + 1]  # beyond, all are one
+    distances = []
+    for offset in range(OFFSETS):
+        shifted = odds + offset / OFFSETS
+        distance = np.abs(shifted - np.floor(shifted) - 0.5).min(initial=0.5)
+        if distance >= margin * STEPS:
+            return offset
+        distances.append(float(distance))
+    return distances.index(max(distances))
+
+
+def _stream(ways: list[_Way], offset: int) -> bytes:
+    encoder = RangeEncoder()
+    encoder.encode_bit(offset > 0, _SHIFTED, _CHANCE_BITS)
+    if offset:
+        for place in (3, 2, 1, 0):
+            encoder.encode_bit(offset >> place & 1, 1 << _CHANCE_BITS - 1, _CHANCE_BITS)
+    for way in ways:
+        for odds, bit in way:
+            encoder.encode_bit(bit, _chance(odds, offset), _CHANCE_BITS)
+    return encoder.finish()
+
+
+class _UnwrittenError(Exception):
+    """A stream that no encoder writes."""
+
+
+def _read(
+    stream: bytes, reading: Reading, end: int, max_bytes: int
+) -> tuple[int, list[int]] | None:
+    """The offset and the tokens of a stream; None where it has no end, or no encoder wrote it."""
+    decoder = RangeDecoder(stream)
     # Of bytes that no encoder wrote, more can be read than they hold. All but the last token must
     # fit: a stream's last zeros are not written.
     left = 8.0 * len(stream) + _CHANCE_BITS * reading.chances().size.bit_length()
+    offset = 0
+    tokens: list[int] = []
 
-    def read(middle: int, ones: int) -> bool:
+    def take(ones: int) -> bool:
         nonlocal left
-        bit = decoder.decode_bit(ones, _CHANCE_BITS)
-        encoder.encode_bit(bit, ones, _CHANCE_BITS)
+        try:
+            bit = decoder.decode_bit(ones, _CHANCE_BITS)
+        except SedicError as error:
+            raise _UnwrittenError from error
         left += math.log2((ones if bit else (1 << _CHANCE_BITS) - ones) / (1 << _CHANCE_BITS))
         return bool(bit)
 
-    while (token := _walk(reading.chances(), read)) != model.end:
-        tokens.append(token)
-        if len(tokens) > max_bytes + 1 or left < 0:
-            raise _differs()
-        reading.update(token)
-    text = model.text(tokens)
-    plain = text.encode(errors="replace")
-    same = _checksum(plain) == checksum and model.tokens(text) == tokens
-    if not same or encoder.finish() != stream:
-        raise _differs()
-    if len(plain) > max_bytes:
-        raise SedicError(f"damaged text: longer than {max_bytes} bytes")
-    return text
+    def follow(middle: int, odds: float) -> bool:
+        return take(_chance(odds, offset))
+
+    try:
+        if take(_SHIFTED):
+            for _ in range(4):
+                offset = offset << 1 | take(1 << _CHANCE_BITS - 1)
+        while (token := _walk(reading.chances(), follow)) != end:
+            tokens.append(token)
+            if len(tokens) > max_bytes + 1 or left < 0:
+                return None
+            reading.update(token)
+    except _UnwrittenError:
+        return None
+    return offset, tokens
 
 
-class _Bit(Protocol):
-    def __call__(self, middle: int, ones: int) -> bool: ...
+class _Follow(Protocol):
+    def __call__(self, middle: int, odds: float) -> bool: ...
 
 
-def _walk(chances: Chances, bit: _Bit) -> int:
-    """The token that ``bit`` leads to; it says of every ``middle`` if the token is not below."""
+def _walk(chances: Chances, follow: _Follow) -> int:
+    """The token that ``follow`` leads to: of every middle, is the token not below it?
+
+    It is told the log odds of that, times ``STEPS``.
+    """
     if not (np.isfinite(chances).all() and chances.min() >= 0):
         raise SedicError("the language model computes no chances: its weights are damaged")
     chances = np.maximum(chances, _LEAST)
@@ -153,34 +252,33 @@ def _walk(chances: Chances, bit: _Bit) -> int:
     while high - low > 1:
         middle = (low + high) // 2
         odds = math.log(chances[middle:high].sum()) - math.log(chances[low:middle].sum())
-        steps = min(max(round(odds * STEPS), -_FURTHEST), _FURTHEST)
-        if bit(middle, _ones()[steps + _FURTHEST]):
+        if follow(middle, odds * STEPS):
             low = middle
         else:
             high = middle
     return low
 
 
+def _chance(odds: float, offset: int) -> int:
+    """The chance of a 1, times 2**16, for log odds times ``STEPS``."""
+    steps = math.floor(odds + offset / OFFSETS + 0.5)
+    return _ones(offset)[min(max(steps, -_FURTHEST), _FURTHEST) + _FURTHEST]
+
+
 @cache
-def _ones() -> tuple[int, ...]:
-    """Chances of a 1, times 2**16, for log odds from -_FURTHEST to _FURTHEST steps."""
+def _ones(offset: int) -> tuple[int, ...]:
+    """Chances of a 1, times 2**16, for log odds from -_FURTHEST to _FURTHEST, less the offset."""
     # Decimal's exponential is correctly rounded, a processor's need not be.
     scale = Decimal(1 << _CHANCE_BITS)
+    shift = Decimal(offset) / OFFSETS
     shares = (
-        scale / (1 + (Decimal(-steps) / STEPS).exp()) for steps in range(-_FURTHEST, _FURTHEST + 1)
+        scale / (1 + ((shift - steps) / STEPS).exp()) for steps in range(-_FURTHEST, _FURTHEST + 1)
     )
     return tuple(int(share.quantize(Decimal(1), ROUND_HALF_EVEN)) for share in shares)
 
 
-def _checksum(plain: bytes) -> bytes:
-    return binascii.crc_hqx(plain, 0xFFFF).to_bytes(2, "big")
-
-
-def _differs() -> SedicError:
-    return SedicError(
-        "the language model gives other probabilities here than where the text was written: other "
-        "weights, another library or other hardware (or the text is damaged)"
-    )
+def _check(plain: bytes) -> bytes:
+    return binascii.crc_hqx(plain, 0xFFFF).to_bytes(2, "big")[:1]
 
 
 class ModelText:
@@ -201,6 +299,7 @@ class ModelText:
     def _needed(self) -> TokenModel:
         if self._language is None:
             raise MissingWeightsError(
-                "this text is coded with a language model: name its folder with --language-model"
+                "this text is coded with a language model: name it with --language-model, or get"
+                " the usual one: sedic models fetch smollm2-135m"
             )
         return self._language

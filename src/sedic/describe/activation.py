@@ -60,11 +60,12 @@ class Sighting:
 @dataclass(frozen=True)
 class Looked:
     """What was found, most certain first; what was proposed and not confirmed, with both chances;
-    the chances of all nodes for the whole picture."""
+    the chances of all nodes for the whole picture; the shape (rows, columns) of all heat."""
 
     found: tuple[Sighting, ...]
     rejected: tuple[tuple[int, float, float], ...]
     whole: Floats
+    raster: tuple[int, int]
 
 
 def look(picture: Picture, classifier: Classifier, names: Names) -> Looked:
@@ -92,12 +93,12 @@ def look(picture: Picture, classifier: Classifier, names: Names) -> Looked:
         heat = _heat(maps, own_map, box, weights / weights.sum(), _raster(height, width))
         found.append(Sighting(node, float(nodes[:, node].min()), box, heat))
     found.sort(key=lambda one: (names.depth[one.node], -one.chance))
-    return Looked(tuple(found), tuple(rejected), whole)
+    return Looked(tuple(found), tuple(rejected), whole, _raster(height, width))
 
 
 def whole_view(picture: Picture) -> Picture:
     """The whole picture as the classifier first sees it: its short side a view's."""
-    return _view(picture, _EVERYTHING, *_size(*picture.shape[:2], _SCALES[0]))
+    return _view(picture, _EVERYTHING, *_size(picture.shape[0], picture.shape[1], _SCALES[0]))
 
 
 def confirms(

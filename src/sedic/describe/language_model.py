@@ -5,14 +5,14 @@ SEDIC verifies names with Grounding DINO and draws masks with SAM; MISC asks CLI
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sedic import extras
 from sedic.describe.answers import Describer as WordSource
-from sedic.describe.answers import Words, fit_clip
+from sedic.describe.answers import Said, Words, fit_clip
 from sedic.describe.description import Described, Description
 from sedic.semantics import MAX_OBJECTS, ObjectLayer, Rate
 
@@ -101,6 +101,20 @@ class LanguageModel:
             objects.append(replace(item, detail=detail if whole else item.name))
         overall = fit_clip(words.overall, tokenizer)
         return replace(words, overall=overall, objects=tuple(objects))
+
+
+def segment(picture: Picture, objects: Mapping[str, str], method: str = "sedic") -> Described:
+    """Masks for objects that somebody named: names and their details, the most important first.
+
+    Grounding DINO finds them and SAM draws the masks; for the method ``misc`` CLIP makes 8 x 8
+    maps. A name that is not found is left out, and a note says so. Raises ``MissingWeightsError``,
+    with the command that gets them, where these models are not here.
+    """
+    items = tuple(Said(name, detail) for name, detail in objects.items())
+    words = Words("", items)
+    with extras.named():
+        description, notes = (_map if method == "misc" else _segment)(picture, words)
+    return Described(description, tuple(notes))
 
 
 def _segment(picture: Picture, words: Words) -> tuple[Description, list[str]]:

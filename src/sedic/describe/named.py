@@ -7,7 +7,7 @@ Where the classifier is not installed, the description is the measured one and a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -17,10 +17,11 @@ from sedic.describe import measured
 from sedic.describe import words as v
 from sedic.describe.description import Described, Description, shorten
 from sedic.errors import MissingWeightsError, UnsuitableInputError
-from sedic.semantics import Mask, ObjectLayer
+from sedic.semantics import MAX_OBJECTS, Mask, ObjectLayer
 
 if TYPE_CHECKING:
     from sedic.describe.activation import Looked, Sighting
+    from sedic.describe.lettering import Line, Reader
     from sedic.describe.names import Names
     from sedic.describe.region_features import Floats, Maps, Region
     from sedic.models.classifier import Classifier
@@ -31,25 +32,40 @@ _LEAST_SIDE = 32  # pixels of the picture, below which nothing is named
 _HIDDEN = 0.5  # share of a region that other objects may have, at most
 _SIMILAR = 0.25  # size of a second instance by the first
 _INSTANCE_PEAK = 0.5  # evidence that a second instance has somewhere
+LETTERING = "lettering"  # the name of what is written on nothing that has a name
 _TEXTURE = 1.5  # units of L* that a unit of texture counts for in an outline
 _INSIDE = frozenset(["valley", "library", "restaurant", "home cinema", "flower field", "room"])
 
 
 @dataclass(frozen=True)
-class _Thing:
-    """Something named: ``region`` on the raster of evidence."""
+class Thing:
+    """Something named, or, where ``node`` is None, lettering alone.
 
-    node: int
+    ``region``: where it is, on some raster over the picture; ``reads``: what is written on it.
+    """
+
+    node: int | None
     chance: float
     region: Region
+    reads: str = ""
 
 
 class NamedDescriber:
-    """The describer ``named``. It loads the classifier when it first describes, and keeps it."""
+    """The describer ``named``. It loads the classifier when it first describes, and keeps it.
 
-    def __init__(self, profile: object = None, model: str = "", source: object = None) -> None:
+    ``read`` reads lettering; by default RapidOCR, where it is installed.
+    """
+
+    def __init__(
+        self,
+        profile: object = None,
+        model: str = "",
+        source: object = None,
+        read: Reader | None = None,
+    ) -> None:
         self._classifier: Classifier | None = None
         self._missing = ""
+        self._read = read
 
     def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> Described:
         """See ``description.Describer``. Objects are what was named, the surest first.
@@ -67,7 +83,11 @@ class NamedDescriber:
         if classifier is None or min(picture.shape[:2]) < _LEAST_SIDE:
             notes = (f"nothing is named, only measured: {self._missing}",) if self._missing else ()
             return Described(measured.describe(picture, *budget), notes)
-        description, rejected = _describe(picture, classifier)
+        if self._read is None:
+            from sedic.describe.lettering import reader
+
+            self._read = reader()
+        description, rejected = _describe(picture, classifier, self._read(picture))
         return Described(shorten(description, *budget), tuple(rejected))
 
     def _loaded(self) -> Classifier | None:
@@ -81,7 +101,9 @@ class NamedDescriber:
         return self._classifier
 
 
-def _describe(picture: Picture, classifier: Classifier) -> tuple[Description, list[str]]:
+def _describe(
+    picture: Picture, classifier: Classifier, lines: Sequence[Line]
+) -> tuple[Description, list[str]]:
     """All that can be said of a picture, and a line for each name that was not confirmed."""
     from sedic.describe import names as table
     from sedic.describe.activation import look
@@ -93,45 +115,67 @@ def _describe(picture: Picture, classifier: Classifier) -> tuple[Description, li
     looked = look(picture, classifier, names)
     maps = measure_maps(picture)
     things = _things(picture, looked, maps, names, classifier)
+    things = _lettered(things, lines, looked.raster)[:MAX_OBJECTS]
     scenes = [found.node for found in looked.found if found.node in names.scenes]
-    regions = []
+    on_maps = []
     for thing in things:
         rows, columns = (
             edges(size, cells) for size, cells in zip(thing.region.shape, maps.shape, strict=True)
         )
-        regions.append((thing.node, area_mean(thing.region, rows, columns) > 0.5))
-    overall, details = compose(maps, regions, scenes[:1], names)
+        on_maps.append(replace(thing, region=area_mean(thing.region, rows, columns) > 0.5))
+    overall, details = compose(maps, on_maps, scenes[:1], names)
     layers = tuple(
-        ObjectLayer(names.words[thing.node], detail, Mask.of(on_grid(thing.region, width, height)))
-        for thing, detail in zip(things, details, strict=True)
+        ObjectLayer(name, detail, Mask.of(on_grid(thing.region, width, height)))
+        for thing, (name, detail) in zip(things, details, strict=True)
     )
     return Description(overall, layers), _notes(looked, names)
 
 
 def compose(
-    maps: Maps, regions: Sequence[tuple[int, Region]], scenes: Sequence[int], names: Names
-) -> tuple[str, list[str]]:
-    """The overall text, and a detail for each region: what is named and how it looks.
+    maps: Maps, things: Sequence[Thing], scenes: Sequence[int], names: Names
+) -> tuple[str, list[tuple[str, str]]]:
+    """The overall text, and a name and detail for each of ``things``: what it is, how it looks.
 
-    ``regions``: names and where they are (``maps.shape``); ``scenes``: at most one name of a place.
+    Their regions are of ``maps.shape``; ``scenes`` holds at most one name of a place.
     """
+    from sedic.describe.lettering import quoting
+
     said, details = [], []
     taken = np.zeros(maps.shape, np.bool_)
-    for node, region in regions:
-        taken |= region
-        if not region.any():  # smaller than a pixel of the maps
-            said.append(names.with_article(node))
-            details.append(names.words[node])
-            continue
-        colour, detail = _detail(maps, region, names.words[node])
-        said.append(names.with_article(node, colour))
-        details.append(detail)
+    for thing in things:
+        taken |= thing.region
+        word = LETTERING if thing.node is None else names.words[thing.node]
+        name, phrase = quoting(word, thing.reads) if thing.reads else (word, word)
+        colour, looks = _looks(maps, thing.region) if thing.region.any() else ("", "")
+        details.append((name, phrase + looks))
+        if thing.node is not None:
+            phrase = names.with_article(thing.node, colour) + phrase[len(word) :]
+        said.append(phrase)
     return ", ".join(_overall(maps, taken, said, scenes, names)), details
+
+
+def _lettered(things: list[Thing], lines: Sequence[Line], shape: tuple[int, int]) -> list[Thing]:
+    """``things`` with what is written on them, and lettering that is on none of them as things of
+    its own, after the first; of several lines on one thing, the largest."""
+    from sedic.describe.lettering import region_of, worth_an_object
+
+    own = []
+    for line in sorted(lines, key=lambda line: -line.area):
+        region = region_of(line, shape)
+        holds = [(thing.region & region).sum() > region.sum() / 2 for thing in things]
+        if not any(holds):
+            if worth_an_object(line):
+                own.append(Thing(None, 1.0, region, line.text))
+            continue
+        at = holds.index(True)
+        if not things[at].reads:
+            things[at] = replace(things[at], reads=line.text)
+    return [*things[:1], *own, *things[1:]]
 
 
 def _things(
     picture: Picture, looked: Looked, maps: Maps, names: Names, classifier: Classifier
-) -> list[_Thing]:
+) -> list[Thing]:
     """What was sighted, each thing once, the surest first, in regions that share no cell.
 
     One name stands for one thing, shown by its surest sighting, unless its region has further
@@ -144,7 +188,7 @@ def _things(
         return []
     shape = looked.found[0].heat.shape
     look = _look(maps, shape)
-    things: list[_Thing] = []
+    things: list[Thing] = []
     for sighting in _surest(looked, names):
         pieces = outline(look, sighting.heat)
         for number, piece in enumerate(pieces):
@@ -157,7 +201,7 @@ def _things(
                 and confirms(picture, piece, sighting.node, classifier, names)
             ):
                 continue
-            things.append(_Thing(sighting.node, sighting.chance, free))
+            things.append(Thing(sighting.node, sighting.chance, free))
     return things
 
 
@@ -190,14 +234,14 @@ def _look(maps: Maps, shape: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.
     return area_mean(both, *borders).astype(np.float64)
 
 
-def _detail(maps: Maps, region: Region, name: str) -> tuple[str, str]:
-    """The colour of what is in ``region``, and its detail, which begins with ``name``."""
+def _looks(maps: Maps, region: Region) -> tuple[str, str]:
+    """The colour of what is in ``region``, and how a detail goes on after its name."""
     from sedic.describe.region_features import measure_region
 
     look = measure_region(maps, measured.inner(region))
     colour, second = measured.two_colours(look)
     phrases = [
-        f"{name} in {colour} and {second}" if second else f"{name} in {colour}",
+        f" in {colour} and {second}" if second else f" in {colour}",
         measured.texture_of(look),
         "" if look.blur is None else v.say(v.SHARPNESS, look.blur),
         measured.lines_of(look),

@@ -22,7 +22,7 @@ from skimage.segmentation import felzenszwalb
 Floats = npt.NDArray[np.float64]
 Region = npt.NDArray[np.bool_]
 
-ROUNDS = 3
+ROUNDS = 2
 _LOOKS = 28  # clusters of colour and texture
 _SMOOTH = 8.0  # how much neighbours count against a cell's own look
 _EDGE = 8.0  # difference between neighbours, in units of L*, that divides them
@@ -30,7 +30,8 @@ _TRUST = 1.5  # of the evidence at a cell against that of its look
 _BALANCE = 0.4  # of the odds of a look: 0 counts cells, 1 counts shares of the two sides
 _REGIONS = (40.0, 120.0, 360.0)  # sizes of even regions (felzenszwalb's scale)
 _BORDER = 0.4
-_NEUTRAL = 0.38  # evidence that speaks for neither side
+_NEUTRAL = (0.3, 0.45, 0.65)  # evidence that speaks for neither side, by the best: all are tried
+_HELD, _DENSE = 0.6, 0.3  # powers of both in the choice of an outline
 _CLEAR = 0.4  # evidence that is taken for an outline where looks say nothing
 _FLAT = 0.05  # range of evidence that says nothing of where
 _LEAST, _MOST = 0.003, 0.9  # share of the picture that a thing may fill
@@ -59,10 +60,25 @@ def outline(look: Floats, heat: npt.NDArray[np.floating]) -> list[Region]:
     near = np.exp(-(away - away.min(axis=1, keepdims=True)) / (2 * _EDGE**2))
     near /= near.sum(axis=1, keepdims=True)  # how much of each look a cell has
     told = _regional(look, evidence.reshape(rows, columns)).ravel()
-    neutral = max(_NEUTRAL * float(np.quantile(told, 0.98)), 1e-3)
-    own = np.clip(_TRUST * (told - neutral) / neutral, -1.5, 2.0)
+    best = max(float(np.quantile(told, 0.98)), 1e-3)
+    found = []
+    for level in _NEUTRAL:
+        own = np.clip(_TRUST * (told - level * best) / (level * best), -1.5, 2.0)
+        share = _sides(own, near, laplacian).reshape(rows, columns)
+        pieces = _pieces(share, heat)
+        if pieces:
+            found.append((_fit(pieces[0], near, evidence.reshape(rows, columns)), pieces))
+    return max(found, key=lambda one: one[0])[1] if found else [heat >= _CLEAR]
+
+
+def _sides(own: Floats, near: Floats, laplacian: sparse.csr_matrix) -> Floats:
+    """How much each cell (n,) belongs to the thing, 0 to 1.
+
+    ``own``: what speaks for a cell, below 0 against it; ``near`` (n, looks): how much of each look
+    it has.
+    """
     inside, outside = np.clip(own, 0, 1), np.clip(-own, 0, 1)
-    share = evidence
+    share = inside
     for _ in range(ROUNDS):
         odds = np.log((near.T @ inside + 1) / (near.T @ outside + 1))
         odds -= _BALANCE * np.log((inside.sum() + 1) / (outside.sum() + 1))
@@ -71,11 +87,33 @@ def outline(look: Floats, heat: npt.NDArray[np.floating]) -> list[Region]:
         system = (_SMOOTH * laplacian + sparse.diags(weight)).tocsc()
         share = np.clip(spsolve(system, weight * prior), 0, 1)
         inside, outside = share, 1 - share
-    region = ndimage.gaussian_filter(share.reshape(rows, columns), _ROUND) > 0.5
+    return share
+
+
+def _pieces(share: Floats, heat: npt.NDArray[np.floating]) -> list[Region]:
+    """What hangs together of the cells that belong to the thing, most evidence first."""
+    region = ndimage.gaussian_filter(share, _ROUND) > 0.5
     labels, count = ndimage.label(region)
     told = ndimage.sum_labels(heat, labels, range(1, count + 1))
     pieces = [ndimage.binary_fill_holes(labels == 1 + at) for at in np.argsort(-told)]
-    return [piece for piece in pieces if _LEAST <= piece.mean() <= _MOST] or [heat >= _CLEAR]
+    return [piece for piece in pieces if _LEAST <= piece.mean() <= _MOST]
+
+
+def _fit(region: Region, near: Floats, evidence: Floats) -> float:
+    """How little a region looks like what is around it, how much of the evidence it holds and how
+    densely.
+
+    Unlike is one less the Bhattacharyya coefficient of the shares that the looks have of the
+    region and of a band around it, about a third as wide.
+    """
+    steps = max(2, round(float(np.sqrt(region.sum())) / 3))
+    band = ndimage.binary_dilation(region, iterations=steps) & ~region
+    if not band.any():
+        return 0.0
+    inside, around = near[region.ravel()].mean(axis=0), near[band.ravel()].mean(axis=0)
+    unlike = 1 - float(np.sqrt(inside * around).sum())
+    held = evidence[region].sum() / max(float(evidence.sum()), 1e-6)
+    return unlike * float(held**_HELD * evidence[region].mean() ** _DENSE)
 
 
 def _regional(look: Floats, evidence: Floats) -> Floats:

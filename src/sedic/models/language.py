@@ -1,96 +1,232 @@
-"""A transformers language model that gives the chances of tokens, for coding text."""
+"""Language models that give the chances of tokens, for coding text."""
 
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Iterator
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
+from safetensors import SafetensorError
+from torch import Tensor
 
 from sedic.coding.token_text import IDENTITY_BYTES, Chances
 from sedic.errors import SedicError
+from sedic.files import printable, read_bounded
+from sedic.models.llama import Llama, suits
 from sedic.models.pretrained import load
 
+PROMPT_FILE = "prompt.txt"
 _TOKENIZER_FILES = {"tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "vocab.txt"}
 _DOUBLE = 1 << 28  # parameters: a model with no more computes in float64
+_MAX_FILE = 1 << 16  # bytes of a configuration or a prompt
+_AT_ONCE = 64  # tokens of one pass: their logits are held together
+
+# In nats. float64 differs between machines by about 1e-11. float32, in which a text is read first,
+# differs by about 3e-6, seldom by 3e-5: with this margin it is right about 99 times in 100.
+_MARGIN = 5e-6
+
+# The least chance of the end of a text after a full stop, and elsewhere: models that were not
+# trained on short texts take an end for very unlikely, and it would cost two bytes.
+_END_AFTER_STOP, _END = 0.2, 2.0**-10
+_STOPS = (".", "!", "?")
+
+
+DEFAULT = "smollm2-135m"  # the language model of ``sedic models`` that codes text unasked
+
+
+def find(source: str | Path = DEFAULT) -> LanguageModel:
+    """The language model of this name (``sedic models list``) or in this folder, loaded once.
+
+    ``SedicError`` with the command that gets it where it is not here.
+    """
+    from sedic.models.registry import models, require
+
+    if str(source) in {model.name for model in models()}:
+        return _loaded(require(str(source)))
+    return _loaded(Path(source))
+
+
+def is_here(name: str = DEFAULT) -> bool:
+    """Whether the language model of this name was fetched."""
+    from sedic.models.registry import select
+
+    return all(model.here for model in select(name))
+
+
+@cache
+def _loaded(folder: Path) -> LanguageModel:
+    return LanguageModel(folder)
+
+
+class Network(Protocol):
+    """A causal network with a cache."""
+
+    def __call__(self, tokens: Tensor, past: Any | None) -> tuple[Tensor, Any]:
+        """The logits (n, vocabulary) after each of n tokens, and the past with them."""
+        ...
 
 
 class LanguageModel:
     """A causal model, or an image-text model's language part, with the tokenizer beside it.
 
     ``folder`` is one of transformers' (config.json, .safetensors, tokenizer); nothing is fetched
-    and no code in it is run. Small models compute in float64: what machines, libraries and thread
-    counts differ by is then far below what ``token_text`` rounds away. Larger ones, for want of
-    memory, in float32: what one machine wrote another reads mostly, not always.
+    and no code in it is run. A ``prompt.txt`` in it is read before every text. Small models compute
+    in float64: what machines, libraries and thread counts differ by is then far below the
+    ``margin`` that ``token_text`` keeps. Larger ones, for want of memory, in float32: what one
+    machine wrote another reads mostly, not always.
 
     Raises ``SedicError`` where ``folder`` is no such model.
     """
 
+    margin = _MARGIN
+
     def __init__(self, folder: Path) -> None:
         self.identity = _identity(folder)
-        self._model, self._tokenizer = _load(folder)
-        config = self._model.config.get_text_config()
-        self.context = int(getattr(config, "max_position_embeddings", None) or 1 << 20)
-        end = self._tokenizer.eos_token_id
-        if end is None or max(end, len(self._tokenizer) - 1) >= config.vocab_size:
-            raise SedicError(f"the tokenizer in {folder} does not fit its language model")
-        self.end = int(end)
-        begin = self._tokenizer.bos_token_id
-        self.begin = self.end if begin is None else int(begin)
+        self._network, self._draft, self.context, vocabulary = _load(folder)
+        self._tokenizer, begin, end = _tokenizer(folder)
+        if end is None or max(end, self._tokenizer.get_vocab_size() - 1) >= vocabulary:
+            raise SedicError(f"the tokenizer in {printable(folder)} does not fit its model")
+        self.end = end
+        prompt = folder / PROMPT_FILE
+        said = read_bounded(prompt, _MAX_FILE).decode(errors="replace") if prompt.is_file() else ""
+        self._tokenizer.encode_special_tokens = False  # a prompt may hold them
+        first = end if begin is None else begin
+        self._begin = (self.tokens(said) or [first])[: self.context - 1]
+        self._tokenizer.encode_special_tokens = True  # in texts they are plain text
 
     def tokens(self, text: str) -> list[int]:
         """The tokens of a text; words that look like special tokens are plain text."""
-        ids = self._tokenizer(text, add_special_tokens=False, split_special_tokens=True)
-        return list(ids["input_ids"])
+        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def text(self, tokens: list[int]) -> str:
         """The text of tokens, special ones included."""
-        return str(self._tokenizer.decode(tokens, clean_up_tokenization_spaces=False))
+        return str(self._tokenizer.decode(tokens, skip_special_tokens=False))
+
+    def score(self, tokens: list[int]) -> Iterator[Chances]:
+        """The chances before each token of a text, in passes of ``_AT_ONCE`` tokens."""
+        before: int | None = None
+        for token, logits in zip(tokens, self._rows(tokens), strict=True):
+            yield self.chances(logits, before)
+            before = token
+
+    def chances(self, logits: Tensor, before: int | None) -> Chances:
+        """(vocabulary,) float64 of the token after ``before``, the last one read of a text."""
+        chances: Chances = logits.double().softmax(-1).numpy()
+        end = _END_AFTER_STOP if before in self._stops else _END
+        chances *= 1 - end
+        chances[self.end] += end
+        return chances
+
+    @cached_property
+    def _stops(self) -> frozenset[int]:
+        pieces = self._tokenizer.get_vocab().items()
+        return frozenset(token for piece, token in pieces if piece.endswith(_STOPS))
+
+    def _rows(self, tokens: list[int]) -> Iterator[Tensor]:
+        """The logits before each token of a text."""
+        room = self.context - len(self._begin)  # a text beyond the context begins afresh
+        for start in range(0, len(tokens), room):
+            logits, past = self._start
+            rest = tokens[start : start + room]
+            yield logits
+            for first in range(0, len(rest), _AT_ONCE):
+                some = rest[first : first + _AT_ONCE]
+                if first + len(some) == len(rest):
+                    some = some[:-1]  # what comes after the last token is not asked
+                if some:
+                    rows, past = self._network(torch.tensor(some), past)
+                    yield from rows
 
     def read(self) -> _Reading:
-        """The model after its token for the beginning of a text."""
-        return _Reading(self._model, self.begin, self.context)
+        """The model after its prompt."""
+        return _Reading(self, self._network, self._start, self.context - len(self._begin))
+
+    def draft(self) -> _Reading | None:
+        """The same in float32, if the model computes in float64."""
+        if self._draft is None:
+            return None
+        return _Reading(self, self._draft, self._draft_start, self.context - len(self._begin))
+
+    @cached_property
+    def _start(self) -> tuple[Tensor, Any]:
+        return self._after_prompt(self._network)
+
+    @cached_property
+    def _draft_start(self) -> tuple[Tensor, Any]:
+        assert self._draft is not None
+        return self._after_prompt(self._draft)
+
+    def _after_prompt(self, network: Network) -> tuple[Tensor, Any]:
+        rows, past = network(torch.tensor(self._begin), None)
+        return rows[-1], past
 
 
 class _Reading:
-    """One text, a token at a time: a batch of one, the past kept, on both ends alike."""
+    """One text, a token at a time, the past kept."""
 
-    def __init__(self, model: Any, begin: int, context: int) -> None:
-        self._model, self._begin, self._context = model, begin, context
-        self._start()
-
-    def _start(self) -> None:
-        self._past: Any = None
+    def __init__(
+        self, model: LanguageModel, network: Network, start: tuple[Tensor, Any], room: int
+    ) -> None:
+        self._model, self._network, self._start, self._room = model, network, start, room
+        self._logits, self._past = start
         self._read = 0
-        self._step(self._begin)
-
-    @torch.inference_mode()
-    def _step(self, token: int) -> None:
-        done = self._model(
-            input_ids=torch.tensor([[token]]), past_key_values=self._past, use_cache=True
-        )
-        self._past, self._logits = done.past_key_values, done.logits[0, -1]
-        self._read += 1
+        self._last: int | None = None
 
     def chances(self) -> Chances:
         """(vocabulary,) float64 of the next token."""
-        return self._logits.double().softmax(-1).numpy()  # type: ignore[no-any-return]
+        return self._model.chances(self._logits, self._last)
 
     def update(self, token: int) -> None:
         """Goes on; a text longer than the model's context begins afresh there."""
-        if self._read == self._context:
-            self._start()
-        self._step(token)
+        rows, self._past = self._network(torch.tensor([token]), self._past)
+        self._logits, self._last = rows[-1], token
+        self._read += 1
+        if self._read == self._room:
+            self._logits, self._past = self._start
+            self._read = 0
 
 
-def _load(folder: Path) -> tuple[Any, Any]:
+class _Transformers:
+    """A causal model of transformers' classes as a ``Network``."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    @torch.inference_mode()
+    def __call__(self, tokens: Tensor, past: Any | None) -> tuple[Tensor, Any]:
+        from copy import deepcopy
+
+        # transformers' caches grow in place, and a past may be gone on from twice.
+        past = deepcopy(past)
+        done = self._model(input_ids=tokens[None], past_key_values=past, use_cache=True)
+        return done.logits[0], done.past_key_values
+
+
+def _load(folder: Path) -> tuple[Network, Network | None, int, int]:
+    """The network, a faster and less exact one or None, its context and its vocabulary."""
+    config = _json(folder / "config.json")
+    if suits(config):
+        network = Llama(config, _tensors(folder))
+        context, vocabulary = config.get("max_position_embeddings", 1 << 20), config["vocab_size"]
+        if network.parameters > _DOUBLE:
+            return network, None, int(context), int(vocabulary)
+        return network.to(torch.float64), network, int(context), int(vocabulary)
+    model = _transformers_model(folder)
+    text = model.config.get_text_config()
+    context = int(getattr(text, "max_position_embeddings", None) or 1 << 20)
+    return _Transformers(model), None, context, int(text.vocab_size)
+
+
+def _transformers_model(folder: Path) -> Any:
     from transformers.models.auto.configuration_auto import AutoConfig
     from transformers.models.auto.modeling_auto import (
         MODEL_FOR_CAUSAL_LM_MAPPING,
         MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
     )
-    from transformers.models.auto.tokenization_auto import AutoTokenizer
 
     config = type(load(AutoConfig, folder))
     for kinds in (MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING):
@@ -98,18 +234,74 @@ def _load(folder: Path) -> tuple[Any, Any]:
             model = load(kinds[config], folder)
             break
     else:
-        raise SedicError(f"{folder} holds no language model but a {config.__name__}")
+        raise SedicError(f"{printable(folder)} holds no language model but a {config.__name__}")
     small = sum(parameter.numel() for parameter in model.parameters()) <= _DOUBLE
     model.to(torch.float64 if small else torch.float32).requires_grad_(False).train(False)
-    return model, load(AutoTokenizer, folder)
+    for module in model.modules():
+        if type(module).__name__ == "LlamaRMSNorm":  # computes in float32 whatever it is given
+            module.forward = _rms_norm.__get__(module)
+    return model
+
+
+def _rms_norm(self: Any, x: Tensor) -> Tensor:
+    scale = torch.rsqrt((x * x).mean(-1, keepdim=True) + self.variance_epsilon)
+    return self.weight * (x * scale)  # type: ignore[no-any-return]
+
+
+def _tokenizer(folder: Path) -> tuple[Any, int | None, int | None]:
+    """The tokenizer (of the library tokenizers), and its tokens of the beginning and the end."""
+    path = folder / "tokenizer.json"
+    if not path.is_file():  # made from the files of older models
+        from transformers.models.auto.tokenization_auto import AutoTokenizer
+
+        made = load(AutoTokenizer, folder)
+        tokenizer, begin, end = made.backend_tokenizer, made.bos_token, made.eos_token
+    else:
+        from tokenizers import Tokenizer
+
+        try:
+            tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # of no narrower class
+            raise SedicError(f"{printable(path)}: no tokenizer that can be read") from error
+        told = _json(folder / "tokenizer_config.json")
+        begin, end = (_piece(told.get(f"{name}_token")) for name in ("bos", "eos"))
+    return tokenizer, *(piece and tokenizer.token_to_id(piece) for piece in (begin, end))
+
+
+def _piece(said: Any) -> str | None:
+    said = said.get("content") if isinstance(said, dict) else said
+    return said if isinstance(said, str) else None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(read_bounded(path, _MAX_FILE))
+    except ValueError as error:
+        raise SedicError(f"{printable(path)}: is no JSON") from error
+    if not isinstance(found, dict):
+        raise SedicError(f"{printable(path)}: is no configuration")
+    return found
+
+
+def _tensors(folder: Path) -> dict[str, Tensor]:
+    from safetensors.torch import load_file
+
+    tensors: dict[str, Tensor] = {}
+    try:
+        for path in sorted(folder.glob("*.safetensors")):
+            tensors |= {name: value.float() for name, value in load_file(path).items()}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise SedicError(f"cannot load a language model from {printable(folder)}") from error
+    return tensors
 
 
 def _identity(folder: Path) -> bytes:
-    """The first bytes of a hash over the weights and the tokenizer."""
+    """The first bytes of a hash over the weights, the tokenizer and the prompt."""
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
-        raise SedicError(f"no language model in {folder}: no .safetensors there")
-    files = [path for path in sorted(folder.iterdir()) if path.name in _TOKENIZER_FILES]
+        raise SedicError(f"no language model in {printable(folder)}: no .safetensors there")
+    beside = {*_TOKENIZER_FILES, PROMPT_FILE}
+    files = [path for path in sorted(folder.iterdir()) if path.name in beside]
     whole = hashlib.sha256()
     for path in weights + files:
         with path.open("rb") as file:

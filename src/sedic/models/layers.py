@@ -55,7 +55,8 @@ class Block(nn.Module):
             self.conv2.weight.mul_(0.3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(F.leaky_relu(self.conv1(x), 0.1))  # type: ignore[no-any-return]
+        hidden = F.leaky_relu(self.conv1(x), 0.1, inplace=True)
+        return self.conv2(hidden).add_(x)  # type: ignore[no-any-return]
 
 
 def blocks(channels: int, count: int) -> list[nn.Module]:
@@ -79,9 +80,7 @@ def block_basis(channels: int, side: int) -> Tensor:
     colours = torch.tensor([[1.0, 1, 1], [1, 0, -1], [1, -2, 1]], dtype=torch.float64)
     colours = colours / colours.norm(dim=1, keepdim=True)
     chroma = channels // 6
-    patterns = [
-        torch.einsum("c,i,j->cij", colour, waves[u], waves[v]).flatten()
-        for colour, count in zip(colours, (channels - 2 * chroma, chroma, chroma), strict=True)
-        for u, v in order[:count]
-    ]
-    return torch.stack(patterns).float()
+    counts = (channels - 2 * chroma, chroma, chroma)
+    u, v = torch.tensor([wave for count in counts for wave in order[:count]]).T
+    colour = colours.repeat_interleave(torch.tensor(counts), 0)
+    return torch.einsum("nc,ni,nj->ncij", colour, waves[u], waves[v]).flatten(1).float()

@@ -17,6 +17,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ class File:
     sha256: str = ""  # empty: learned at the first download
     makes: str = ""  # an original checkpoint: what it is converted to, and then deleted
     half: bool = True  # whether ``makes`` is written in float16, else in the file's precision
+    end: str = ""  # of a language model in GGUF: the token after a text
+    prompt: str = ""  # and what it reads before one
 
     @property
     def ready(self) -> str:
@@ -59,6 +62,7 @@ class Model:
     megabytes: int  # to download, about
     needed: bool  # to decode; others only help to describe
     mirrors: tuple[str, ...] = ()
+    package: str = ""  # a Python package that carries the files, too: used where it is installed
     files: tuple[File, ...] = ()
     repository: str = ""
     revision: str = "main"
@@ -166,11 +170,12 @@ def fetch(model: Model, progress: Progress) -> None:
         target = model.path / file.path
         if not target.is_file():
             make_folder(target.parent)
-            known = file.sha256 or _known(f"{model.folder}/{file.path}")
-            urls = [mirror + file.source for mirror in model.mirrors]
-            limit = model.megabytes * 1_500_000 + (1 << 24)
-            digest = download(urls, target, known, limit, progress)
-            _learn({f"{model.folder}/{file.path}": digest})
+            if not _from_package(model, file, target):
+                known = file.sha256 or _known(f"{model.folder}/{file.path}")
+                urls = [mirror + file.source for mirror in model.mirrors]
+                limit = model.megabytes * 1_500_000 + (1 << 24)
+                digest = download(urls, target, known, limit, progress)
+                _learn({f"{model.folder}/{file.path}": digest})
         if file.makes:
             _make(model, file)
 
@@ -198,12 +203,35 @@ def verify(model: Model, progress: Progress) -> Iterator[tuple[str, str]]:
             yield name, "right" if sha256_of(path, progress) == known else "changed"
 
 
+def _from_package(model: Model, file: File, target: Path) -> bool:
+    """Copy a file out of the installed package that carries it, if there is the pinned one.
+
+    Nothing of the package is imported.
+    """
+    if not (model.package and file.sha256):
+        return False
+    spec = find_spec(model.package)
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        source = Path(folder) / file.source
+        if source.is_file() and sha256_of(source, lambda *_: None) == file.sha256:
+            part = target.with_name(f".{target.name}.part")
+            shutil.copyfile(source, part)
+            part.replace(target)
+            return True
+    return False
+
+
 def _make(model: Model, file: File) -> None:
     """Convert an original checkpoint to the safetensors file it stands for, and delete it."""
-    from sedic.models.convert import repack
-
     source, target = model.path / file.path, model.path / file.makes
-    repack(source, target, half=file.half)
+    if source.suffix == ".gguf":
+        from sedic.models.gguf_model import convert
+
+        convert(source, target.parent, file.end, file.prompt)
+    else:
+        from sedic.models.convert import repack
+
+        repack(source, target, half=file.half)
     _learn({f"{model.folder}/{file.makes}": sha256_of(target, lambda *_: None)})
     source.unlink()
 

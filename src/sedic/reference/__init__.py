@@ -6,10 +6,18 @@ The codecs are listed in ``parts.REFERENCE_CODECS``; a profile makes them. Each 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from sedic.picture import Picture
+
+
+# How much made-up texture: 0 to 1, or for every cell of the masks' grid, 0 and above, (2, rows,
+# columns) float32: of coarse texture and of fine.
+Realism: TypeAlias = "float | npt.NDArray[np.float32]"
 
 
 class ReferenceCodec(Protocol):
@@ -30,6 +38,10 @@ class ReferenceCodec(Protocol):
         """Do what does not depend on the rate; the result maps a level to the codec's bytes."""
         ...
 
-    def decode(self, data: bytes, width: int, height: int) -> Picture:
-        """The decoded (height, width, 3) uint8 picture; ``SedicError`` on data that lies."""
+    def decode(self, data: bytes, width: int, height: int, realism: Realism = 1.0) -> Picture:
+        """The decoded (height, width, 3) uint8 picture; ``SedicError`` on data that lies.
+
+        ``realism``: how much of the texture that the codec can make up is in it. A codec that makes
+        up nothing ignores it.
+        """
         ...

@@ -32,6 +32,7 @@ from sedic.semantics import (
 
 if TYPE_CHECKING:
     from sedic.picture import Picture
+    from sedic.reference import Realism
 
 _BLOCK = 64  # picture pixels per cell of z, each way
 _CELL = 16  # per cell of y
@@ -123,7 +124,7 @@ class Cheng2020:
         pixels = torch.from_numpy(pad_to_multiple(picture, _BLOCK)).permute(2, 0, 1)[None]
         return lambda level: bytes([level]) + self._levels[level].encode(pixels)
 
-    def decode(self, data: bytes, width: int, height: int) -> Picture:
+    def decode(self, data: bytes, width: int, height: int, realism: Realism = 1.0) -> Picture:
         """The decoded (height, width, 3) uint8 picture.
 
         Raises ``SedicError`` where the size is not allowed, the level is not one of ours or the

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import cached_property
@@ -26,7 +27,8 @@ from torch import Tensor
 
 from sedic.coding.gaussian import SYMBOL_LIMIT, GaussianTables
 from sedic.coding.range_coder import PrefixDecoder, RangeDecoder, RangeEncoder, Symbolwise
-from sedic.errors import MissingWeightsError, SedicError
+from sedic.errors import DamagedFileError, MissingWeightsError, SedicError
+from sedic.models import noise
 from sedic.models.layers import with_weights
 from sedic.models.precision import picture_dtype
 from sedic.models.tiled_run import in_tiles
@@ -54,12 +56,15 @@ from sedic.reference.fixed_point import FRACTION, ONE, fixed, shift_right, to_fi
 
 if TYPE_CHECKING:
     from sedic.picture import Picture
+    from sedic.reference import Realism
 
 # Below these levels the next smaller scale looks better with as many bytes; measured by
 # ``lab.bench.experiments.scales`` on held-out photographs.
 SCALE_FLOORS = 6, 12
 _PICTURE_TILE = 1024  # pixels
 _LATENT_TILE = 128  # latent positions
+_NOISE_SIDE = 64  # latent positions, 1024 pixels, after which a picture's noise repeats
+_NOISE_KEY = 8  # bytes at the start of a reference image that decide its noise, of a prefix, too
 _OLD_LEVELS, _OLD_STEP = 29, 6  # first bytes of format version 1: every sixth level up to 168
 _EXACT_LIMIT = float((1 << 24) - 1)  # float32 holds integers up to here
 
@@ -252,39 +257,88 @@ class Compact:
         return encode
 
     @torch.inference_mode()
-    def decode(self, data: bytes, width: int, height: int) -> Picture:
-        """The picture of ``prepare``'s bytes; ``SedicError`` where they are no reference image."""
-        return self._picture(data[:1], RangeDecoder(data[1:]), width, height)
+    def decode(self, data: bytes, width: int, height: int, realism: Realism = 1.0) -> Picture:
+        """The picture of ``prepare``'s bytes; ``SedicError`` where they are no reference image.
+
+        In its textures there is ``realism`` times as much noise as the network finds right; the
+        noise itself is decided by the first bytes of ``data``.
+        """
+        return self._picture(data, RangeDecoder(data[1:]), width, height, realism)
 
     @torch.inference_mode()
-    def decode_prefix(self, data: bytes, width: int, height: int) -> Picture:
+    def decode_prefix(
+        self, data: bytes, width: int, height: int, realism: Realism = 1.0
+    ) -> Picture:
         """The picture of the first bytes of a reference image, at least one.
 
         Symbols that they determine are those of the whole; the others are at their means.
         """
-        return self._picture(data[:1], PrefixDecoder(data[1:]), width, height)
+        return self._picture(data, PrefixDecoder(data[1:]), width, height, realism)
 
-    def _picture(self, first: bytes, decoder: Symbolwise, width: int, height: int) -> Picture:
-        if not first:
-            raise SedicError("damaged reference image: no rate level")
-        if first[0] >= _OLD_LEVELS + LEVELS:
-            raise SedicError("damaged reference image: no such rate level")
-        old = first[0] < _OLD_LEVELS
-        level = first[0] * _OLD_STEP if old else first[0] - _OLD_LEVELS
+    def _picture(
+        self, data: bytes, decoder: Symbolwise, width: int, height: int, realism: Realism
+    ) -> Picture:
+        if not data:
+            raise DamagedFileError("damaged reference image: no rate level")
+        if data[0] >= _OLD_LEVELS + LEVELS:
+            raise DamagedFileError("damaged reference image: no such rate level")
+        old = data[0] < _OLD_LEVELS
+        level = data[0] * _OLD_STEP if old else data[0] - _OLD_LEVELS
         rows, columns = -(-height // STRIDE), -(-width // STRIDE)
         latent = self._coder.decode(decoder, level, rows, columns, widest_first=not old)
         levels = torch.tensor([level])
         ungain = torch.exp(interpolate(self._network.log_ungain, levels))
-        bias = interpolate(self._network.level_bias, levels).to(self._dtype)
+        bias = interpolate(self._network.level_bias, levels)
+
+        strength = _strengths(realism, rows, columns)
+        noisy = bool(self._network.synthesis.noise_channels and strength.any())
+        across = min(columns, _NOISE_SIDE)
+        positions = min(rows, _NOISE_SIDE) * across if noisy else 0
+        drawn = _noise(data[:_NOISE_KEY], positions, self._network.synthesis.noise_channels)
+        row, column = torch.arange(rows) % _NOISE_SIDE, torch.arange(columns) % _NOISE_SIDE
+        places = (row[:, None] * across + column).float()[None, None]  # of each position's noise
+        coarse = sum(self._network.synthesis.counts[:2])  # channels of noise; the rest is fine
 
         def synthesise(part: Tensor) -> Tensor:
-            values, tables = part.chunk(2, 1)
-            known = values * ungain, spread_of(tables)
-            seen = self._network.synthesis(*(x.to(self._dtype) for x in known), bias).float()
+            channels = latent.values.shape[1]
+            values, tables, where, strong = torch.split(part, [channels, channels, 1, 2], 1)
+            here = None
+            if noisy:
+                here = drawn[where[0, 0].long()].permute(2, 0, 1)[None]
+                here[:, :coarse] *= strong[:, :1]
+                here[:, coarse:] *= strong[:, 1:]
+                here = here.to(self._dtype)
+            known = values * ungain, spread_of(tables), bias
+            seen = self._network.synthesis(*(x.to(self._dtype) for x in known), here).float()
             return torch.round((seen + 0.5) * 255).clamp(0, 255).to(torch.uint8)
 
-        whole = in_tiles(synthesise, torch.cat(latent, 1), _PICTURE_TILE // STRIDE, Synthesis.HALO)
+        known = torch.cat([*latent, places, strength], 1)
+        whole = in_tiles(synthesise, known, _PICTURE_TILE // STRIDE, Synthesis.HALO)
         return whole[0, :, :height, :width].permute(1, 2, 0).contiguous().numpy()
+
+
+def _strengths(realism: Realism, rows: int, columns: int) -> Tensor:
+    """Strengths of coarse and fine noise at latent positions, (1, 2, rows, columns) float32."""
+    if isinstance(realism, np.ndarray):
+        cells = torch.from_numpy(realism)[None]
+        more = 2 * columns - cells.shape[-1], 2 * rows - cells.shape[-2]
+        return F.avg_pool2d(F.pad(cells, (0, more[0], 0, more[1]), mode="replicate"), 2)
+    return torch.full((1, 2, rows, columns), float(realism))
+
+
+def _noise(key: bytes, positions: int, channels: int) -> Tensor:
+    """(positions, channels) float32 of mean 0 and deviation 1, the same everywhere: a function of
+    the bytes ``key``, of position and channel. Sums of two random bytes: what is mixed from many of
+    them is normal enough."""
+    seed = hashlib.sha256(key).digest()
+    first, second, third = (int.from_bytes(seed[i : i + n]) for i, n in ((0, 4), (4, 2), (6, 2)))
+    count = positions * channels
+    pairs = noise.words(first, second, third, -(-count // 2)).numpy().astype("<u4")
+    halves = pairs.view("<u2")[:count]
+    values = ((halves & 0xFF) + (halves >> 8)).astype(np.float32)
+    values -= np.float32(255)
+    values /= np.float32(math.sqrt((256**2 - 1) / 6))
+    return torch.from_numpy(values.reshape(positions, channels))
 
 
 def save(network: CompactNetwork, path: Path) -> None:

@@ -19,10 +19,11 @@ one to the next, and extrapolated beyond the last.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sedic.models.layers import block_basis, blocks
@@ -56,6 +57,7 @@ class CompactConfig:
     entropy: int = 96
     encoder_blocks: tuple[int, int] = (2, 3)  # at 1/8, 1/16
     decoder_blocks: tuple[int, int, int] = (4, 5, 4)  # at 1/16, 1/8, 1/4
+    noise: tuple[int, int, int] = (0, 0, 0)  # maps at 1/8, at 1/4, and for the grain, also at 1/4
 
 
 def scale_of(index: Tensor) -> Tensor:
@@ -120,12 +122,60 @@ class Analysis(nn.Module):
         return self.linear(self.blocks(x)) + self.layers(x)  # type: ignore[no-any-return]
 
 
+class Noise(nn.Module):
+    """Features plus noise as strong as the features say: x + g(x) n, g a 1x1 convolution.
+
+    Each map of n drives its share of the channels, one after another.
+    """
+
+    def __init__(self, channels: int, maps: int) -> None:
+        super().__init__()
+        self.gain = _gain(channels, channels)
+        share = torch.eye(maps).repeat_interleave(channels // maps, 0)[:, :, None, None]
+        self.register_buffer("share", share, persistent=False)
+
+    def forward(self, x: Tensor, noise: Tensor) -> Tensor:
+        # A convolution only spreads the maps: it is five times faster than repeating them.
+        return torch.addcmul(x, self.gain(x), F.conv2d(noise, self.get_buffer("share")))
+
+
+class Grain(nn.Module):
+    """Noise for every pixel: maps as strong as the features say, each through a pattern of its own
+    of 12x12 pixels; added to the 48 channels that ``PixelShuffle(4)`` spreads.
+
+    The patterns begin as single grey pixels, so that the noise of the first 16 maps is white.
+    """
+
+    def __init__(self, channels: int, maps: int) -> None:
+        super().__init__()
+        self.gain = _gain(channels, maps)
+        self.pattern = nn.Conv2d(maps, 48, 3, padding=1, bias=False)
+        with torch.no_grad():
+            self.pattern.weight.mul_(0.3)
+            for pixel in range(min(maps, 16)):
+                self.pattern.weight[pixel::16, pixel, 1, 1] = 1
+
+    def forward(self, x: Tensor, noise: Tensor) -> Tensor:
+        return self.pattern(self.gain(x) * noise)  # type: ignore[no-any-return]
+
+
+def _gain(inputs: int, outputs: int) -> nn.Conv2d:
+    """Small, but not nothing: from nothing it would learn too slowly."""
+    layer = nn.Conv2d(inputs, outputs, 1)
+    with torch.no_grad():
+        layer.weight.mul_(0.1)
+        layer.bias.fill_(0.015)  # type: ignore[union-attr]
+    return layer
+
+
 class Synthesis(nn.Module):
-    """Latent (b, latent, h, w), its ``spread``, and its level's bias (b, wide, 1, 1) to
-    (b, 3, 16h, 16w).
+    """Latent (b, latent, h, w), its ``spread``, its level's bias (b, wide, 1, 1) and noise
+    (b, ``noise_channels``, h, w) to (b, 3, 16h, 16w).
 
     Most of a latent is zero after rounding. How wide a table each zero was coded with tells a
-    meadow from a wall, and the decoder knows it anyway.
+    meadow from a wall, and the decoder knows it anyway. Noise, independent numbers of mean 0 and
+    deviation 1, is what its textures are made of: a network without it has nothing to make them of
+    but regular patterns. Weights without noise inputs, and calls without noise, have none.
     """
 
     HALO = 17  # latent positions: everything one pixel can see
@@ -150,10 +200,36 @@ class Synthesis(nn.Module):
             self.linear.weight.copy_(block_basis(c.latent, STRIDE).T[:, :, None, None])
             self.linear.bias.zero_()  # type: ignore[union-attr]
             last.weight.mul_(0.3)
+        # Noise enters before the last two blocks at 1/8 and at 1/4, which shape it, and at the end.
+        self.eighth, self.quarter = (
+            len(self.layers) - 2 - c.decoder_blocks[2] - 2 - min(2, c.decoder_blocks[1]),
+            len(self.layers) - 2 - min(2, c.decoder_blocks[2]),
+        )
+        self.counts = tuple(n * cells for n, cells in zip(c.noise, (4, 16, 16), strict=True))
+        self.noise_channels = sum(self.counts)
+        if self.noise_channels:
+            self.noise_eighth = Noise(c.middle, c.noise[0])
+            self.noise_quarter = Noise(c.narrow, c.noise[1])
+            self.grain = Grain(c.narrow, c.noise[2])
 
-    def forward(self, y: Tensor, spread: Tensor, level_bias: Tensor) -> Tensor:
-        deep = self.layers(self.enter(torch.cat([y, spread], 1)) + level_bias)
-        return self.blocks(self.linear(y)) + deep  # type: ignore[no-any-return]
+    def forward(
+        self, y: Tensor, spread: Tensor, level_bias: Tensor, noise: Tensor | None = None
+    ) -> Tensor:
+        x = self.enter(torch.cat([y, spread], 1)) + level_bias
+        if noise is None or not self.noise_channels:
+            return self.blocks(self.linear(y)) + self.layers(x)  # type: ignore[no-any-return]
+        eighth, quarter, grain = torch.split(noise, list(self.counts), 1)
+        x = self.noise_eighth(self.layers[: self.eighth](x), F.pixel_shuffle(eighth, 2))
+        x = self.layers[self.eighth : self.quarter](x)
+        x = self.noise_quarter(x, F.pixel_shuffle(quarter, 4))
+        x = self.layers[self.quarter : -2](x)
+        deep = self.layers[-2](x) + self.grain(x, F.pixel_shuffle(grain, 4))
+        return self.blocks(self.linear(y)) + self.layers[-1](deep)  # type: ignore[no-any-return]
+
+    def drawn(self, y: Tensor) -> Tensor:
+        """Noise for latents like ``y``, of the shape of the codec's own: sums of two uniforms."""
+        shape = y.shape[0], self.noise_channels, *y.shape[2:]
+        return (torch.rand(shape) + torch.rand(shape) - 1) * math.sqrt(6)
 
 
 class Entropy(nn.Module):
@@ -228,10 +304,18 @@ class CompactNetwork(nn.Module):
         return torch.exp(interpolate(self.log_gain, levels))
 
     def restore(self, y_hat: Tensor, table: Tensor, levels: Tensor) -> Tensor:
-        """Decoded latent (in steps) and its tables to a picture in about [-0.5, 0.5]."""
+        """Decoded latent (in steps) and its tables to a picture in about [-0.5, 0.5], with random
+        noise where these weights take some."""
         scaled = y_hat * torch.exp(interpolate(self.log_ungain, levels))
         bias = interpolate(self.level_bias, levels)
-        return self.synthesis(scaled, spread_of(table), bias)  # type: ignore[no-any-return]
+        noise = self.synthesis.drawn(y_hat)
+        return self.synthesis(scaled, spread_of(table), bias, noise)  # type: ignore[no-any-return]
+
+    def with_noise(self, maps: tuple[int, int, int]) -> CompactNetwork:
+        """This network with inputs of noise that have learnt nothing yet."""
+        network = CompactNetwork(replace(self.config, noise=maps))
+        network.load_state_dict(network.state_dict() | self.state_dict())
+        return network
 
     def forward(self, x: Tensor, levels: Tensor) -> Coded:
         """The differentiable codec, for training.

@@ -25,6 +25,7 @@ from sedic.semantics import (
 
 if TYPE_CHECKING:
     from sedic.picture import Picture
+    from sedic.reference import Realism
 
 FORMATS = ("WEBP", "AVIF", "JXL")
 
@@ -74,7 +75,7 @@ class External:
 
         return encode
 
-    def decode(self, data: bytes, width: int, height: int) -> Picture:
+    def decode(self, data: bytes, width: int, height: int, realism: Realism = 1.0) -> Picture:
         """The decoded (height, width, 3) uint8 picture.
 
         Raises ``SedicError`` where the data is in no format of ``FORMATS``, is damaged, or

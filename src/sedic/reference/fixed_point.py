@@ -36,7 +36,7 @@ def to_fixed(values: Tensor) -> Tensor:
 
 def shift_right(values: Tensor, bits: int) -> Tensor:
     """Divide integers by 2**``bits``, rounding halves up. Exact: both steps are powers of two."""
-    return torch.floor((values + float(1 << bits >> 1)) * 2.0**-bits)
+    return (values + float(1 << bits >> 1)).mul_(2.0**-bits).floor_()
 
 
 def fixed_linear_map(
@@ -54,16 +54,14 @@ def fixed_linear_map(
     exponent = math.frexp(float(exact.abs().max()))[1]  # |w| < 2**exponent
     bits = min(_WEIGHT_BITS - exponent, 24)
     integers = torch.round(exact * 2.0**bits)
-    offset = None
+    offset = torch.full((len(weight),), 2.0 ** (bits - 1), dtype=torch.float64)  # rounds to nearest
     if bias is not None:
-        offset = torch.round(bias.detach().to("cpu", torch.float64) * 2.0 ** (bits + FRACTION))
+        offset += torch.round(bias.detach().to("cpu", torch.float64) * 2.0 ** (bits + FRACTION))
 
     def run(x: Tensor) -> Tensor:
         total = apply(x, integers)
-        if offset is not None:
-            total = total + offset.view(1, -1, *[1] * (total.ndim - 2))
-        rounded = torch.floor((total + 2.0 ** (bits - 1)) * 2.0**-bits)
-        return rounded.clamp(-_ACTIVATION_LIMIT, _ACTIVATION_LIMIT)
+        total = total.add_(offset.view(1, -1, *[1] * (total.ndim - 2)))
+        return total.mul_(2.0**-bits).floor_().clamp_(-_ACTIVATION_LIMIT, _ACTIVATION_LIMIT)
 
     return run
 

@@ -29,6 +29,7 @@ from sedic.semantics import (
 
 if TYPE_CHECKING:
     from sedic.picture import Picture
+    from sedic.reference import Realism
 
 # By rising rate: cells along the longer side (MISC has 16), step between values (a divisor of 256).
 LEVELS = (
@@ -75,7 +76,7 @@ class Pixel:
 
         return encode
 
-    def decode(self, data: bytes, width: int, height: int) -> Picture:
+    def decode(self, data: bytes, width: int, height: int, realism: Realism = 1.0) -> Picture:
         """The decoded (height, width, 3) uint8 picture; ``SedicError`` on data that lies."""
         check_size(width, height)
         if not data or data[0] >= self.levels:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from sedic.models.noise import normal
 from sedic.settings import Settings
 from sedic.synthesis.canvas import Canvas
 from sedic.synthesis.guidance import attention_maps, descend, energy, gradient_of
-from sedic.synthesis.noise import normal
 from sedic.synthesis.samplers import Sampler
 from sedic.synthesis.windows import Window
 

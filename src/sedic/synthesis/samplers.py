@@ -28,18 +28,27 @@ _SCHEDULE_KEYS = (
 )
 
 
+_STUDENTS = ("lcm", "tcd")
+_TAUGHT = 50  # timesteps that the teacher of a distilled network took
+_DATA = 0.5  # deviation of clean latents in the boundary condition of latent consistency models,
+_SCALE = 10.0  # and what it multiplies timesteps by
+_STOCHASTIC = 0.3  # gamma of trajectory consistency models: how far a step goes beyond the next
+
+
 class Sampler:
     """One run of a sampler: ``timesteps`` from noise to picture, and a ``step`` for each.
 
-    ``name``: ddpm, ddim, dpm or unipc. ``schedule``: the configuration of a diffusers scheduler;
-    its ``timestep_spacing`` counts where it is "trailing" (few-step networks), and is "linspace"
-    otherwise, as DiffBIR's, which is round(linspace(0, 999, n)) for ddpm and ddim. The first
+    ``name``: ddpm, ddim, dpm or unipc; for networks that were distilled to a few steps lcm (latent
+    consistency: Luo et al., 2023) or tcd (trajectory consistency: Zheng et al., 2024).
+    ``schedule``: the configuration of a diffusers scheduler; its ``timestep_spacing`` counts
+    where it is "trailing" (few-step networks), and is "linspace" otherwise, as DiffBIR's, which is
+    round(linspace(0, 999, n)) for ddpm and ddim. The first
     timestep is always the last of training. ``blended``: the latents are changed between steps
     (eq. 3-4), so that UniPC must not correct them by its own memory.
     """
 
     def __init__(self, name: str, schedule: dict[str, Any], steps: int, blended: bool) -> None:
-        self._stochastic = name == "ddpm"
+        self._name = name
         self._prediction = schedule.get("prediction_type", "epsilon")
         if self._prediction not in ("epsilon", "v_prediction", "sample"):
             raise SedicError(f"the noise schedule predicts {self._prediction!r}, which is unknown")
@@ -50,6 +59,7 @@ class Sampler:
         self._solver = _solver(name, known, spacing, steps, blended)
         if self._solver is None:
             alphas = alpha_bar(known)
+            spacing = "taught" if name in _STUDENTS else spacing
             self.timesteps = _timesteps(len(alphas), steps, spacing)
         else:
             alphas = self._solver.alphas_cumprod
@@ -71,10 +81,21 @@ class Sampler:
             return self._solver.step(prediction, t, z, return_dict=False)[0]  # type: ignore[no-any-return]
         alpha = self._alpha_bar[t]
         clean, residual = self._split(z, prediction, alpha)
+        if self._name == "lcm":
+            scaled = (t * _SCALE) ** 2
+            kept = _DATA**2 / (scaled + _DATA**2)
+            clean = kept * z + math.sqrt(scaled / (scaled + _DATA**2)) * clean
         if i + 1 == len(self.timesteps):
             return clean
         before = self._alpha_bar[self.timesteps[i + 1]]
-        if not self._stochastic:
+        if self._name == "lcm":
+            return math.sqrt(before) * clean + math.sqrt(1 - before) * noise(i + 1)
+        if self._name == "tcd":
+            beyond = self._alpha_bar[math.floor((1 - _STOCHASTIC) * self.timesteps[i + 1])]
+            mean = math.sqrt(beyond) * clean + math.sqrt(1 - beyond) * residual
+            ratio = before / beyond
+            return math.sqrt(ratio) * mean + math.sqrt(1 - ratio) * noise(i + 1)
+        if self._name == "ddim":
             return math.sqrt(before) * clean + math.sqrt(1 - before) * residual
         ratio = alpha / before
         variance = (1 - before) / (1 - alpha) * (1 - ratio)
@@ -122,6 +143,11 @@ def alpha_bar(schedule: dict[str, Any]) -> Tensor:
 
 
 def _timesteps(count: int, steps: int, spacing: str) -> list[int]:
+    if spacing == "taught":  # evenly among those that it was taught
+        if steps > _TAUGHT:
+            raise SedicError(f"the samplers lcm and tcd take at most {_TAUGHT} steps")
+        taught = [(i + 1) * (count // _TAUGHT) - 1 for i in range(_TAUGHT)][::-1]
+        return [taught[i * _TAUGHT // steps] for i in range(steps)]
     if steps == 1:
         return [count - 1]
     if spacing == "trailing":
@@ -145,9 +171,9 @@ def _solver(
             timestep_spacing=spacing,
             disable_corrector=list(range(steps)) if blended else [],
         )
-    elif name in ("ddpm", "ddim"):
+    elif name in ("ddpm", "ddim", *_STUDENTS):
         return None
     else:
-        raise SedicError(f"unknown sampler {name!r}; ddpm, ddim, dpm or unipc")
+        raise SedicError(f"unknown sampler {name!r}; ddpm, ddim, dpm, unipc, lcm or tcd")
     solver.set_timesteps(steps)
     return solver

@@ -20,4 +20,6 @@ def test_the_three_metrics_say_what_changed() -> None:
     values, notes = score(metrics, np.ascontiguousarray(cat.transpose(1, 0, 2)[::-1][:300, :451]),
                           cat[:300, :300][:, :300])  # fmt: skip
     assert not notes and 0 < values["class distance"] <= 1
-    assert all("efficientnet-lite0-57934424.pth sha256:579344248a93e230" in m.weights for m in metrics)
+    assert all(
+        "efficientnet-lite0-57934424.pth sha256:579344248a93e230" in m.weights for m in metrics
+    )

@@ -8,8 +8,6 @@ import pytest
 from PIL import Image
 from skimage import data as samples
 
-from sedic.decoder import Decoder
-from sedic.encoder import Encoder
 from sedic.lab.bench.datasets import open_dataset
 from sedic.lab.bench.experiments import Outcome
 from sedic.lab.bench.experiments.ablation import MORE, TABLE_1, WHOLE, Ablation
@@ -29,10 +27,8 @@ def subject(
     folder = tmp_path_factory.mktemp("pictures")
     Image.fromarray(samples.astronaut()[:128, 64:256]).save(folder / "a.png")
     Image.fromarray(samples.coffee()[100:228, 100:292]).save(folder / "b.png")
-    subject = Subject(open_dataset(f"folder:{folder}"), measured, settings=FAST)
-    subject.decoder = Decoder(Profile.load("mini", networks=tiny_networks()))
-    subject.encoder = Encoder(subject.decoder.profile)
-    return subject
+    profile = Profile.load("mini", networks=tiny_networks())
+    return Subject(open_dataset(f"folder:{folder}"), measured, profile, settings=FAST)
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +89,7 @@ def test_what_is_done_is_not_done_again(
 
 def test_without_another_picture_there_are_no_wrong_words(subject: Subject, tmp_path: Path) -> None:
     Image.fromarray(samples.astronaut()[:64, :64]).save(tmp_path / "only.png")
-    alone = Subject(open_dataset(f"folder:{tmp_path}"), measured, settings=FAST)
-    alone.codec = subject.codec
+    alone = Subject(open_dataset(f"folder:{tmp_path}"), measured, subject.profile, settings=FAST)
     experiment = Ablation(alone, 1.0)
     done = {cell: {} for cell in experiment.cells if cell[0] != "another picture's words"}
     (outcome,) = experiment.outcomes(0, alone.dataset.samples[0].load(), done)

@@ -29,7 +29,7 @@ def test_metrics_without_weights_are_named_with_the_reason(no_weights: None) -> 
     found = [load(name) for name in NAMES]
     metrics = [metric for metric in found if isinstance(metric, Metric)]
     missing = [metric for metric in found if isinstance(metric, Unavailable)]
-    assert {m.name for m in metrics} >= {"PSNR", "GMSD", "HaarPSI"}
+    assert {m.name for m in metrics} >= {"PSNR", "GMSD", "HaarPSI", "Spectral peaks"}
     reasons = {m.name: m.reason for m in missing}
     for name in ("LPIPS-alex", "LPIPS-vgg", "LPIPS-squeeze", "DISTS", "CLIP image", "CLIP text"):
         assert "sedic models fetch" in reasons[name]
@@ -99,6 +99,15 @@ def test_a_moved_metric_is_that_of_pictures_without_their_first_row_and_column(
     plain, moved = load("LPIPS-squeeze (Caffe)"), load("LPIPS-squeeze (Caffe) moved")
     assert isinstance(plain, Metric) and isinstance(moved, Metric)
     assert moved.measure(255 - CAT, CAT, "") == plain.measure(255 - CAT[1:, 1:], CAT[1:, 1:], "")
+
+
+def test_the_wasserstein_distortion_forgives_other_texture(shared: Path) -> None:
+    metric = load("Wasserstein-squeeze (Caffe)")
+    assert isinstance(metric, Metric)
+    grain = np.random.default_rng(0).normal(128, 20, (2, 128, 128, 1)).repeat(3, -1)
+    one, other = grain.clip(0, 255).astype(np.uint8)
+    assert metric.measure(one, one, "") == 0
+    assert 0 < metric.measure(other, one, "") < metric.measure(one // 64 + 126, one, "") / 3
 
 
 def test_other_sizes_and_names_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""What a codec is worth: datasets, metrics, rivals, results per picture, BD-rate."""
+"""Measures the codec: datasets, metrics, rival codecs, results per picture, reports."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ else:
 
 
 def data_file(name: str) -> dict[str, Any]:
-    """A TOML file of this package."""
+    """The contents of a TOML file of this package."""
     return tomllib.loads((files("sedic") / "lab" / "bench" / name).read_text())

@@ -1,4 +1,4 @@
-"""The convolutions of AlexNet, VGG-16 and SqueezeNet 1.1, which LPIPS and DISTS look through.
+"""The convolutions of AlexNet, VGG-16 and SqueezeNet 1.1, whose features LPIPS and DISTS compare.
 
 Modules are numbered as in torchvision's ``features``, so its weight files load by name.
 """
@@ -20,7 +20,7 @@ DEVIATION = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Architecture:
-    """Layers of one network, where its features are taken (after these), and their channels."""
+    """A network: its layers, and ``taps``, the channels after every layer whose output is taken."""
 
     layers: tuple[nn.Module, ...]
     taps: dict[int, int]
@@ -41,7 +41,7 @@ class Fire(nn.Module):
 
 
 def architecture(name: str) -> Architecture:
-    """``alex``, ``vgg`` or ``squeeze`` with random weights."""
+    """The network ``alex``, ``vgg`` or ``squeeze``, with random weights."""
     return {"alex": _alexnet, "vgg": _vgg16, "squeeze": _squeezenet}[name]()
 
 

@@ -23,7 +23,7 @@ FEWEST = 2  # points of a curve
 
 @dataclass(frozen=True)
 class BDRate:
-    """``percent``: the rate over that of the anchor, negative if less; where, and how much of it.
+    """A BD-rate. ``percent``: how much more rate than the anchor's, negative for less.
 
     ``low`` and ``high`` bound the metric that both curves reach; ``overlap`` is that range's share
     of what either of them reaches, from 0 to 1.
@@ -36,7 +36,7 @@ class BDRate:
 
 
 def bd_rate(anchor: Curve, other: Curve, least_overlap: float = 0.1) -> BDRate:
-    """Of ``other`` against ``anchor``, for metrics of either direction.
+    """The delta rate of ``other`` over ``anchor``, for metrics of either direction.
 
     ``SedicError``, saying why, if a curve has fewer than two points, a rate that is not above 0, a
     metric that does not rise or fall all the way with the rate, if the two go in opposite

@@ -1,4 +1,4 @@
-"""Where and with what numbers were made: commit, versions, hardware."""
+"""What a results file records of its circumstances: commit, versions, hardware."""
 
 from __future__ import annotations
 
@@ -42,23 +42,23 @@ def commit() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Python, the packages that numbers depend on, what Pillow codes with, the bundled ffmpeg."""
+    """Versions of Python, packages that numbers depend on, Pillow's codecs and ffmpeg."""
     from PIL import features
 
-    found = {"python": platform.python_version()}
+    numbers = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
-            found[name] = version(name)
+            numbers[name] = version(name)
         except PackageNotFoundError:
             continue
     for library in ("webp", "jpg_2000"):
         if number := features.version(library):
-            found[library] = number
+            numbers[library] = number
     with suppress(ImportError, RuntimeError, OSError):  # it is not here, or not for this platform
         from imageio_ffmpeg import get_ffmpeg_version
 
-        found["ffmpeg"] = get_ffmpeg_version()
-    return found
+        numbers["ffmpeg"] = get_ffmpeg_version()
+    return numbers
 
 
 def hardware() -> dict[str, str]:
@@ -79,7 +79,7 @@ def hardware() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """The processor's name, which Python knows on no Linux."""
+    """The processor's name; Python's ``platform`` does not have it on Linux."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

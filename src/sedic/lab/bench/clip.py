@@ -1,4 +1,4 @@
-"""CLIP's opinion: is the decoded picture still of the same thing, and of what the words say?"""
+"""CLIP similarity of a decoded picture to its original and to the words of its file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sedic.picture import Picture
 
 
 class Clip:
-    """Cosines between pictures and texts in CLIP's common space, from -1 to 1."""
+    """A CLIP model: cosine similarities of pictures and texts, from -1 to 1."""
 
     def __init__(self, folder: Path) -> None:
         """A transformers folder with model and tokenizer; ``SedicError`` if it does not load."""
@@ -27,18 +27,18 @@ class Clip:
         self._tokenizer = load(AutoTokenizer, folder)
 
     def image_similarity(self, a: Picture, b: Picture) -> float:
-        """Of two pictures; 1 for equal ones."""
+        """The similarity of two pictures; 1 for equal ones."""
         return float((self._image(a) @ self._image(b).T).squeeze())
 
     def text_similarity(self, picture: Picture, text: str) -> float:
-        """Of a picture and a text, of which CLIP reads the first 75 or so tokens."""
+        """The similarity of a picture and a text, of which CLIP reads the first 75 or so tokens."""
         if not text:
             raise SedicError("there is no text to compare the picture with")
         return float((self._image(picture) @ self._text(text).T).squeeze())
 
     @torch.inference_mode()
     def _image(self, picture: Picture) -> Tensor:
-        """CLIP's preprocessing: short side to the input's, bicubic; the centre square."""
+        """The embedding of a picture: short side scaled to CLIP's input, bicubic; centre square."""
         side = self._model.config.vision_config.image_size
         height, width = picture.shape[:2]
         scale = side / min(height, width)

@@ -1,4 +1,4 @@
-"""Any codec that has a command line, as a rival."""
+"""Rival codecs that are run by their command lines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sedic.picture import Picture, load_picture, pad_to_multiple, save_picture
 
 Command = tuple[str, ...]
 
-SECONDS = 600  # that one command may take
+SECONDS = 600  # a command that takes longer is killed
 _MAX_BYTES = 1 << 26
 _QUALITY = re.compile(r"\{quality(?:=(\d{1,4})\.\.(\d{1,4}))?\}")
 
@@ -84,7 +84,7 @@ class CommandCoder:
         return cls(name, encode, decode, range(coarsest, finest + step, step))
 
     def encode(self, picture: Picture, quality: int) -> bytes:
-        """The bytes of a file; ``SedicError`` if a command fails, hangs or writes nothing."""
+        """The file's bytes; ``SedicError`` if a command fails, takes too long or writes nothing."""
         padded = pad_to_multiple(picture, self.multiple)
         with tempfile.TemporaryDirectory(prefix="sedic-") as name:
             folder = Path(name)
@@ -130,17 +130,17 @@ class CommandCoder:
 def run(arguments: Sequence[str], folder: Path, seconds: float) -> None:
     """Run a program in ``folder``, with no input and no shell, and wait for it.
 
-    ``SedicError`` if it cannot be started, fails (with the end of what it said) or takes longer
+    ``SedicError`` if it cannot be started, fails (with the end of its output) or takes longer
     than ``seconds``; then, and on Ctrl-C, it is ended with all that it started.
     """
     program = printable(Path(arguments[0]).name)
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output:
         try:
             process = subprocess.Popen(
                 arguments,
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
-                stdout=said,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
@@ -153,15 +153,15 @@ def run(arguments: Sequence[str], folder: Path, seconds: float) -> None:
         finally:
             _end(process)
         if status != 0:
-            said.seek(0, os.SEEK_END)
-            said.seek(max(0, said.tell() - 2000))
-            words = said.read().decode(errors="replace").split()
+            output.seek(0, os.SEEK_END)
+            output.seek(max(0, output.tell() - 2000))
+            words = output.read().decode(errors="replace").split()
             last = printable(" ".join(words))[-200:]
-            raise SedicError(f"{program} failed ({status}): {last or 'it said nothing'}")
+            raise SedicError(f"{program} failed ({status}): {last or 'it wrote nothing'}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End what still runs, and its children where the system has process groups."""
+    """Kill a process that still runs, with its children where the system has process groups."""
     if process.poll() is None:
         if hasattr(os, "killpg"):
             with suppress(ProcessLookupError):
@@ -172,5 +172,5 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _filled(argument: str, values: dict[str, str]) -> str:
-    """All placeholders at once, so that a value is never searched for placeholders itself."""
+    """``argument`` with its placeholders replaced, all at once: values are not searched again."""
     return re.sub("|".join(map(re.escape, values)), lambda m: values[m[0]], argument)

@@ -16,10 +16,10 @@ Measure = Callable[["Picture", "Picture", str], float]  # decoded, original, tex
 
 
 def measures(field: str) -> tuple[Measure, str]:
-    """How to measure ``field`` of ``Consistency``, and the weights it uses.
+    """A function that measures ``field`` of ``Consistency``, and the weights it uses.
 
-    ``MissingWeightsError`` without the classifier's package. The last pair of pictures is kept, so
-    that several metrics look once.
+    ``MissingWeightsError`` without the classifier's package. Results of the last pair of
+    pictures are kept, so that the classifier runs once for several metrics.
     """
     seen = _looker()
     weights = f"{classifier.checkpoint().name} sha256:{classifier.SHA256[:16]}"

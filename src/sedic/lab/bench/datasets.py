@@ -1,11 +1,12 @@
 """The pictures that codecs are compared on, one at a time.
 
     for sample in open_dataset("kodak"):
-        picture = sample.load()      # SedicError: this picture is bad, the next may be good
+        picture = sample.load()      # SedicError if this picture cannot be used
 
 ``kodak``, ``div2k`` and ``clic2020`` lie in folders of these names in ``$SEDIC_DATASETS``, or in
-the ``data`` folder of ``$SEDIC_SHARED``; ``folder:PATH`` is any folder of pictures. What is known
-of a set, and where to get it, is in ``datasets.toml``.
+the ``data`` folder of ``$SEDIC_SHARED``; ``samples`` are three photographs that come with
+scikit-image, and ``folder:PATH`` is any folder of pictures. What is known of a set, and where to
+get it, is in ``datasets.toml``.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from sedic.lab.bench import data_file
 from sedic.picture import Picture, load_picture
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".ppm"}
-LEAST_SIDE = 64  # pixels; below, half the metrics mean nothing
+LEAST_SIDE = 64  # pixels; most metrics need more than this
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture of a dataset, not yet read."""
+    """One picture of a dataset; it is read by ``load``."""
 
     path: Path
     square: int = 0  # short side to this, then the centre square of it; 0: as it is
@@ -62,7 +63,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Pictures under a name; iterating reads none of them."""
+    """A named list of samples; iterating over it reads no picture."""
 
     name: str
     samples: tuple[Sample, ...] = field(repr=False)
@@ -76,9 +77,10 @@ class Dataset:
 
 
 def open_dataset(name: str) -> Dataset:
-    """``kodak``, ``div2k``, ``clic2020`` or ``folder:PATH``; pictures sorted by file name.
+    """``kodak``, ``div2k``, ``clic2020``, ``samples`` or ``folder:PATH``.
 
-    ``SedicError``, saying where to get it, if it is not here or not whole.
+    Pictures of a folder are in the order of their names. ``SedicError``, saying where to get it,
+    if it is not here or not whole.
     """
     kind, _, place = name.partition(":")
     if kind == "folder" and place:
@@ -86,10 +88,12 @@ def open_dataset(name: str) -> Dataset:
         if not paths:
             raise SedicError(f"{printable(place)}: there are no pictures in this folder")
         return Dataset(name, tuple(map(Sample, paths)), f"{len(paths)} pictures, none known")
+    if name == "samples":
+        return Dataset(name, tuple(map(Sample, _samples())), "come with scikit-image")
     known = _known()
     if name not in known:
         raise SedicError(
-            f"unknown dataset {printable(name)!r}; one of {', '.join(known)}, folder:PATH"
+            f"unknown dataset {printable(name)!r}; one of {', '.join(known)}, samples, folder:PATH"
         )
     facts = known[name]
     folder = _find(name, facts["get"])
@@ -109,15 +113,22 @@ def open_dataset(name: str) -> Dataset:
 
 
 def pixels_sha256(picture: Picture) -> str:
-    """Of the pixels row by row, RGB: a file that was packed anew without loss keeps it."""
+    """The sha256 of the pixels, row by row, RGB. Recompressing a file losslessly keeps it."""
     return hashlib.sha256(np.ascontiguousarray(picture).tobytes()).hexdigest()
+
+
+def _samples() -> list[Path]:
+    from skimage import data
+
+    folder = Path(data.__file__).parent
+    return [folder / name for name in ("coffee.png", "astronaut.png", "chelsea.png")]
 
 
 def _pictures(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise SedicError(f"{printable(folder)}: there is no such folder")
-    found = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    return sorted(path for path in found if not path.name.startswith("."))
+    paths = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    return sorted(path for path in paths if not path.name.startswith("."))
 
 
 def _find(name: str, get: str) -> Path:

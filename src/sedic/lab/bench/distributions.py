@@ -22,7 +22,7 @@ FEWEST_KID = 100  # vectors; below, the estimate's own spread is larger than wha
 
 
 def patches(picture: Picture) -> Iterator[Picture]:
-    """256 x 256 tiles from the corner, and those from (128, 128) on; what is left over is not seen.
+    """256 x 256 tiles from the corner, and those from (128, 128) on; the rest is left out.
 
     A picture of h x w gives h'w' + (h'' w''), e.g. 8 for 768 x 512.
     """
@@ -37,7 +37,7 @@ def fid(decoded: Features, originals: Features) -> float:
     """Fréchet distance of two Gaussians fitted to the features (Heusel et al. 2017).
 
     ``SedicError`` unless both sets have more vectors than dimensions: a covariance matrix of fewer
-    has no full rank, and what is printed then is mostly bias.
+    has no full rank, and the distance would be mostly bias.
     """
     count, dimensions = _size(decoded, originals)
     if count <= dimensions:
@@ -68,7 +68,7 @@ def kid(decoded: Features, originals: Features) -> float:
 
 
 def _size(decoded: Features, originals: Features) -> tuple[int, int]:
-    """Vectors in the smaller set, and their dimensions."""
+    """The number of vectors in the smaller set, and their dimensions."""
     if not decoded or not originals:
         raise SedicError("no features: FID and KID need pictures on both sides")
     count = min(sum(len(block) for block in blocks) for blocks in (decoded, originals))
@@ -76,7 +76,7 @@ def _size(decoded: Features, originals: Features) -> tuple[int, int]:
 
 
 def _moments(blocks: Features) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Mean and unbiased covariance."""
+    """Mean (d,) and unbiased covariance (d, d) of the vectors."""
     count = sum(len(block) for block in blocks)
     mean = np.sum([block.sum(0, dtype=np.float64) for block in blocks], 0) / count
     spread = np.zeros((len(mean), len(mean)))

@@ -1,4 +1,4 @@
-"""The Inception network of FID and KID, from the weights that everyone uses.
+"""The Inception network of FID and KID, with the weights that published numbers use.
 
 ``pt_inception-2015-12-05-6726825d.pth`` is TensorFlow's network of 2015-12-05 under torchvision's
 names. It differs from torchvision's InceptionV3: pooling leaves the border out of its means, and
@@ -173,7 +173,7 @@ def network() -> nn.ModuleDict:
 
 
 class Inception(nn.Module):
-    """Pictures as the 2048 numbers before the classifier."""
+    """The network up to the classifier: 2048 features of a picture."""
 
     def __init__(self, weights: Path) -> None:
         """``SedicError`` if the file is missing or is not that network's."""

@@ -62,7 +62,7 @@ class LPIPS(nn.Module):
         return self.distance(self.maps(a), target)
 
     def distance(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
-        """The same of pictures whose ``maps`` are known."""
+        """The distance (b,) of pictures whose ``maps`` are ``a`` and ``b``."""
         total = torch.zeros(a[0].shape[0], device=a[0].device)
         for i, (x, y) in enumerate(zip(a, b, strict=True)):
             weighted = (x - y).square() * self.get_buffer(f"head{i}").to(x.dtype).view(1, -1, 1, 1)

@@ -37,7 +37,7 @@ Measure = Callable[["Picture", "Picture", str], float]  # decoded, original, tex
 
 @dataclass(frozen=True)
 class Metric:
-    """Something to measure; ``weights``: the files and their sha256, or ``none``."""
+    """A metric of a decoded picture. ``weights``: the files it uses and their sha256, or none."""
 
     name: str
     better: str  # higher | lower
@@ -47,7 +47,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Unavailable:
-    """A metric that cannot be had here."""
+    """A metric that cannot be computed on this machine, and why."""
 
     name: str
     reason: str
@@ -57,7 +57,7 @@ class Unavailable:
 
 
 class Scores(NamedTuple):
-    """What was measured, and for each metric that could not be, why."""
+    """Values by metric, and a line for every metric that has none."""
 
     values: dict[str, float]
     notes: list[str]
@@ -77,7 +77,7 @@ def load(name: str) -> Metric | Unavailable:
 
 
 def score(metrics: Iterable[Metric], decoded: Picture, original: Picture, text: str = "") -> Scores:
-    """Every metric of a decoded picture; ``text``: the words that it should still agree with.
+    """Every metric of a decoded picture; ``text``: the words of its file, for CLIP.
 
     ``SedicError`` if the pictures differ in size.
     """
@@ -137,8 +137,8 @@ def _lpips(backbone: str) -> tuple[Measure, str]:
 
 
 def _lpips_caffe(moved: bool = False) -> tuple[Measure, str]:
-    """``moved``: without the first row and column of both pictures. Decoders that work on a grid
-    learn where a network samples; one pixel further it sees what they do elsewhere."""
+    """``moved``: of both pictures without their first row and column. A decoder that works on a
+    grid may have learnt where the network samples; moved by a pixel, it samples elsewhere."""
     from sedic.lab.bench.lpips import LPIPS, weights_path
     from sedic.lab.train.photos import shared_folder
 
@@ -146,8 +146,34 @@ def _lpips_caffe(moved: bool = False) -> tuple[Measure, str]:
     return _lpips_measure(LPIPS(path), int(moved)), _described(path)
 
 
+def _wasserstein_caffe() -> tuple[Measure, str]:
+    """The Wasserstein distortion of LPIPS-squeeze's first features."""
+    import torch
+
+    from sedic.lab.bench import texture
+    from sedic.lab.bench.lpips import LPIPS, weights_path
+    from sedic.lab.train.photos import shared_folder
+
+    path = weights_path(shared_folder())
+    network = LPIPS(path)
+    tensor = _tensors(network)
+
+    def measure(decoded: Picture, original: Picture, _: str) -> float:
+        with torch.inference_mode():
+            maps = (network.maps(tensor(picture)) for picture in (decoded, original))
+            return float(texture.wasserstein(network, *maps))
+
+    return measure, _described(path)
+
+
+def _texture(name: str) -> tuple[Measure, str]:
+    from sedic.lab.bench import texture
+
+    return _formula(getattr(texture, name))
+
+
 def _lpips_measure(network: LPIPS, moved: int = 0) -> Measure:
-    """The maps of an original are kept until the next one comes."""
+    """A measure that keeps the feature maps of the last original."""
     tensor = _tensors(network)
     kept: tuple[Picture, list[Tensor]] | None = None
 
@@ -200,7 +226,8 @@ def _clip_text() -> tuple[Measure, str]:
 
 
 def _tensors(network: nn.Module) -> Callable[[Picture], Tensor]:
-    """Pictures for a network, (1, 3, h, w) in [0, 1]; it is put where the machine is fastest."""
+    """Moves ``network`` to the fastest device; returns what makes its inputs, (1, 3, h, w) in
+    [0, 1], of pictures."""
     import numpy as np
     import torch
 
@@ -221,7 +248,7 @@ def _described(*paths: Path) -> str:
 
 
 def _silent(*_: object) -> None:
-    """No progress is shown: the files are read in a second or two."""
+    """Ignores progress: the files are hashed within two seconds."""
 
 
 _KINDS: dict[str, tuple[str, Callable[[], tuple[Measure, str]]]] = {
@@ -232,6 +259,9 @@ _KINDS: dict[str, tuple[str, Callable[[], tuple[Measure, str]]]] = {
     "HaarPSI": ("higher", lambda: _formula(fidelity.haarpsi)),
     "LPIPS-squeeze (Caffe)": ("lower", _lpips_caffe),
     "LPIPS-squeeze (Caffe) moved": ("lower", lambda: _lpips_caffe(moved=True)),
+    "Wasserstein-squeeze (Caffe)": ("lower", _wasserstein_caffe),
+    "Spectral peaks": ("lower", lambda: _texture("spectral_peaks")),
+    "Texture error": ("lower", lambda: _texture("texture_error")),
     "LPIPS-alex": ("lower", lambda: _lpips("alex")),
     "LPIPS-vgg": ("lower", lambda: _lpips("vgg")),
     "LPIPS-squeeze": ("lower", lambda: _lpips("squeeze")),

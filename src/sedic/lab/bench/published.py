@@ -1,4 +1,4 @@
-"""What others report for codecs that cannot be run here, with where each number stands.
+"""Published numbers of codecs that cannot be run here, with their sources.
 
 Protocols differ: LPIPS backbones are often unnamed, so these are drawn dashed and labelled "as
 published", and never averaged with what was measured.

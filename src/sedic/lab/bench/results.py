@@ -33,7 +33,7 @@ Row = dict[str, Value]
 
 @dataclass(frozen=True)
 class Run:
-    """What a run was: everything that its numbers depend on, and where they were made."""
+    """The facts of a run: everything that its numbers depend on, and the machine."""
 
     command: str
     seed: int = 0
@@ -45,10 +45,9 @@ class Run:
     hardware: Mapping[str, str] = field(default_factory=hardware)
 
     def differs(self, facts: Mapping[str, Any]) -> str | None:
-        """What makes rows of the run ``facts`` tells of unfit to stand beside ours, if anything.
+        """The first fact because of which rows of a run with ``facts`` cannot be mixed with ours.
 
-        Another machine or another spelling of the command does not, nor another commit, which
-        every row names.
+        None if they can. Machine, command line and commit may differ: every row names its commit.
         """
         ours = json.loads(json.dumps(asdict(self)))
         for name in ("seed", "settings", "weights", "missing", "versions"):
@@ -90,15 +89,15 @@ class Results:
             os.truncate(path, whole.length)
 
     def append(self, key: Sequence[str], values: Mapping[str, float], notes: Iterable[str]) -> None:
-        """A row; what is not in ``values`` stays empty. Replaces an earlier one of this key."""
+        """Add a row; columns not in ``values`` stay empty. Replaces an earlier row of this key."""
         self._add(key, values, "; ".join(notes), "")
 
     def append_error(self, key: Sequence[str], error: object) -> None:
-        """A row that says what failed."""
+        """Add a row that says what failed."""
         self._add(key, {}, "", str(error) or type(error).__name__)
 
     def write_parquet(self) -> Path | None:
-        """The same table beside it as Parquet, the run in its metadata; None without pyarrow."""
+        """Write the table as Parquet beside the CSV; None without pyarrow."""
         try:
             import pyarrow as arrow
             from pyarrow import parquet
@@ -163,7 +162,7 @@ class Table:
 
 
 def read_results(path: Path) -> Table:
-    """Any results file; half a row at its end is left out. ``SedicError`` if it is none."""
+    """Read a results file; an unfinished last row is left out. ``SedicError`` if it is none."""
     data = read_bounded(path, _MAX_BYTES)
     data = data[: data.rfind(b"\n") + 1]
     try:

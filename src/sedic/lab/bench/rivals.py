@@ -1,4 +1,4 @@
-"""Other codecs, run for real, at the file size that ours has.
+"""Rival codecs, run on this machine at the sizes of our files.
 
     for coder in find(("VVC", "WebP")):            # Coder | Missing, in this order
         for rival in sizes(coder):                 # full, half and quarter size
@@ -32,18 +32,18 @@ FACTORS = (1, 2, 4)
 
 
 class Coder(Protocol):
-    """A codec with a knob."""
+    """A codec with a quality setting."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def how(self) -> str:
-        """The command, or the call, for the report."""
+        """The command or the call, as the report names it."""
 
     @property
     def qualities(self) -> Sequence[int]:
-        """What the knob can be, the coarsest first."""
+        """The values of the quality setting, the coarsest first."""
 
     def encode(self, picture: Picture, quality: int) -> bytes:
         """The bytes of a file; ``SedicError`` if it cannot be coded."""
@@ -84,7 +84,7 @@ class Rival:
         return self.coder.name if self.factor == 1 else f"{self.coder.name} 1/{self.factor}"
 
     def code(self, picture: Picture, limits: Iterable[int]) -> list[Coded | None]:
-        """For each limit in bytes the best that is not above it; None where nothing is.
+        """For each limit in bytes the finest file that is not above it; None where there is none.
 
         ``SedicError`` if the codec fails on this picture.
         """
@@ -107,7 +107,7 @@ class Rival:
         return results
 
     def at(self, picture: Picture, quality: int) -> Coded:
-        """The picture at one quality, as ``code`` found it."""
+        """The picture coded at one quality, as ``code`` does it."""
         data = self.coder.encode(self._shrunk(picture), quality)
         return self._decoded(data, quality, picture)
 
@@ -127,7 +127,7 @@ class Rival:
 def finest_within(size: Callable[[int], int], count: int, limit: int) -> int | None:
     """The last index below ``count`` whose ``size`` is not above ``limit``, by bisection.
 
-    Where sizes do not rise all the way it is one that fits and whose next does not.
+    If sizes do not rise throughout, it is an index that fits and whose successor does not.
     """
     fits, exceeds = -1, count
     while exceeds - fits > 1:
@@ -146,16 +146,16 @@ def sizes(coder: Coder) -> list[Rival]:
 
 def find(names: Iterable[str]) -> list[Coder | Missing]:
     """The codecs of these names (of ``NAMES``); ``SedicError`` for an unknown one."""
-    found: list[Coder | Missing] = []
+    coders: list[Coder | Missing] = []
     for name in names:
         if name not in _MAKERS:
             raise SedicError(f"unknown codec {name!r}; one of {', '.join(NAMES)}")
         try:
             with translated("cannot be used"):
-                found.append(_MAKERS[name]())
+                coders.append(_MAKERS[name]())
         except SedicError as error:
-            found.append(Missing(name, str(error)))
-    return found
+            coders.append(Missing(name, str(error)))
+    return coders
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Model cards: what a weight is, what it saw, how it was made, and how good it measured."""
+"""Model cards: what weights are, their training data, recipe, loss and held-out figures."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PHOTO_LICENCES = {
 
 
 def machine() -> str:
-    """The processor that this runs on, in words."""
+    """The number of cores and the processor's name."""
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
@@ -112,7 +112,7 @@ def _loss(history: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _independence(run: Run) -> str:
-    """Whether the figures below were also in the loss."""
+    """A sentence on whether the held-out metric was part of the loss."""
     inside = any(name.startswith(LPIPS) for e in run.state["recipes"] for name in e["loss"])
     line = f"{LPIPS} was {'' if inside else 'not '}part of the loss"
     if run.state.get("start") and not inside:

@@ -263,6 +263,8 @@ class Run:
                 meta = json.loads((file.metadata() or {})["sedic"])
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             step, seconds, state = int(meta["step"]), float(meta["seconds"]), dict(meta["state"])
+            for entry in state.get("recipes", []):
+                _ = int(entry["step"]), dict(entry["settings"]), dict(entry["loss"])
             parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimizer": {}}
             for key, value in tensors.items():
                 part, _, rest = key.partition(".")

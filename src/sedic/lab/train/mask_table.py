@@ -1,4 +1,4 @@
-"""Primes the ``context`` mask coder: its weights after the masks of training photographs.
+"""Primes the ``context`` mask coder with the masks of training photographs.
 
 The masks are those that the measured description finds, as they are and mirrored.
 """

@@ -1,8 +1,8 @@
-"""Texts that the text coder is primed on: named descriptions, with every name there is.
+"""Named descriptions for the text coder's table, in which all of the classifier's names occur.
 
-The classifier names few things often and most of them never in a thousand photographs. So the
-looks come from photographs and the names are drawn: each sentence is one that the describer could
-say, and no name is dearer than its spelling makes it.
+In a thousand photographs the classifier gives few names often and most of them never. So colours
+and places are measured in photographs, and names are drawn at random: every sentence is one that
+the describer could write, and every name occurs about equally often.
 """
 
 from __future__ import annotations
@@ -18,50 +18,54 @@ import numpy as np
 from sedic.describe import names as table
 from sedic.describe.description import cut, cut_detail
 from sedic.describe.words import PALETTE
+from sedic.errors import SedicError
+from sedic.files import write_atomically
 from sedic.lab.train import photos
 from sedic.picture import load_picture
 
 if TYPE_CHECKING:
     from sedic.describe.region_features import Region
 
-_TIMES = 4  # descriptions of each photograph
+_TIMES = 6  # descriptions of each photograph
 _MOST = 3  # objects
 
 
 def describe_photos(
     folders: Sequence[Path],
     out: Path,
-    count: int = 400,
+    count: int = 100,
     progress: Callable[[int], None] = lambda done: None,
 ) -> None:
     """Writes ``_TIMES`` descriptions of each of ``count`` training photographs, as a corpus.
 
-    Names, regions and word budgets are drawn with a fixed seed. ``SedicError`` if there are no
-    photographs.
+    Names, regions and word budgets are drawn with a fixed seed. A photograph that cannot be read
+    is named in the log and left out; ``SedicError`` if there are none.
     """
-    from sedic.describe.named import compose
+    from sedic.describe.named import Thing, compose
     from sedic.describe.region_features import measure_maps
 
     names = table.load()
     draw = random.Random(0)
-    things = [n for n in range(len(names.words)) if n not in names.silent | names.scenes]
+    nodes = [n for n in range(len(names.words)) if n not in names.silent | names.scenes]
     places = sorted(names.scenes)
     lines = []
     for done, path in enumerate(photos.draw(folders, count), 1):
-        maps = measure_maps(load_picture(path))
-        for _ in range(_TIMES):
-            regions = [
-                (draw.choice(things), _ellipse(maps.shape, draw))
-                for _ in range(draw.choice((1, 1, 1, 2, 2, _MOST)))
-            ]
-            scenes = [draw.choice(places)] if draw.random() < 0.15 else []
-            overall, details = compose(maps, regions, scenes, names)
-            said = [cut(overall, draw.choice((15, 30, 50)))]
-            for (node, _), detail in zip(regions, details, strict=True):
-                said.append(cut_detail(names.words[node], detail, draw.choice((10, 20, 30))))
-            lines.append(json.dumps({"text": "\n".join(said)}) + "\n")
+        with photos.leaving_out(path):
+            maps = measure_maps(load_picture(path))
+            for _ in range(_TIMES):
+                seen = [
+                    Thing(draw.choice(nodes), 1.0, _ellipse(maps.shape, draw))
+                    for _ in range(draw.choice((1, 1, 1, 2, 2, _MOST)))
+                ]
+                scenes = [draw.choice(places)] if draw.random() < 0.15 else []
+                overall, details = compose(maps, seen, scenes, names)
+                texts = [cut(overall, draw.choice((15, 30, 50)))]
+                texts += [cut_detail(name, d, draw.choice((10, 20, 30))) for name, d in details]
+                lines.append(json.dumps({"text": "\n".join(texts)}) + "\n")
         progress(done)
-    out.write_text("".join(lines), encoding="utf-8")
+    if not lines:
+        raise SedicError("none of the photographs can be described")
+    write_atomically(out, "".join(lines).encode())
 
 
 def spell_names(out: Path) -> None:
@@ -74,10 +78,10 @@ def spell_names(out: Path) -> None:
         if node in names.silent:
             continue
         first, second = draw.choice(colours), draw.choice(colours)
-        said = f"{names.with_article(node, first)} and {names.with_article(node, second)} in front"
-        lines.append(json.dumps({"text": f"{said}\n{word} in {first}"}) + "\n")
+        text = f"{names.with_article(node, first)} and {names.with_article(node, second)} in front"
+        lines.append(json.dumps({"text": f"{text}\n{word} in {first}"}) + "\n")
     draw.shuffle(lines)
-    out.write_text("".join(lines), encoding="utf-8")
+    write_atomically(out, "".join(lines).encode())
 
 
 def _ellipse(shape: tuple[int, int], draw: random.Random) -> Region:
@@ -93,7 +97,7 @@ def corpora(folder: Path, progress: Callable[[int], None]) -> list[tuple[Path, i
     """The two corpora in ``folder``, made where they are missing, with their weights."""
     described, spelt = folder / "named.jsonl", folder / "names.jsonl"
     if not described.is_file():
-        describe_photos([photos.shared_folder() / "data" / "photos"], described, progress=progress)
+        describe_photos(photos.photo_folders(), described, progress=progress)
     if not spelt.is_file():
         spell_names(spelt)
     return [(described, 1), (spelt, 1)]

@@ -1,4 +1,4 @@
-"""What losses see: LPIPS, frozen and in half precision; a mesh; the strengths of edges."""
+"""Terms of the losses: LPIPS in half precision, what repeats from block to block, edges."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sedic.lab.bench.fidelity import EQUAL_EDGES, LUMA
 from sedic.lab.bench.lpips import LPIPS, weights_path
+from sedic.models.precision import picture_dtype
 
 _WORTH_COMPILING = 1_000  # steps: it takes a minute
 _EQUAL = EQUAL_EDGES / 255**2  # of pictures whose range is 1
@@ -22,30 +23,46 @@ class Perception:
     """The distance of pictures (b, 3, h, w) in [-0.5, 0.5], as (b,) float32; differentiable."""
 
     def __init__(self, shared: Path, steps: int = 0) -> None:
-        """``steps``: how many times it will be asked; compiling pays after some hundreds."""
-        self._lpips = LPIPS(weights_path(shared)).to(torch.bfloat16)
+        """``steps``: how often it will be called; from a thousand on the network is compiled."""
+        self._dtype = picture_dtype()
+        self._lpips = LPIPS(weights_path(shared)).to(self._dtype)
         self._lpips.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if steps >= _WORTH_COMPILING and shutil.which("g++"):  # half the time
             self._lpips.maps = torch.compile(self._lpips.maps)  # type: ignore[method-assign]
 
     def __call__(self, a: Tensor, b: Tensor) -> Tensor:
-        a, b = ((x + 0.5).to(torch.bfloat16, memory_format=torch.channels_last) for x in (a, b))
-        return self._lpips(a, b).float()  # type: ignore[no-any-return]
+        return self._lpips(self._seen(a), self._seen(b)).float()  # type: ignore[no-any-return]
+
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """Unit-length feature maps of pictures at LPIPS' taps."""
+        return self._lpips.maps(self._seen(x))
+
+    def _seen(self, x: Tensor) -> Tensor:
+        return (x + 0.5).to(self._dtype, memory_format=torch.channels_last)
+
+    def head(self, tap: int) -> Tensor:
+        """LPIPS' weights of the channels of a tap: (1, channels, 1, 1) float32."""
+        return self._lpips.get_buffer(f"head{tap}").float().view(1, -1, 1, 1)
 
     def moved(self, a: Tensor, b: Tensor) -> Tensor:
-        """The same of both pictures without their first row and column: what ``bench`` measures."""
+        """The distance of both pictures without their first row and column, as ``bench`` has it."""
         return self(a[..., 1:, 1:], b[..., 1:, 1:])
 
     def anywhere(self, a: Tensor, b: Tensor) -> Tensor:
-        """The same after cutting both at a random place, 16 pixels less wide and high: the loss.
+        """The distance after cutting both at a random place, 16 pixels less wide and high.
 
-        A decoder that works on a grid learns where this network samples, and pleases it with a
-        mesh that eyes do not like: such pictures are 0.03 further away when moved by one pixel.
+        This is the loss. With a fixed place, a decoder that works on a grid learns where the
+        network samples, and draws a mesh there; moved by one pixel, its distance rises by 0.03.
         """
-        top, left = torch.randint(_PERIOD, (2,)).tolist()
-        height, width = a.shape[-2] - _PERIOD, a.shape[-1] - _PERIOD
-        place = (..., slice(top, top + height), slice(left, left + width))
-        return self(a[place], b[place])
+        return self(*cut_anywhere(a, b))
+
+
+def cut_anywhere(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Two batches of pictures, both cut at the same random place, 16 pixels less wide and high."""
+    top, left = torch.randint(_PERIOD, (2,)).tolist()
+    height, width = a.shape[-2] - _PERIOD, a.shape[-1] - _PERIOD
+    place = (..., slice(top, top + height), slice(left, left + width))
+    return a[place], b[place]
 
 
 def mesh(a: Tensor, b: Tensor) -> Tensor:
@@ -60,10 +77,10 @@ def mesh(a: Tensor, b: Tensor) -> Tensor:
     rows, columns = height // _PERIOD, width // _PERIOD
     blocks = (a - b).float().reshape(number, channels, rows, _PERIOD, columns, _PERIOD)
     odd = (torch.arange(rows)[:, None] + torch.arange(columns)) % 2 == 1
-    found = [
+    halves = [
         torch.einsum("bcihjw,ij->bchw", blocks, half.float() / half.sum()) for half in (odd, ~odd)
     ]
-    one, other = (block - block.mean((2, 3), keepdim=True) for block in found)
+    one, other = (block - block.mean((2, 3), keepdim=True) for block in halves)
     return (one * other).mean((1, 2, 3)).clamp(min=0)
 
 
@@ -79,12 +96,12 @@ def edges(a: Tensor, b: Tensor) -> Tensor:
     prewitt = torch.tensor([[1.0, 0.0, -1.0]] * 3, device=a.device) / 3
     kernels = torch.stack([prewitt, prewitt.T])[:, None]
     a, b = ((x.float() * luma).sum(1, keepdim=True) for x in (a, b))
-    found = []
+    differences = []
     for size in range(_SIZES):
         if size:
             a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
         # The root of zero has no gradient.
         one, other = ((F.conv2d(x, kernels).square().sum(1) + 1e-8).sqrt() for x in (a, b))
         same = (2 * one * other + _EQUAL) / (one.square() + other.square() + _EQUAL)
-        found.append(1 - same.mean((1, 2)))
-    return torch.stack(found).mean(0)
+        differences.append(1 - same.mean((1, 2)))
+    return torch.stack(differences).mean(0)

@@ -137,6 +137,7 @@ class Crops:
     size: int
     batch: int
     seed: int
+    small: float = 0.0  # share of the crops from photographs shown at up to half their size
 
     def __post_init__(self) -> None:
         _ = self._large
@@ -160,7 +161,7 @@ class Crops:
         photo = self.photos[index]
         short = min(photo.shape[:2])
         side = self.size
-        if short > _SHRINKABLE:
+        if short > _SHRINKABLE or (self.small and rng.random() < self.small):
             side = min(short, round(self.size * rng.uniform(1.0, 2.0)))
         top = rng.integers(photo.shape[0] - side + 1)
         left = rng.integers(photo.shape[1] - side + 1)

@@ -5,24 +5,23 @@ LPIPS + mesh * MESH``: so every rate has the same say in what the shared layers 
 
 ``compact`` learns eight anchored rates at once. The rate term of a crop is never worth more than
 ``rate_share`` of its distortion: early in a run, when bits are many, that holds the rate back;
-without it the pictures turn grey before the network has learnt what its bits are good for. And
-the rate weights are steered: now and then the
-bits of whole held-out pictures are measured at every anchor, and each anchor's weight moves until
-its mean bpp is the target (crops of small photographs cost twice the bits of whole pictures, so the
-rate of the training crops says little).
+without it the pictures turn grey before the network has learnt what to spend bits on. The rate
+weights are steered: every ``steer_every`` steps the bits of whole held-out pictures are measured at
+every anchor, and each anchor's weight moves until its mean bpp is the target. (Crops of small
+photographs cost twice the bits of whole pictures, so their rate cannot be used.)
 
 ``cheng2020`` has one rate, set by lambda in R + lambda * 255**2 * MSE as in CompressAI. The preset
 ``sedic`` is the SEDIC paper's (section 4.1): from the checkpoint of the lowest lambda, go on at a
 tenth of it with a learning rate of 1e-4.
 
 Either can be fine-tuned as Image-Text Coding does, with a third term in the distortion: how unlike
-its caption CLIP finds the decoded crop (``training.semantic``).
+its caption CLIP finds the decoded crop (``sedic.lab.train.semantic``).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from sedic.errors import SedicError
+from sedic.errors import DamagedFileError, SedicError
 from sedic.failures import translated
 from sedic.files import new_file, printable
 from sedic.lab.bench.lpips import NAME as LPIPS
@@ -39,6 +38,9 @@ from sedic.lab.train import card, photos, scenes, semantic
 from sedic.lab.train.loop import Progress, Run, Schedule
 from sedic.lab.train.perception import Perception, mesh
 from sedic.lab.train.semantic import CaptionSimilarity
+from sedic.lab.train.texture import Texture, TextureWeights
+from sedic.models import classifier
+from sedic.models.precision import picture_dtype
 from sedic.reference import cheng2020, compact
 from sedic.reference.cheng2020_network import Cheng2020Attention
 from sedic.reference.compact_network import ANCHORS, LEVELS, STEPS, Coded, CompactNetwork
@@ -61,6 +63,10 @@ class ReferenceRecipe:
     lpips: float = 1.0
     mesh: float = 300.0  # of what repeats from block to block
     clip: float = 0.0  # of 1 - the similarity of picture and caption
+    texture: TextureWeights | None = None  # the loss of texture in place of the four above
+    noise: tuple[int, int, int] = (4, 4, 32)  # maps that the decoder gets for it
+    small: float = 0.0  # share of the crops from photographs at up to half their size
+    low: float = 1.0  # levels are this power of uniform numbers: above 1, more small files
     decoder_only: bool = False  # files keep their sizes
     rate_share: float = 1.0  # of the distortion, at most, for the rate term of a crop
     lowest_bpp: float = 0.0065  # held-out mean at compact's first anchor
@@ -84,15 +90,24 @@ class ReferenceRecipe:
             return replace(self, lpips=ReferenceRecipe.lpips, mesh=ReferenceRecipe.mesh)
         return replace(self, lpips=0.0, mesh=0.0)
 
+    def for_texture(self) -> ReferenceRecipe:
+        """The same run with the loss of texture, and many small files."""
+        return replace(self, texture=TextureWeights(), batch=4, decay=1.0, small=0.3, low=1.5)
+
     def loss_terms(self) -> dict[str, float]:
         """Each term of the loss and its weight, those that are not zero."""
+        rate = {} if self.decoder_only else {"bits per pixel, times a weight for each rate": 1.0}
+        if self.texture:
+            weights = {name: weight for name, weight in asdict(self.texture).items() if weight}
+            lpips = {f"{LPIPS}, {n}": w for n, w in weights.items() if n.startswith("lpips")}
+            rest = {f"texture: {n}": w for n, w in weights.items() if not n.startswith("lpips")}
+            return rate | lpips | rest
         terms = {
             "MSE of pictures in [0, 1]": self.mse,
             LPIPS: self.lpips,
             "what repeats from block to block": self.mesh,
             "1 - CLIP's similarity of picture and caption": self.clip,
         }
-        rate = {} if self.decoder_only else {"bits per pixel, times a weight for each rate": 1.0}
         return rate | {name: weight for name, weight in terms.items() if weight}
 
     def target_bpp(self) -> list[float]:
@@ -151,18 +166,21 @@ class ReferenceTask:
     crops: photos.Crops
     held_out: list[Tensor]  # (1, 3, h, w) in [-0.5, 0.5]
     similarity: CaptionSimilarity | None = None  # of the photographs of ``crops``
+    texture: Texture | None = None
     weights: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.weights = self.weights or self.recipe.first_weights()
+        if len(self.weights) != ANCHORS or not all(0 < w < math.inf for w in self.weights):
+            raise DamagedFileError("the checkpoint's rate weights are no positive numbers")
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """The loss of one batch and its parts."""
         torch.manual_seed(self.recipe.seed * 1_000_003 + step)
         crops, sources = self.crops.drawn(step)
         x = to_tensor(crops)
-        levels = torch.randint(0, LEVELS, (x.shape[0],))
-        with torch.autocast("cpu", torch.bfloat16):
+        levels = (torch.rand(x.shape[0]) ** self.recipe.low * LEVELS).long()
+        with half():
             decoded, noisy_bits, bits = self.network(x, levels)
         pixels = x.shape[-1] * x.shape[-2]
         noisy_bpp, bpp = noisy_bits / pixels, bits.detach() / pixels
@@ -170,24 +188,35 @@ class ReferenceTask:
         place = levels / STEPS
         low = place.floor().long().clamp(max=ANCHORS - 2)
         weight = torch.exp(torch.lerp(table[low, 0], table[low + 1, 0], place - low))
-        lpips = torch.zeros_like(bpp)
+        distortion, parts = self._distortion(decoded, x, sources)
+        most = self.recipe.rate_share * distortion.detach() / bpp
+        loss = (torch.minimum(weight, most) * noisy_bpp + distortion).log().mean()
+        values = {"loss": loss, "bpp": bpp} | parts
+        return loss, {
+            name: round(float(value.detach().mean()), 5) for name, value in values.items()
+        }
+
+    def _distortion(
+        self, decoded: Tensor, x: Tensor, sources: tuple[int, ...]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The distortion of each crop, (b,), and its parts."""
+        if self.texture:
+            return self.texture(decoded, x)
+        lpips = x.new_zeros(x.shape[0])
         if self.recipe.lpips:
             lpips = self.perceived.anywhere(decoded, x)
         mse = (decoded.float() - x).square().mean((1, 2, 3))
         repeated = mesh(decoded, x)
         distortion = self.recipe.mse * mse + self.recipe.lpips * lpips
         distortion = distortion + self.recipe.mesh * repeated
-        parts = {"bpp": bpp, "mse": mse, "lpips": lpips, "mesh": 1e4 * repeated}
+        parts = {"mse": mse, "lpips": lpips, "mesh": 1e4 * repeated}
         if self.similarity:
             parts["clip"] = self.similarity(decoded + 0.5, sources)
             distortion = distortion + self.recipe.clip * (1 - parts["clip"])
-        most = self.recipe.rate_share * distortion.detach() / bpp
-        loss = (torch.minimum(weight, most) * noisy_bpp + distortion).log().mean()
-        said = {"loss": loss} | parts
-        return loss, {name: round(float(value.detach().mean()), 5) for name, value in said.items()}
+        return distortion, parts
 
     def after(self, run: Run) -> None:
-        """Steer the rates now and then."""
+        """Steer the rates every ``steer_every`` steps."""
         steered = self.network.rates > 1 and not self.recipe.decoder_only
         if steered and run.step % self.recipe.steer_every == 0:
             measured = self.steer()
@@ -202,7 +231,7 @@ class ReferenceTask:
             bpp = sum(self._bpp(x, anchor) for x in self.held_out) / len(self.held_out)
             error = math.log(max(bpp, 1e-6) / target)
             weight = self.weights[anchor] * math.exp(0.5 * max(-0.5, min(0.5, error)))
-            # A rate takes hundreds of steps to follow its weight: do not wind up meanwhile.
+            # A rate follows its weight after hundreds of steps, so the weight's range is bounded.
             self.weights[anchor] = min(max(weight, first[anchor] / 4), first[anchor] * 4)
             measured.append(round(bpp, 5))
         return measured
@@ -227,19 +256,24 @@ class ReferenceTask:
 
     @torch.no_grad()
     def _bpp(self, x: Tensor, anchor: int) -> float:
-        """Of ``compact`` alone, which has rates to steer: without decoding the picture."""
+        """Bits per pixel of a picture at an anchor of ``compact``, without decoding it."""
         assert isinstance(self.network.network, CompactNetwork)
-        with torch.autocast("cpu", torch.bfloat16):
+        with half():
             *_, bits = self.network.network.quantised(x, torch.tensor([anchor * STEPS]))
         return float(bits) / (x.shape[-1] * x.shape[-2])
 
     @torch.no_grad()
     def _coded(self, x: Tensor, anchor: int) -> tuple[Tensor, float]:
         self.network.eval()
-        with torch.autocast("cpu", torch.bfloat16):
+        with half():
             decoded, _, bits = self.network(x, torch.tensor([anchor * STEPS]))
         self.network.train()
         return decoded.float().clamp(-0.5, 0.5), float(bits) / (x.shape[-1] * x.shape[-2])
+
+
+def half() -> torch.autocast:
+    """Autocast to bfloat16 on processors that compute in it; no change on others."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=picture_dtype() == torch.bfloat16)
 
 
 def to_tensor(pictures: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:
@@ -271,9 +305,13 @@ def network_of(recipe: ReferenceRecipe, start: Path | None) -> CompactNetwork | 
     """The network to train, from ``start`` or, for ``compact`` alone, from random weights."""
     if recipe.network == "compact":
         if start is None:
-            return CompactNetwork()
-        with translated(printable(start)):
-            return compact.load(start)[0]
+            network = CompactNetwork()
+        else:
+            with translated(printable(start)):
+                network = compact.load(start)[0]
+        if recipe.texture and not network.synthesis.noise_channels:
+            network = network.with_noise(recipe.noise)
+        return network
     if recipe.network != "cheng2020":
         raise SedicError(f"cannot train {recipe.network!r}: compact or cheng2020")
     if start is None:
@@ -340,14 +378,19 @@ def train(
     read = photos.read(paths, lambda n: progress(n, len(paths), "reading photographs"))
     read, similarity = similarity_of(recipe, clip, captions, read, out / "scenes", progress)
     pictures = [photograph.pixels for photograph in read]
-    crops = photos.Crops(pictures, recipe.crop, recipe.batch, recipe.seed)
+    crops = photos.Crops(pictures, recipe.crop, recipe.batch, recipe.seed, recipe.small)
+    perceived = Perception(shared, 0 if recipe.texture else recipe.steps)
+    texture = None
+    if recipe.texture:
+        texture = Texture(perceived, classifier.load(), recipe.texture)
     task = ReferenceTask(
         recipe,
         Trainable(network),
-        Perception(shared, recipe.steps),
+        perceived,
         crops,
         whole_pictures(photos.find(steer, held_out=True), 8),
         similarity,
+        texture,
         run.state.get("weights", []),
     )
     run.finish(task, progress)

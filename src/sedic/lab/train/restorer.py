@@ -1,10 +1,10 @@
 """Train the embedded restorer: Algorithm 1 on a CPU.
 
-It learns on what it will meet: references decoded by the real ``compact`` codec at all its rates,
-the measured description's words and masks, latents of the embedded VAE, and its own earlier
+Its inputs are those that it meets in files: references decoded by the ``compact`` codec at all its
+rates, words and masks of the measured description, latents of the embedded VAE, and its own earlier
 outputs. The UNet predicts the clean latent x0 of an object inside its mask or, under the overall
-text, of the whole crop; outside the mask stands what the stages before left there, as eq. 4 has
-it. Three kinds of batches:
+text, of the whole crop; outside the mask is the result of the stages before (eq. 4). There are
+three kinds of batches:
 
 - first: from pure noise at the last timestep;
 - later: at some timestep, from the network's own x0, noised;
@@ -111,7 +111,7 @@ class Restorer(nn.Module):
 
 @dataclass(frozen=True)
 class Crop:
-    """A piece of a photograph with what is said of it."""
+    """A crop of a photograph with its description."""
 
     pixels: Picture
     overall: str
@@ -222,7 +222,9 @@ class RestorerTask:
         lpips = self.perceived.anywhere(shown, wanted).mean()
         latent = ((predicted - clean).square() * mask).mean()
         repeated = mesh(shown, wanted).mean()
-        top, left = torch.randint(4, (2,)).tolist()  # it, too, looks at quarters
+        top, left = torch.randint(
+            4, (2,)
+        ).tolist()  # edges are compared at quarter size, too: cut at a random place of four
         strength = edges(shown[..., top:, left:], wanted[..., top:, left:]).mean()
         loss = recipe.mse * mse + recipe.lpips * lpips + recipe.edges * strength
         loss = loss + recipe.mesh * repeated + recipe.latent * latent
@@ -247,7 +249,7 @@ class RestorerTask:
         return alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
 
     def after(self, run: Run) -> None:
-        """Nothing to steer."""
+        """Does nothing after a step."""
 
     @torch.no_grad()
     def measure(self) -> dict[str, list[float]]:
@@ -263,40 +265,40 @@ class RestorerTask:
         values: dict[str, list[tuple[float, float]]] = {}
         self.restorer.eval()
         others = self.descriptions[1:] + self.descriptions[:1]
-        for x, said, other in zip(self.held_out, self.descriptions, others, strict=True):
+        for x, own, other in zip(self.held_out, self.descriptions, others, strict=True):
             with torch.autocast("cpu", torch.bfloat16):
                 reference = self.reference_of(x, torch.tensor([LEVELS // 2]))
                 seen = self.restorer.vae.encode(2 * reference).float()
             torch.manual_seed(0)
             noise = torch.randn_like(seen)
-            found = {"reference": reference, "vae": self.decoded(seen)}
+            restored = {"reference": reference, "vae": self.decoded(seen)}
             whole = torch.ones(1, 1, *seen.shape[-2:])
-            found["whole"] = reference + self._change(seen, noise, said.overall, whole)
-            found["silent"] = reference + self._change(seen, noise, "", whole)
-            if said.objects and other.objects:
-                mask = torch.from_numpy(said.objects[0].mask.array)[None, None].float()
+            restored["whole"] = reference + self._change(seen, noise, own.overall, whole)
+            restored["silent"] = reference + self._change(seen, noise, "", whole)
+            if own.objects and other.objects:
+                mask = torch.from_numpy(own.objects[0].mask.array)[None, None].float()
                 for name, text in (
-                    ("object", said.objects[0].detail),
+                    ("object", own.objects[0].detail),
                     ("object silent", ""),
                     ("object wrong", other.objects[0].detail),
                 ):
-                    found[name] = reference + self._change(seen, noise, text, mask)
-            for name, picture in found.items():
+                    restored[name] = reference + self._change(seen, noise, text, mask)
+            for name, picture in restored.items():
                 picture = picture.clamp(-0.5, 0.5)
                 seen_as = float(self.perceived.moved(picture, x)), float(edges(picture, x))
                 values.setdefault(name, []).append(seen_as)
         self.restorer.train()
-        return {name: np.mean(found, 0).round(5).tolist() for name, found in values.items()}
+        return {name: np.mean(restored, 0).round(5).tolist() for name, restored in values.items()}
 
     def _change(self, seen: Tensor, noise: Tensor, text: str, mask: Tensor) -> Tensor:
-        """What one pass inside ``mask`` adds to the picture of the latent ``seen``."""
+        """The change of the picture of latent ``seen`` by one pass inside ``mask``."""
         last = torch.tensor([len(self.alpha_bar) - 1])
         z = torch.lerp(self.noised(seen, noise, last), noise, mask)
         after = torch.lerp(seen, self.predict(z, last, seen, [text]), mask)
         return self.decoded(after) - self.decoded(seen)
 
     def decoded(self, latents: Tensor) -> Tensor:
-        """Their pictures, in [-0.5, 0.5] or a little outside."""
+        """The pictures of latents, in about [-0.5, 0.5]."""
         with torch.autocast("cpu", torch.bfloat16):
             return self.restorer.vae.decode(latents).float() / 2
 
@@ -368,7 +370,7 @@ def train(
     pack.save(weights, networks, merges=merges, schedule=SCHEDULE)
     figures = card.table(
         ("at a middle rate", "LPIPS-squeeze (Caffe), moved by a pixel", "edges"),
-        ((name, *(f"{x:.4f}" for x in found)) for name, found in task.measure().items()),
+        ((name, *(f"{x:.4f}" for x in numbers)) for name, numbers in task.measure().items()),
     )
     card.write(weights, run, folders, "sedic's embedded restorer", "sedic train restorer", figures)
     return weights

@@ -1,4 +1,4 @@
-"""What the measured description says of every training photograph, made once and kept.
+"""Measured descriptions of training photographs, made once and kept as files.
 
 The restorer learns from the same words and masks that it will meet in files.
 """

@@ -1,4 +1,4 @@
-"""Whether a picture shows what its caption says: the CLIP term of Image-Text Coding's fine-tuning.
+"""The CLIP term of Image-Text Coding's fine-tuning: similarity of a picture and its caption.
 
 The paper's distortion is lambda * (k1 * MSE + k2 * LPIPS + k3 * (1 - similarity)), pictures in
 [0, 1], similarity = the cosine between CLIP's embeddings of the decoded picture and of the caption.
@@ -25,7 +25,7 @@ MSE, LPIPS, CLIP = 0.5, 0.2, 0.3  # k1, k2, k3
 
 
 class CaptionSimilarity(nn.Module):
-    """CLIP on pictures whose captions are known: frozen, gradients flow to the pictures only.
+    """A frozen CLIP that compares pictures with their captions; gradients flow to pictures only.
 
     ``folder`` holds a transformers ``CLIPModel`` and its tokenizer (``SedicError`` if not).
     Captions are cut to what CLIP's text encoder reads.
@@ -43,8 +43,8 @@ class CaptionSimilarity(nn.Module):
         with torch.no_grad():
             for caption in captions:
                 ids = tokenizer(caption, truncation=True, max_length=longest, return_tensors="pt")
-                found = clip.text_model(input_ids=ids["input_ids"]).pooler_output
-                embedded.append(F.normalize(clip.text_projection(found), dim=-1))
+                pooled = clip.text_model(input_ids=ids["input_ids"]).pooler_output
+                embedded.append(F.normalize(clip.text_projection(pooled), dim=-1))
         self.side = int(clip.config.vision_config.image_size)
         self.vision, self.projection = clip.vision_model, clip.visual_projection
         self.register_buffer("captions", torch.cat(embedded))  # (n, d), of length one
@@ -83,11 +83,11 @@ def read_captions(path: Path, photos: Sequence[Path]) -> list[str]:
         if not (isinstance(name, str) and isinstance(text, str)):
             raise SedicError(f'{path}, line {number}: "image" and "text" are strings')
         captions[name] = text
-    found = []
+    texts = []
     for photo in photos:
         full = f"{photo.parent.name}/{photo.name}"
         caption = captions.get(full, captions.get(photo.name))
         if caption is None:
             raise SedicError(f"{path} has no caption of {full}")
-        found.append(caption)
-    return found
+        texts.append(caption)
+    return texts

@@ -173,7 +173,7 @@ def _excerpt(text: str) -> str:
 
 @dataclass(frozen=True)
 class Observations:
-    """What each context said of the byte that came, for ``n`` bytes of held-out text.
+    """The probability that each context gave to each of ``n`` bytes of held-out text.
 
     ``slots`` (STAGES, n) int16, the most trusted context first, -1 where there is none;
     ``chances`` (STAGES, n) float64; ``weights`` (n,) float64; ``characters``: length of the texts.
@@ -186,7 +186,7 @@ class Observations:
 
 
 def observe(model: Model, corpora: Sequence[Corpus]) -> Observations:
-    """Reads excerpts of ``corpora`` through ``model``, whose confidences do not matter."""
+    """Observations of excerpts of ``corpora``; the confidences of ``model`` are not used."""
     slots, chances, weights = array("h"), array("d"), array("d")
     characters = 0
     for corpus in corpora:
@@ -195,11 +195,11 @@ def observe(model: Model, corpora: Sequence[Corpus]) -> Observations:
             predictor = Predictor(model)
             for symbol in _symbols(text):
                 row_slots, row_chances = [-1] * STAGES, [0.0] * STAGES
-                for stage, found in enumerate(predictor.evidence()):
-                    row_slots[stage] = found.slot
-                    at = bytes(found.symbols).find(symbol)
+                for stage, evidence in enumerate(predictor.evidence()):
+                    row_slots[stage] = evidence.slot
+                    at = bytes(evidence.symbols).find(symbol)
                     if at >= 0:
-                        row_chances[stage] = int(found.numerators[at]) / found.denominator
+                        row_chances[stage] = int(evidence.numerators[at]) / evidence.denominator
                 slots.extend(row_slots)
                 chances.extend(row_chances)
                 weights.append(corpus.weight)
@@ -215,7 +215,7 @@ def observe(model: Model, corpora: Sequence[Corpus]) -> Observations:
 def _mix(
     seen: Observations, confidence: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """The (STAGES, n) part each context has in the chance of the byte that came; that chance."""
+    """Each context's (STAGES, n) share of the probability of the coded bytes; its (n,) sum."""
     rest = np.ones(seen.weights.size)
     parts = np.empty_like(seen.chances)
     for stage in range(STAGES):

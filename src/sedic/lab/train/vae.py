@@ -1,9 +1,9 @@
 """Train the embedded VAE: pictures through a few numbers for every 8x8 block, and back.
 
-The loss is ``mse * MSE + lpips * LPIPS``. The latents are disturbed a little on the way (in
-proportion to each channel's deviation), because the restorer's latents will never be exact.
-Deviations and means are folded into the weights at the end: what is shipped has latents of mean 0
-and deviation 1.
+The loss is ``mse * MSE + lpips * LPIPS``. Noise is added to the latents (in
+proportion to each channel's standard deviation), because the restorer's latents are not exact. At
+the end means and deviations are folded into the weights, so that the latents of what is shipped
+have mean 0 and deviation 1.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class VaeTask:
         return loss, {"loss": loss.item(), "mse": mse.item(), "lpips": lpips.item()}
 
     def after(self, run: Run) -> None:
-        """Nothing to steer."""
+        """Does nothing after a step."""
 
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
@@ -92,8 +92,8 @@ class VaeTask:
 @torch.no_grad()
 def latent_statistics(vae: PatchAutoencoder, crops: photos.Crops) -> tuple[Tensor, Tensor]:
     """Mean and deviation of each latent channel, over sixteen batches of crops."""
-    found = torch.cat([vae.encode(2 * to_tensor(crops(step))) for step in range(16)])
-    return found.mean((0, 2, 3)), found.std((0, 2, 3))
+    latents = torch.cat([vae.encode(2 * to_tensor(crops(step))) for step in range(16)])
+    return latents.mean((0, 2, 3)), latents.std((0, 2, 3))
 
 
 def train(recipe: VaeRecipe, out: Path, progress: Progress) -> Path:

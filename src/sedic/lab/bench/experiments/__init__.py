@@ -38,7 +38,7 @@ SHOWN_SIDE = 768  # pixels, the longer side of pictures that are kept for the re
 
 
 class UnreachableError(SedicError):
-    """A cell that has no numbers, however often it is tried: an answer, not a failure."""
+    """A cell has no numbers, and trying it again would not change that."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Outcome:
     cell: Cell
     picture: Picture | None = None
     values: Mapping[str, float] = field(default_factory=dict)
-    text: str = ""  # that the decoded picture should still agree with
+    text: str = ""  # what the file says; CLIP compares it with the decoded picture
     problem: str = ""
     unreachable: str = ""
 
@@ -64,26 +64,26 @@ class Outcome:
 
 
 class Experiment(Protocol):
-    """Cells to fill for every picture."""
+    """What is measured: codecs or variants at points, the cells, for every picture."""
 
     @property
     def name(self) -> str:
-        """Of the command."""
+        """The name of its command."""
 
     @property
     def values(self) -> tuple[str, ...]:
-        """Columns that it measures itself, besides the metrics."""
+        """The columns of results that are not metrics."""
 
     @property
     def cells(self) -> tuple[Cell, ...]:
-        """Every picture's."""
+        """All cells; the same for every picture."""
 
     @property
     def shown(self) -> tuple[Cell, ...]:
-        """Those whose pictures the report shows."""
+        """The cells whose pictures the report shows."""
 
     def outcomes(self, index: int, picture: Picture, done: Done) -> Iterator[Outcome]:
-        """The cells of picture ``index`` of the dataset that are not ``done``, in any order."""
+        """Outcomes of picture ``index`` in the cells that are not ``done``, in any order."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +103,9 @@ def run(
     progress: Progress,
     see: See | None = None,
 ) -> None:
-    """Fill ``results``.
+    """Measure the cells of every picture that are not in ``results`` yet.
 
-    ``see`` is told of every picture, original and decoded, what it is of and in which cell.
+    ``see`` is called with every picture, original and decoded, its name and its cell.
     A picture or a cell that fails leaves a row that says why, and is tried again in the next run;
     one that is unreachable is not. One picture is in memory at a time.
     """
@@ -233,5 +233,7 @@ def _keep(picture: Picture, folder: Path, name: str, cell: Cell) -> list[str]:
 def kept(folder: Path, name: str, cell: Cell) -> Path:
     """Where a picture for the report is kept."""
     words = (re.sub(r"[^\w.-]+", "-", part).strip("-.") for part in (name, *cell))
-    mark = zlib.crc32("\n".join((name, *cell)).encode())  # names may differ in what is left out
+    mark = zlib.crc32(
+        "\n".join((name, *cell)).encode()
+    )  # keeps names apart that differ only in characters left out
     return folder / f"{'_'.join(filter(None, words))}_{mark:08x}.webp"

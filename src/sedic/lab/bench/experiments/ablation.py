@@ -1,4 +1,4 @@
-"""What each part of a file is worth (SEDIC, Table 1), and what each part of the decoder is.
+"""What each part of a file and of the decoder contributes (SEDIC, Table 1).
 
 Every variant of a picture has the same reference image, that of the whole file, as in the paper: so
 the bytes fall with what is left out. The variants are files, too, and decoded as any other.
@@ -43,7 +43,7 @@ Change = Callable[[Description], Description]
 
 @dataclass(frozen=True)
 class Variant:
-    """What is said, and what else differs; words are of Table 1's columns J, l_d and l_all."""
+    """A variant of a file: limits of words (J, l_d and l_all of Table 1) and other changes."""
 
     name: str
     objects: int = OBJECTS
@@ -92,7 +92,7 @@ TABLE_1 = (
     Variant(WHOLE),
 )
 MORE = (
-    # Coded as MISC's maps, which is cheap for masks that say nothing.
+    # Coded as MISC's 8x8 maps: whole masks cost little there.
     Variant("no masks (the whole picture each)", change=_whole_picture, mask_coder="blocks"),
     Variant("MISC's 8x8 maps instead of masks", change=_blocks, mask_coder="blocks"),
     Variant("no guidance (eq. 2, 3)", settings=(("iterations", 0),)),
@@ -156,7 +156,7 @@ class Ablation:
             yield subject.decoded(data, cell)
 
     def _wrong(self, index: int, own: Description) -> Description:
-        """Another picture's words at the places of this one's objects."""
+        """The next picture's words, at the masks of this one's objects."""
         count = len(self.subject.dataset)
         if count < 2:
             raise UnreachableError("there is no other picture whose words could be taken")
@@ -170,7 +170,7 @@ class Ablation:
         return Description(other.overall, tuple(layers))
 
     def _file(self, whole: bytes, image: SemanticImage, variant: Variant) -> bytes:
-        """The file of another meaning with the same reference image, or with none to speak of."""
+        """The file of ``image`` as ``variant`` has it, with the reference image of ``whole``."""
         subject, mark = self.subject, None
         if not variant.reference:
             image = replace(image, reference=ReferenceImage("external", _grey()))

@@ -20,10 +20,11 @@ OURS, REFERENCE = "sedic", "sedic, reference image alone"
 
 @dataclass(frozen=True)
 class Curves:
-    """``limits``: bits per pixel; ``objects``: at most so many for a curve each, none: the paper's.
+    """``limits``: bits per pixel. ``objects``: for each number a curve of ours with at most so
+    many objects, besides the curve with the paper's numbers.
 
-    In every point a rival may use as many bytes as our largest file of that picture there; its
-    three sizes are codecs of their own here, and one in the report.
+    At every limit a rival may use as many bytes as the largest of our files of that picture. Its
+    three picture sizes are three codecs here, and one curve in the report.
     """
 
     subject: Subject
@@ -40,12 +41,12 @@ class Curves:
 
     @property
     def ours(self) -> dict[str, int | None]:
-        """Our curves and the objects that each may have."""
+        """Our curves by name, and the most objects of each; None: as the rate has it."""
         return {OURS: None} | {objects_name(count): count for count in self.objects}
 
     @property
     def points(self) -> dict[str, float]:
-        """Limits as they are written."""
+        """The limits by the text that names them in results."""
         return points_of(self.limits)
 
     @property

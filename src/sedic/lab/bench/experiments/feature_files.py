@@ -28,7 +28,7 @@ _MAX_BYTES = 1 << 28
 
 
 class Network(Protocol):
-    """What sees: ``evaluation.inception.Inception``."""
+    """What makes features: ``Inception``, or a stand-in for it."""
 
     def features(self, picture: Picture) -> npt.NDArray[np.float32]:
         """One vector of a (height, width, 3) uint8 picture."""
@@ -42,7 +42,7 @@ class Features:
     network: Network
 
     def keep(self, picture: Picture, name: str, cell: Cell) -> None:
-        """See a picture and its patches, unless that was done before."""
+        """Write the features of a picture and its patches, unless the file is there."""
         path = _path(self.folder, name, cell)
         if path.is_file():
             return
@@ -54,7 +54,7 @@ class Features:
 
 
 def distances(folder: Path, pictures: Sequence[str], cell: Cell) -> tuple[dict[str, float], str]:
-    """``NAMES`` of the decoded pictures of a cell, those that can be had, and why others cannot."""
+    """FID and KID of a cell's decoded pictures, and why some of them cannot be computed."""
     try:
         decoded, originals = (
             [_read(_path(folder, name, which)) for name in pictures]
@@ -62,16 +62,16 @@ def distances(folder: Path, pictures: Sequence[str], cell: Cell) -> tuple[dict[s
         )
     except SedicError as error:
         return {}, str(error)
-    found, reasons = {}, []
+    values, reasons = {}, []
     for of, part in (("256-patches", slice(1, None)), ("pictures", slice(0, 1))):
         for name, distance in SETS.items():
             try:
-                found[f"{name} ({of})"] = distance(
+                values[f"{name} ({of})"] = distance(
                     [block[part] for block in decoded], [block[part] for block in originals]
                 )
             except SedicError as error:
                 reasons.append(f"{name} ({of}): {error}")
-    return found, "; ".join(reasons)
+    return values, "; ".join(reasons)
 
 
 def _path(folder: Path, name: str, cell: Cell) -> Path:

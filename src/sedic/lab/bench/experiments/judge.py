@@ -1,7 +1,7 @@
-"""Semantic consistency: does a classifier or a detector still see the same in the decoded picture?
+"""Semantic consistency: whether a classifier or detector gives the same on the decoded picture.
 
-What it sees in the original counts as the truth; labels of the dataset are not needed, and its own
-mistakes cost nothing as long as it repeats them.
+Its result on the original counts as the truth, so labels of the dataset are not needed and its own
+mistakes do not count if it repeats them.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from sedic.models.pretrained import load
 from sedic.picture import Picture
 
 SAME_PLACE = 0.5  # intersection over union, as in PASCAL VOC
-SEEN = 0.5  # a detection of less is none
-_ONNX_SIDE = 224  # where the model's file leaves it open
+SEEN = 0.5  # detections with a lower score are ignored
+_ONNX_SIDE = 224  # pixels, where the model's file does not say
 
 Floats = npt.NDArray[np.float64]
 
@@ -67,19 +67,19 @@ def overlap(p: Floats, q: Floats) -> float:
     return float(np.minimum(p, q).sum())
 
 
-def agreement(found: Detections, truth: Detections) -> float:
+def agreement(decoded: Detections, truth: Detections) -> float:
     """F1 of detections: same label, same place; 1 where neither has any."""
-    if not len(found.labels) and not len(truth.labels):
+    if not len(decoded.labels) and not len(truth.labels):
         return 1.0
     free = set(range(len(truth.labels)))
     hits = 0
-    for box, label in zip(found.boxes, found.labels, strict=True):
+    for box, label in zip(decoded.boxes, decoded.labels, strict=True):
         candidates = {i: _iou(box, truth.boxes[i]) for i in free if truth.labels[i] == label}
         best = max(candidates, key=lambda i: candidates[i], default=None)
         if best is not None and candidates[best] >= SAME_PLACE:
             hits += 1
             free.remove(best)
-    return 2 * hits / (len(found.labels) + len(truth.labels))
+    return 2 * hits / (len(decoded.labels) + len(truth.labels))
 
 
 def _iou(a: Floats, b: Floats) -> float:

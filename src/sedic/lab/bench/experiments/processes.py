@@ -1,4 +1,4 @@
-"""Whole commands, each in a process of its own: what somebody waits for who types them."""
+"""Times whole commands, each in a process of its own, as a user meets them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Process:
 def measure(
     subject: Subject, limit: float, rounds: int, progress: Callable[[int, int, str], None]
 ) -> list[Process]:
-    """Starting, importing, and coding the first picture of the subject's dataset.
+    """Time starting Python, importing, and coding the first picture of the subject's dataset.
 
     ``SedicError`` if a command fails.
     """

@@ -1,4 +1,4 @@
-"""Rivals at the bytes of our files: what every experiment with rivals shares."""
+"""Rival codecs at the sizes of our files, for every experiment that has rivals."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -117,7 +118,8 @@ def _at(points: Curve, size: float) -> tuple[float, float]:
 def main() -> None:
     """Measure, if a size is given, and print the best rules."""
     path = Path(sys.argv[1])
-    results = json.loads(path.read_text()) if path.is_file() else {"what": "", "rows": []}
+    empty: dict[str, Any] = {"what": "", "rows": []}
+    results = json.loads(path.read_text()) if path.is_file() else empty
     if len(sys.argv) > 2:
         width, height = map(int, sys.argv[2].split("x"))
         results["what"] = f"size, picture, scale, level, bytes, {METRIC}"

@@ -37,7 +37,7 @@ class Timing:
 
     @property
     def quartiles(self) -> tuple[float, float]:
-        """The lower and the upper one; the extremes of fewer than four rounds."""
+        """The lower and the upper quartile; of fewer than four rounds, minimum and maximum."""
         if len(self.seconds) < 4:
             return min(self.seconds), max(self.seconds)
         low, _, high = quantiles(self.seconds, n=4)
@@ -52,7 +52,7 @@ class Stopwatch:
         self._device = device
 
     def lap(self, name: str, started: float) -> float:
-        """The part ``name`` began at ``started`` and ends now; returns now."""
+        """Add the seconds since ``started`` to the part ``name``; returns the time now."""
         if self._device == "cuda":  # which returns before it is done
             import torch
 
@@ -98,7 +98,7 @@ def measure(
 def _round(
     subject: Subject, profile: Profile, picture: Picture, name: str, limit: float, watch: Stopwatch
 ) -> int:
-    """Encode and decode once; the bytes of the file."""
+    """Encode and decode once; returns the number of bytes of the file."""
     begun = started = perf_counter()
     part = "describing"
 
@@ -133,7 +133,7 @@ def _round(
 
 
 def _apart(profile: Profile, done: Compressed, picture: Picture, watch: Stopwatch) -> None:
-    """Parts of what was timed in total, on their own."""
+    """Time parts of encoding on their own."""
     reference = profile.reference_codec()
     started = perf_counter()
     encode = reference.prepare(picture)
@@ -156,7 +156,7 @@ def _apart(profile: Profile, done: Compressed, picture: Picture, watch: Stopwatc
 
 
 def _profile(profile: Profile, device: str) -> Profile:
-    """``profile`` with its networks on ``device``."""
+    """The same profile with its networks on ``device``."""
     import torch
 
     if device == "cuda" and not torch.cuda.is_available():

@@ -17,7 +17,7 @@ SETTINGS = {"object steps": "object_steps", "last steps": "last_steps"}
 
 @dataclass(frozen=True)
 class Steps:
-    """One of two settings changes, the other stays; files are made at ``limit`` bits per pixel."""
+    """Varies one of two settings at a time; files are made at ``limit`` bits per pixel."""
 
     subject: Subject
     limit: float

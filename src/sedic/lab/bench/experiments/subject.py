@@ -1,4 +1,4 @@
-"""Our codec as a subject of measurement: files of pictures, and pictures of files, timed."""
+"""Our codec as experiments measure it: encodes and decodes pictures of a dataset, timed."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ Describe = Callable[["Picture", str, Say], "Description"]  # of a picture and it
 
 
 class Subject:
-    """A profile and a method on a dataset.
+    """A profile, a method and decoder settings, on a dataset.
 
-    Descriptions are made once for a picture and every file cuts them to its own budget, so
-    ``encode s`` is without describing.
+    A picture is described once, and every file cuts the description to its own budget, so the
+    column ``encode s`` does not count describing.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Subject:
         self.description = description
 
     def rate(self, picture: Picture, limit: float, objects: int | None = None) -> Rate:
-        """At most ``limit`` bits per pixel, words and, if not given, objects as in ``compress``."""
+        """The rate of ``limit`` bits per pixel, with at most ``objects`` objects if given."""
         height, width = picture.shape[:2]
         rate = rate_for(width, height, bpp=limit, method=self.method, profile=self.profile)
         if objects is None:
@@ -79,8 +79,8 @@ class Subject:
         reference: Cell | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> Iterator[Outcome]:
-        """A file of picture ``index`` and what it decodes to; in the cell ``reference`` the file's
-        reference image, which is there anyway. ``settings`` come on top of the subject's own."""
+        """Encode picture ``index``: the decoded picture in ``cell`` and, if given, the file's
+        reference image in the cell ``reference``. ``settings`` add to the subject's own."""
         try:
             description = self.description(index)
             started = perf_counter()
@@ -112,7 +112,7 @@ class Subject:
         )
 
     def decoded(self, data: bytes, cell: Cell, known: Mapping[str, float] | None = None) -> Outcome:
-        """What a file decodes to; ``known``: values that are there already."""
+        """The outcome of decoding a file; ``known``: values to report besides."""
         try:
             started = perf_counter()
             picture = self.decoder.decompress(data)
@@ -131,7 +131,7 @@ class Subject:
         settings: Mapping[str, Any] | None = None,
         mark: bytes | None = None,
     ) -> bytes:
-        """A file as ``whole``, but for what is named here."""
+        """A file of ``image``, in everything that is not given here like the file ``whole``."""
         container = Container.parse(whole)
         defaults = self.profile.settings(image.method)
         decoder = Settings.from_bytes(container.settings, defaults)
@@ -165,7 +165,7 @@ def weights_of(profile: Profile) -> dict[str, str]:
 
 
 def measures(container: Container) -> dict[str, float]:
-    """Bytes, in all and part by part, bits per pixel and objects of a file."""
+    """The bytes of a file and of each of its parts, its bits per pixel, its objects."""
     parts = container.parts()
     total = sum(parts.values())
     sizes = {f"{part} bytes": float(parts[part]) for part in PARTS}
@@ -174,7 +174,7 @@ def measures(container: Container) -> dict[str, float]:
 
 
 def measured(picture: Picture, name: str, say: Say) -> Description:
-    """The embedded description, which needs no model."""
+    """Describes a picture by measurement, without a model."""
     from sedic.describe.measured import describe
 
     return describe(picture, MAX_OBJECTS, DETAIL_WORDS, OVERALL_WORDS)

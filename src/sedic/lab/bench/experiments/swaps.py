@@ -1,4 +1,4 @@
-"""Do an object's words and mask matter to the object? They are exchanged for another object's.
+"""What an object's words and mask contribute: each is exchanged for another object's.
 
 Only the object's own region is judged: what is measured is the original with that region cut out
 of the decoded picture, so a number here is as many times smaller as the region is than the picture.
@@ -81,7 +81,7 @@ class Swaps:
 
 
 def exchanged(how: str, own: ObjectLayer, other: ObjectLayer) -> ObjectLayer:
-    """An object as one of ``SWAPS`` has it."""
+    """The object ``own`` after the swap ``how``, one of ``SWAPS``, with ``other``."""
     if how == "the other object's words":
         return replace(own, name=other.name, detail=other.detail)
     if how == "the other object's mask":

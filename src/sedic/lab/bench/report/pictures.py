@@ -1,4 +1,4 @@
-"""Pictures for a page: small, embedded, with a crop; and sheets of them as files."""
+"""Pictures of a report: scaled and embedded in the page, cropped, and laid out on sheets."""
 
 from __future__ import annotations
 
@@ -27,15 +27,24 @@ class Panel:
     path: Path
 
 
+@dataclass(frozen=True)
+class Shown:
+    """A picture of a sheet, under two lines of text."""
+
+    title: str
+    note: str
+    image: Image.Image
+
+
 def data_url(image: Image.Image, quality: int = 82) -> str:
-    """A picture that needs no file."""
+    """A picture as a data URL, WebP."""
     file = io.BytesIO()
     image.save(file, "WEBP", quality=quality, method=4)
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def opened(path: Path) -> Image.Image | None:
-    """A kept picture at the page's size; None where it is not there (or half written)."""
+    """A kept picture at the page's size; None where it is missing or damaged."""
     try:
         with Image.open(path) as image:
             small = image.convert("RGB")
@@ -46,7 +55,7 @@ def opened(path: Path) -> Image.Image | None:
 
 
 def busiest(image: Image.Image) -> tuple[int, int, int, int]:
-    """The square (left, top, right, bottom) where there is most to lose: most gradient.
+    """The square (left, top, right, bottom) with the strongest gradients.
 
     Its side is a quarter of the longer side, or the shorter side if that is less.
     """
@@ -60,26 +69,28 @@ def busiest(image: Image.Image) -> tuple[int, int, int, int]:
 
 
 def crop(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
-    """An enlarged part of a picture; pixels stay visible."""
+    """A part of a picture enlarged by nearest neighbour."""
     return image.crop(box).resize((_CROP_SIDE, _CROP_SIDE), Image.Resampling.NEAREST)
 
 
-def sheet(panels: Sequence[Panel], columns: int = 3) -> Image.Image | None:
-    """Pictures side by side, each under its caption: a figure for a README."""
-    opened_panels = [(panel, opened(panel.path)) for panel in panels]
-    shown = [(panel, image) for panel, image in opened_panels if image is not None]
-    if not shown:
+def sheet(panels: Sequence[Shown], columns: int = 3) -> Image.Image | None:
+    """Pictures side by side, each under its caption: a figure for a README. None without any."""
+    if not panels:
         return None
-    height = max(1, round(_PANEL * shown[0][1].height / shown[0][1].width))
-    lines = -(-len(shown) // columns)
-    size = (min(columns, len(shown)) * _PANEL, lines * (height + _CAPTION))
+    tallest = max(panel.image.height / panel.image.width for panel in panels)
+    height = max(1, round(_PANEL * min(1.0, tallest)))
+    lines = -(-len(panels) // columns)
+    size = (min(columns, len(panels)) * _PANEL, lines * (height + _CAPTION))
     out = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(out)
     font = ImageFont.load_default(15)
-    for i, (panel, image) in enumerate(shown):
+    for i, panel in enumerate(panels):
         x, y = i % columns * _PANEL, i // columns * (height + _CAPTION)
         title = panel.title.replace("≤", "<=")  # which Pillow's font has not
         draw.text((x + 6, y + 4), title, "black", font)
         draw.text((x + 6, y + 23), panel.note, "#57606a", font)
-        out.paste(image.resize((_PANEL, height), Image.Resampling.LANCZOS), (x, y + _CAPTION))
+        image = panel.image
+        scale = min(_PANEL / image.width, height / image.height)
+        fitted = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        out.paste(image.resize(fitted, Image.Resampling.LANCZOS), (x, y + _CAPTION))
     return out

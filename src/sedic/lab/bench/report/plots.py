@@ -80,17 +80,17 @@ def lines(title: str, x_label: str, curves: Sequence[Line]) -> str:
     """A line plot with its legend below; points that are not finite are left out."""
     drawn = [(curve, _finite(curve.points)) for curve in curves]
     drawn = [(curve, points) for curve, points in drawn if points]
-    columns = 1 if any(curve.dashed for curve, _ in drawn) else 2
+    columns = 1 if all(curve.dashed for curve, _ in drawn) else 2
     rows = math.ceil(len(drawn) / columns)
-    with _plot(title, _INCHES, 2.9 + 0.17 * rows) as plot:
+    with _plot(title, _INCHES, 2.9 + 0.15 * rows) as plot:
         figure, axes = plot.figure, plot.axes
         axes.set_xlabel(x_label)
         axes.grid(True)
         for curve, points in drawn:
-            published = ", as published" if curve.dashed else ""
+            name = _short(curve.name, (50 if curve.dashed else 64) // columns)
             axes.plot(
                 *zip(*points, strict=True),
-                label=_short(curve.name, 60 // columns) + published,
+                label=f"{name}, as published" if curve.dashed else name,
                 color=curve.style.colour,
                 marker=curve.style.marker,
                 linestyle="--" if curve.dashed else "-",
@@ -99,7 +99,8 @@ def lines(title: str, x_label: str, curves: Sequence[Line]) -> str:
                 zorder=4 if curve.ours else 2 if curve.dashed else 3,
             )
         if drawn:
-            figure.legend(loc="outside lower left", ncols=columns, frameon=False)
+            legend = {"ncols": columns, "frameon": False, "fontsize": 7}
+            figure.legend(loc="outside lower left", **legend)
         else:
             axes.text(0.5, 0.5, "nothing to draw", ha="center", transform=axes.transAxes)
     return plot.svg
@@ -156,7 +157,7 @@ def differences(title: str, rows: Sequence[Bar]) -> str:
                 ha="left" if side > 0 else "right",
             )
         axes.axvline(0, color=_INK, linewidth=0.8)
-        axes.set_xlim(-1.3, 1.3)
+        axes.set_xlim(-1.6, 1.6)
         _names_at_left(axes, rows)
     return plot.svg
 
@@ -180,7 +181,7 @@ def _plot(title: str, width: float, height: float) -> Iterator[_Plot]:
         warnings.simplefilter("ignore")  # of letters that the font has not; browsers have others
         figure: Any = Figure(figsize=(width, height), layout="constrained")
         plot = _Plot(figure, figure.add_subplot())
-        plot.axes.set_title(title, fontweight="bold", fontsize=9)
+        figure.suptitle(title, fontweight="bold", fontsize=9)
         yield plot
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata={"Date": None})

@@ -26,13 +26,15 @@ def strip(summary: Summary, kept_at: Path, figures: Path, name: str) -> Comparis
     box = pictures.busiest(original)
     panels = [pictures.Panel(ORIGINAL, name, kept(kept_at, name, (ORIGINAL, "")))]
     panels += list(_panels(summary, kept_at, name))
-    shown = []
+    shown, on_sheet = [], []
     for panel in panels:
         image = pictures.opened(panel.path)
+        if image is not None:
+            on_sheet.append(pictures.Shown(panel.title, panel.note, image))
         if image is not None and image.size == original.size:
             detail = pictures.data_url(pictures.crop(image, box))
             shown.append(Figure(panel.title, panel.note, pictures.data_url(image), detail))
-    sheet = pictures.sheet(panels)
+    sheet = pictures.sheet(on_sheet)
     if sheet is not None:
         file = io.BytesIO()
         sheet.save(file, "JPEG", quality=88)

@@ -1,7 +1,7 @@
 """Results of a run as the numbers that a report shows: means over pictures, curves, BD-rates.
 
 Means are over the pictures that every cell was tried on, so that codecs are compared on the same
-pictures; a picture that is only half done, or cannot be read, counts nowhere.
+pictures; a picture with cells that were not tried, or that cannot be read, is left out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ AS_PUBLISHED = {"LPIPS-alex": "LPIPS", "DISTS": "DISTS", "PSNR": "PSNR"}  # ours
 
 @dataclass(frozen=True)
 class Mean:
-    """One codec at one point: how many pictures it did, and the means over them."""
+    """One codec at one point: the number of pictures with numbers, and means over them."""
 
     codec: str
     point: str
@@ -45,7 +45,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Best:
-    """A metric of a family of codecs at one point: its best size."""
+    """The best value of a metric at one point among the sizes of a codec."""
 
     codec: str
     point: str
@@ -55,7 +55,7 @@ class Best:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a report is made from."""
+    """The numbers that a report shows."""
 
     facts: dict[str, Any]
     pictures: list[str]
@@ -97,21 +97,21 @@ class Summary:
         return list(dict.fromkeys(cell[1] for cell in self.facts["settings"]["cells"]))
 
     def mean(self, codec: str, point: str) -> Mean | None:
-        """The means of one cell, if there are any."""
+        """The means of one cell; None if it has none."""
         return next((m for m in self.means if (m.codec, m.point) == (codec, point)), None)
 
     def row(self, picture: str, codec: str, point: str) -> Row | None:
-        """One picture in one cell."""
+        """The row of one picture in one cell; None if there is none."""
         key = [picture, codec, point]
         return next((row for row in self.rows if [row[name] for name in KEYS] == key), None)
 
     def as_json(self) -> dict[str, Any]:
-        """All but the rows, which are the results file."""
+        """Everything but the rows, which are in the results file."""
         return {name: value for name, value in asdict(self).items() if name != "rows"}
 
 
 def summarise(table: Table, features: Path | None = None) -> Summary:
-    """Of the results file of a picture experiment; ``features``: of FID and KID, if any."""
+    """Summarise a results file; ``features``: the folder of features for FID and KID, if any."""
     settings = table.facts["settings"]
     cells = [tuple(cell) for cell in settings["cells"]]
     metrics: dict[str, str] = dict(settings["metrics"])
@@ -135,8 +135,8 @@ def summarise(table: Table, features: Path | None = None) -> Summary:
         mean = _mean(codec, point, done, table.values)
         if features is not None:
             names = [str(row["picture"]) for row in done]
-            found, reason = distances(features, names, (codec, point))
-            mean.means.update(found)
+            values, reason = distances(features, names, (codec, point))
+            mean.means.update(values)
             if reason:
                 problems.append(Problem("all pictures", codec, point, reason))
         means.append(mean)
@@ -165,8 +165,8 @@ def summarise(table: Table, features: Path | None = None) -> Summary:
 
 
 def _mean(codec: str, point: str, rows: list[Row], names: tuple[str, ...]) -> Mean:
-    found = {name: [float(row[name]) for row in rows if row[name] is not None] for name in names}  # type: ignore[arg-type]
-    whole = {name: values for name, values in found.items() if len(values) == len(rows)}
+    columns = {name: [float(row[name]) for row in rows if row[name] is not None] for name in names}  # type: ignore[arg-type]
+    whole = {name: values for name, values in columns.items() if len(values) == len(rows)}
     return Mean(
         codec,
         point,
@@ -182,7 +182,7 @@ def _curve(
     """The best size of a codec at every point that it reaches on all pictures."""
     curve = []
     for point in dict.fromkeys(mean.point for mean in means):
-        found = [
+        candidates = [
             Best(mean.codec, point, mean.means["bpp"], mean.means[metric])
             for mean in means
             if mean.codec in sizes
@@ -190,9 +190,9 @@ def _curve(
             and mean.pictures == pictures
             and metric in mean.means
         ]
-        if found:
+        if candidates:
             choose = max if better == "higher" else min
-            curve.append(choose(found, key=lambda best: best.value))
+            curve.append(choose(candidates, key=lambda best: best.value))
     return curve
 
 
@@ -216,10 +216,10 @@ def _bd_rates(
 
 
 def _published(dataset: str) -> dict[str, dict[str, list[tuple[float, float]]]]:
-    found: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for ours, theirs in AS_PUBLISHED.items():
         for point in published(dataset):
             if theirs in point.values:
-                curve = found.setdefault(ours, {}).setdefault(point.codec, [])
+                curve = curves.setdefault(ours, {}).setdefault(point.codec, [])
                 curve.append((point.bpp, point.values[theirs]))
-    return found
+    return curves

@@ -30,7 +30,7 @@ def build(speeds: Sequence[Speed], processes: Processes, run: Run, folder: Path)
         f"Profile {run.settings['profile']}, method {run.settings['method']}, describer"
         f" {run.settings['describer']}, at most {run.settings['bpp']:g} bits per pixel."
     )
-    sections = [_commands(size, found) for size, found in processes.items()]
+    sections = [_commands(size, measured) for size, measured in processes.items()]
     sections += [_device(speed) for speed in speeds]
     sections += [_published(), circumstances(asdict(run))]
     html = document("sedic bench speed: where the time goes", lead, sections)
@@ -39,7 +39,9 @@ def build(speeds: Sequence[Speed], processes: Processes, run: Run, folder: Path)
         asdict(speed) | {"medians": {name: timing.median for name, timing in speed.parts.items()}}
         for speed in speeds
     ]
-    commands = {size: [asdict(process) for process in found] for size, found in processes.items()}
+    commands = {
+        size: [asdict(process) for process in measured] for size, measured in processes.items()
+    }
     facts = {"facts": asdict(run), "speeds": numbers, "commands": commands}
     write_json(folder / "report.json", facts)
     text = _markdown(lead, run, sections[: len(processes) + len(speeds)])

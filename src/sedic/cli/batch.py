@@ -1,0 +1,149 @@
+"""``sedic batch``. Imports stay light."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+from sedic.cli.console import note
+from sedic.cli.options import Force
+from sedic.errors import OutputError, SedicError
+from sedic.files import make_folder, printable
+from sedic.semantics import MAX_OBJECTS, METHODS
+
+if TYPE_CHECKING:
+    from sedic.sources import Reader
+
+
+def batch(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...",
+            help="Files, folders, globs, tar shards, Parquet files, or URLs that fsspec reads.",
+        ),
+    ],
+    out: Annotated[str, typer.Option(help="Folder of the outputs, or an URL; it keeps the tree.")],
+    action: Annotated[
+        str, typer.Option(metavar="compress|decompress|preview|inspect", help="What to do.")
+    ] = "compress",
+    bpp: Annotated[float | None, typer.Option(help="Bits per pixel of every file.")] = None,
+    max_bytes: Annotated[int | None, typer.Option(min=1, help="Bytes of every file.")] = None,
+    objects: Annotated[
+        int | None, typer.Option(min=0, max=MAX_OBJECTS, help="At most so many objects each.")
+    ] = None,
+    method: Annotated[str, typer.Option(metavar="|".join(METHODS), help="The system.")] = "sedic",
+    profile: Annotated[str, typer.Option(help="Which set of models compresses.")] = "mini",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes (default: one for each processor).")
+    ] = None,
+    column: Annotated[
+        str | None, typer.Option(help="The column of bytes of Parquet files, if there are several.")
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="The report, a line of JSON for each input (default: OUT/report.jsonl)."),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Compress, decompress or inspect many pictures; what is done already is skipped."""
+    from sedic import batch as many
+    from sedic.sources import all_items, open_source
+
+    if action not in many.ACTIONS:
+        raise typer.BadParameter(f"--action {action}: one of {', '.join(many.ACTIONS)}")
+    if method not in METHODS:
+        raise typer.BadParameter(f"--method {method}: one of {', '.join(METHODS)}")
+    if bpp is not None and max_bytes is not None:
+        raise typer.BadParameter("give one of --bpp and --max-bytes")
+    job = many.Job(action, bpp, max_bytes, objects, method, profile)
+    remote = "://" in out
+    for source in inputs:
+        _check_apart(source, out, job.suffix)
+    readers = [open_source(source, job.suffixes, column) for source in inputs]
+    output = many.RemoteFolder(out) if remote else many.Folder(Path(out))
+    if not remote:
+        make_folder(Path(out))
+    log = report or (Path("report.jsonl") if remote else Path(out) / "report.jsonl")
+    counts: Counter[str] = Counter()
+    outcomes = many.run(
+        job, all_items(readers), output, workers=workers or os.cpu_count() or 1, force=force
+    )
+    with _Progress(_total(readers)) as progress, _open_report(log) as lines:
+        try:
+            for outcome in outcomes:
+                counts[outcome.status] += 1
+                lines.write(outcome.line())
+                lines.flush()
+                progress.advance(outcome.source)
+        finally:
+            outcomes.close()
+    said = f"{counts['done']} done, {counts['skipped']} skipped, {counts['failed']} failed"
+    if counts["failed"]:
+        raise SedicError(f"{said}; {printable(log)} says why")
+    note(f"{printable(out)}: {said}")
+
+
+def _total(readers: list[Reader]) -> int | None:
+    counts = [reader.count() for reader in readers]
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def _check_apart(source: str, out: str, suffix: str) -> None:
+    """Refuse outputs in a folder that is read, or in place of a file that is read."""
+    if "://" in source or "://" in out:
+        same = source.rstrip("/") == out.rstrip("/") or out.startswith(source.rstrip("/") + "/")
+    else:
+        given, target = Path(source).resolve(), Path(out).resolve()
+        inside = given.is_dir() and given in target.parents
+        replaced = given.is_file() and given == target / given.with_suffix(suffix).name
+        same = given == target or inside or replaced
+    if same:
+        raise OutputError(f"{printable(out)} would mix with the inputs: name another folder")
+
+
+def _open_report(path: Path) -> TextIO:
+    try:
+        return path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write {printable(path)}: {error.strerror}") from error
+
+
+class _Progress:
+    """A bar with the time that is left, on standard error; silent when nobody watches."""
+
+    def __init__(self, total: int | None) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        console = Console(stderr=True)
+        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bars = Progress(
+            *columns,
+            TextColumn("{task.fields[name]}", markup=False),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bars.add_task("", total=total, name="")
+
+    def __enter__(self) -> _Progress:
+        self._bars.start()
+        return self
+
+    def advance(self, source: str) -> None:
+        self._bars.update(self._task, advance=1, name=source.rpartition("/")[2])
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()

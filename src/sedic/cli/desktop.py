@@ -1,0 +1,90 @@
+"""``sedic thumbnail``, ``sedic view`` and ``sedic desktop``. Imports stay light."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sedic.cli.console import busy, note
+from sedic.cli.options import MAX_FILE, Force, check_output, read_input
+from sedic.errors import OutputError
+from sedic.files import new_file, printable
+
+desktop_app = typer.Typer(
+    help="Tell this desktop what .sedic files are (freedesktop.org: GNOME, KDE, Xfce, ...).",
+    no_args_is_help=True,
+)
+User = Annotated[bool, typer.Option("--user", help="For this user (the only way there is).")]
+Reference = Annotated[
+    bool, typer.Option("--preview", help="The reference image alone, at once and without networks.")
+]
+
+
+def thumbnail(
+    file: Annotated[Path, typer.Argument(help="A .sedic file.")],
+    output: Annotated[Path, typer.Argument(help="The thumbnail, always PNG.")],
+    size: Annotated[
+        int, typer.Option("--size", "-s", min=1, max=1024, help="Pixels of the longer side.")
+    ] = 256,
+    force: Force = False,
+) -> None:
+    """Make a thumbnail from the reference image; file managers call this."""
+    check_output(output, force=force, inputs=(file,))
+    data = read_input(file, MAX_FILE)
+    from PIL import Image
+
+    from sedic import shortcuts
+
+    picture = Image.fromarray(shortcuts.preview(data))
+    picture.thumbnail((size, size))
+    with new_file(output, force=force) as target:
+        picture.save(target, "PNG")
+
+
+def view(
+    file: Annotated[Path, typer.Argument(help="A .sedic file; - for a pipe.")],
+    preview: Reference = False,
+) -> None:
+    """Decode a file and open the picture with the system's viewer."""
+    data = read_input(file, MAX_FILE)
+    from tempfile import mkdtemp
+
+    from sedic import shortcuts
+    from sedic.cli.progress import slug
+    from sedic.picture import save_picture
+
+    with busy("decompressing"):
+        picture = shortcuts.preview(data) if preview else shortcuts.decompress(data)
+    target = Path(mkdtemp(prefix="sedic-")) / f"{slug(file.stem)}.png"  # the viewer outlives us
+    save_picture(picture, target)
+    note(printable(target))
+    if typer.launch(str(target)):
+        raise OutputError(f"there is no program here to show {printable(target)}")
+
+
+@desktop_app.command()
+def install(user: User = False, force: Force = False) -> None:
+    """Write MIME type, viewer and thumbnailer for this user."""
+    from sedic import desktop
+
+    _only_for_a_user(user)
+    files = desktop.entries(desktop.program())
+    for path in desktop.install(files, desktop.data_home(), force=force):
+        typer.echo(printable(path))
+
+
+@desktop_app.command()
+def remove(user: User = False) -> None:
+    """Remove what `install` wrote."""
+    from sedic import desktop
+
+    _only_for_a_user(user)
+    for path in desktop.remove(desktop.entries(desktop.program()), desktop.data_home()):
+        typer.echo(printable(path))
+
+
+def _only_for_a_user(user: bool) -> None:
+    if not user:
+        raise typer.BadParameter("say --user: the system's own folders belong to its packages")

@@ -1,0 +1,169 @@
+"""A loss that compares statistics where the original has texture, and values where it has edges.
+
+After "Wasserstein distortion" (Qiu et al. 2024; Ballé et al. 2024, "Good, cheap, and fast:
+overfitted image compression with Wasserstein distortion"): over a window, the means and deviations
+of features are compared instead of the features. Deviations alone are not enough: a weave has the
+right ones. The local power spectrum tells a weave from a meadow. ``lab.bench.texture.structure``
+says where windows must be small.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sedic.lab.bench import texture
+from sedic.lab.train.perception import Perception, cut_anywhere, mesh
+from sedic.models.classifier import Classifier
+
+_FLOOR = 0.01  # of power: rounding to 8 bits is well below
+_LOWEST = 4  # cycles in such a window: what is slower is the mean square error's
+_GRID = 4  # pixels: the decoder's last layer spreads 4x4 of them at once
+_CHROMA = ((0.5, 0.0, -0.5), (0.25, -0.5, 0.25))
+
+
+@dataclass(frozen=True)
+class TextureWeights:
+    """How much each part of the loss counts."""
+
+    mse: float = 7.5  # of pictures at half size
+    lpips: float = 1.2  # all of it where structure is
+    lpips_in_texture: float = 0.5  # and this much of it where there is none
+    statistics: float = 3.0  # squared differences of features' local means and deviations
+    deviation: float = 1.0  # absolute differences of the high-pass' local deviation
+    spectrum: float = 0.2  # of the logarithm of local power
+    chroma: float = 0.15  # the same of two colour differences
+    classifier: float = 0.12  # one minus the cosine of a classifier's features
+    mesh: float = 300.0  # what repeats from block to block
+    lattice: float = 0.3  # power that is not the same on all 4x4 places
+
+
+class Texture:
+    """The loss; ``__call__`` gives it for each picture, and its parts."""
+
+    def __init__(
+        self, perceived: Perception, classifier: Classifier, weights: TextureWeights
+    ) -> None:
+        self._perceived = perceived
+        self._classifier = classifier
+        self._weights = weights
+
+    def __call__(self, decoded: Tensor, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Of pictures (b, 3, h, w) in [-0.5, 0.5], sides multiples of 16: (b,) each."""
+        w = self._weights
+        decoded = decoded.float()
+        parts = {"mesh": mesh(decoded, x)}
+        low = (F.avg_pool2d(decoded, 2) - F.avg_pool2d(x, 2)).square()
+        parts["mse"] = low.mean((1, 2, 3))
+        a, b = cut_anywhere(decoded, x)
+        with torch.no_grad():
+            where = texture.structure(b)
+            seen = self._perceived.maps(b)
+            known = class_maps(self._classifier, b + 0.5)
+        maps = self._perceived.maps(a)
+        share = w.lpips_in_texture + (1 - w.lpips_in_texture) * where
+        parts["lpips"] = self._lpips(maps, seen, share)
+        parts["statistics"] = self._statistics(maps, seen, 1 - where)
+        parts["classifier"] = unlikeness(class_maps(self._classifier, a + 0.5), known)
+        luma, luma_b = texture.luma(a), texture.luma(b)
+        parts["deviation"] = deviation(luma, luma_b, 1 - where)
+        parts["spectrum"] = spectrum(luma, luma_b, 1 - where)
+        parts["chroma"] = torch.stack(
+            [spectrum(texture.mixed(a, c), texture.mixed(b, c), 1 - where) for c in _CHROMA]
+        ).mean(0)
+        parts["lattice"] = (lattice(luma) - lattice(luma_b)).clamp(min=0)
+        total = sum(getattr(w, name) * part for name, part in parts.items())
+        assert isinstance(total, Tensor)
+        return total, parts
+
+    def _lpips(self, a: list[Tensor], b: list[Tensor], share: Tensor) -> Tensor:
+        total = share.new_zeros(share.shape[0])
+        for tap, (one, other) in enumerate(zip(a, b, strict=True)):
+            head = self._perceived.head(tap).to(one.dtype)
+            unlike = ((one - other).square() * head).sum(1, keepdim=True).float()
+            at = F.interpolate(share, one.shape[-2:], mode="bilinear", antialias=True)
+            total = total + (unlike * at).mean((1, 2, 3))
+        return total
+
+    def _statistics(self, a: list[Tensor], b: list[Tensor], share: Tensor) -> Tensor:
+        total = share.new_zeros(share.shape[0])
+        for tap, window in enumerate(texture.WINDOWS):
+            (mean, spread), (mean_b, spread_b) = (
+                texture.moments(x, window) for x in (a[tap], b[tap])
+            )
+            unlike = (mean - mean_b).square() + (spread - spread_b).square()
+            unlike = (unlike * self._perceived.head(tap)).sum(1, keepdim=True)
+            at = F.interpolate(share, unlike.shape[-2:], mode="bilinear", antialias=True)
+            total = total + (unlike * at).mean((1, 2, 3))
+        return total
+
+
+def deviation(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
+    """How unlike the local deviations of two high-passed lumas are, windows of 8 and 16 pixels."""
+    total = share.new_zeros(share.shape[0])
+    for window in (8, 16):
+        one, other = (
+            (texture.windowed(texture.high_pass(x).square(), window) + 1e-6).sqrt() for x in (a, b)
+        )
+        at = F.interpolate(share, one.shape[-2:], mode="bilinear", antialias=True)
+        total = total + ((one - other).abs() * (0.3 + 0.7 * at)).mean((1, 2, 3))
+    return total
+
+
+def local_power(plane: Tensor) -> Tensor:
+    """Power spectra averaged over 3x3 neighbouring windows, (b, rows, columns, 32, 17), of what is
+    faster than 17 pixels."""
+    padded = F.pad(plane, (8, 8, 8, 8), mode="reflect")
+    mean = F.avg_pool2d(F.avg_pool2d(padded, (17, 1), 1), (1, 17), 1)
+    spectrum = texture.power(plane - mean)
+    wide = spectrum[:, :, :-2] + spectrum[:, :, 1:-1] + spectrum[:, :, 2:]
+    return (wide[:, :-2] + wide[:, 1:-1] + wide[:, 2:]) / 9
+
+
+def spectrum(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
+    """Mean absolute difference of the logarithms of local power, (b,)."""
+    rows = torch.fft.fftfreq(texture.SIDE, 1 / texture.SIDE)[:, None]
+    fast = (rows.square() + torch.arange(texture.SIDE // 2 + 1).square()) >= _LOWEST**2
+    unlike = (
+        ((local_power(a) + _FLOOR).log() - (local_power(b) + _FLOOR).log())
+        .abs()[..., fast]
+        .mean(-1)
+    )
+    at = F.interpolate(share, unlike.shape[1:], mode="bilinear", antialias=True)[:, 0]
+    return (unlike * (0.2 + 0.8 * at)).mean((1, 2))
+
+
+def lattice(luma: Tensor) -> Tensor:
+    """How unevenly the high-pass' power is spread over the 4x4 places of the decoder's grid, (b,):
+    the variance, over places, of the logarithm of power in regions of 64 pixels."""
+    luma = F.pad(luma, (1, 1, 1, 1), mode="reflect")
+    places = F.pixel_unshuffle(texture.high_pass(luma).square(), _GRID)
+    local = (texture.windowed(places, 16) + 1e-5).log()
+    return local.var(1).mean((1, 2))
+
+
+TAPS = (4, 10, 15)  # blocks of the classifier whose maps are compared: 1/8, 1/16 and 1/32
+
+
+def class_maps(classifier: Classifier, x: Tensor) -> list[Tensor]:
+    """The classifier's maps of pictures (b, 3, h, w) in [0, 1], after the blocks of ``TAPS``."""
+    x = ((x * 255 - 127) / 128).to(classifier.stem.inner.weight.dtype)
+    x = F.relu6(classifier.stem(x.contiguous(memory_format=torch.channels_last)))
+    maps = []
+    for number, block in enumerate(classifier.blocks):
+        x = block(x)
+        if number in TAPS:
+            maps.append(x)
+    return maps
+
+
+def unlikeness(a: list[Tensor], b: list[Tensor]) -> Tensor:
+    """One minus the cosine similarity of ``class_maps``, (b,) float32, mean over taps."""
+    distances = [
+        1 - F.cosine_similarity(one.float(), other.float(), 1).mean((1, 2))
+        for one, other in zip(a, b, strict=True)
+    ]
+    return torch.stack(distances).mean(0)

