@@ -280,7 +280,8 @@ def test_the_smallest_possible_file_is_named() -> None:
 
 def test_what_does_not_fit_is_coded_smaller() -> None:
     attempts = [Fake(scale) for scale in range(4)]
-    scales = [choose(Rate(n), attempts, 29, (6, 12)).scale for n in range(30, 2_000, 10)]
+    wordless = [Rate(limit, 0, 3, 0) for limit in range(30, 2_000, 10)]
+    scales = [choose(rate, attempts, 29, (6, 12)).scale for rate in wordless]
     assert scales == sorted(scales, reverse=True)
     assert {0, 1, 2, 3} == set(scales)
     for limit in range(30, 2_000, 37):

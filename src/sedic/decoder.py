@@ -128,6 +128,7 @@ class Decoder:
             overall,
             method=container.method,
             seed=container.seed,
+            grey=container.grey,
         )
         settings = Settings.from_bytes(container.settings, self.profile.settings(container.method))
         with extras.named(), own_torch_state():
@@ -139,6 +140,8 @@ class Decoder:
                 networks = self.profile.networks
                 *_, last = restore(picture, image, networks, settings, None, negative)
                 picture = last.picture
+        if image.grey:
+            picture = without_colour(picture)
         return Partial(resized(picture, container.width, container.height), overall, known, False)
 
     def _whole(self, data: bytes) -> Container | None:

@@ -70,6 +70,9 @@ FEATURES = {
     "settings": (scene(objects=1), {"settings": bytes([1, 9, 5, 20])}),
     "settings-seed": (replace(scene(objects=0), seed=7), {"settings": bytes([11, 1])}),
     "misc-blocks": (replace(blocky(), method="misc"), {"mask_coder": "blocks"}),
+    "scaled": (scene((192, 128), 1), {"size": (383, 255), "scale": 2}),
+    "large": (replace(scene((300, 8)), objects=()), {"size": (4800, 128), "scale": 8}),
+    "grey": (replace(scene(objects=1), grey=True), {}),
     "external": (replace(scene(objects=0), reference=ReferenceImage("external", b"RIFF")), {}),
 }
 
@@ -89,17 +92,17 @@ def test_files_come_back(name: str) -> None:
     assert container.mark == MARK
 
 
-@pytest.mark.parametrize("name", FEATURES)
-def test_golden_files_stay_readable(name: str) -> None:
-    """Version 1 is for ever: these bytes were written once and must mean the same."""
-    container = Container.parse((GOLDEN / f"{name}.sedic").read_bytes())
-    expected = json.loads((GOLDEN / "meaning.json").read_text())[name]
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*/*.sedic")), ids=lambda path: path.stem)
+def test_golden_files_stay_readable(path: Path) -> None:
+    """Written formats are for ever: these bytes were written once and must mean the same."""
+    container = Container.parse(path.read_bytes())
+    expected = json.loads((path.parent / "meaning.json").read_text())[path.stem]
     assert meaning(container) == expected
 
 
 def test_golden_settings_mean_what_they_meant() -> None:
     """Numbers and units of settings are part of the format, too."""
-    said = Container.parse((GOLDEN / "settings.sedic").read_bytes()).settings
+    said = Container.parse((GOLDEN / "version_1" / "settings.sedic").read_bytes()).settings
     assert Settings.from_bytes(said, Settings()) == Settings(last_steps=9, object_cfg=2.0)
 
 
@@ -113,8 +116,14 @@ def test_settings_that_are_too_long_or_needless_are_refused() -> None:
 
 def meaning(container: Container) -> dict[str, object]:
     image = container.unpack(PROFILE)
-    settings = {"settings": container.settings.hex()} if container.settings else {}
-    return settings | {
+    special: dict[str, object] = {}
+    if container.settings:
+        special["settings"] = container.settings.hex()
+    if container.scale:
+        special["original"] = [container.width, container.height]
+    if image.grey:
+        special["grey"] = True
+    return special | {
         "size": [image.width, image.height],
         "method": image.method,
         "seed": image.seed,
@@ -273,7 +282,7 @@ def test_other_files_are_told_apart() -> None:
         Container.parse(b"")
     with pytest.raises(SedicError, match=r"not a \.sedic file"):
         Container.parse(b"this is a text file called .sedic\n")
-    newer = bytearray((GOLDEN / "plain.sedic").read_bytes())
+    newer = bytearray((GOLDEN / "version_1" / "plain.sedic").read_bytes())
     newer[2] = 2 << 5
     with pytest.raises(SedicError, match="versions 1 and 2"):
         Container.parse(resealed(bytes(newer)))
@@ -288,8 +297,9 @@ def test_sizes_that_lie_are_refused_before_anything_is_allocated() -> None:
 
 
 if __name__ == "__main__":
-    GOLDEN.mkdir(exist_ok=True)
+    newest = GOLDEN / "version_2"
+    newest.mkdir(exist_ok=True)
     for feature in FEATURES:
-        (GOLDEN / f"{feature}.sedic").write_bytes(file_of(feature))
+        (newest / f"{feature}.sedic").write_bytes(file_of(feature))
     meanings = {name: meaning(Container.parse(file_of(name))) for name in FEATURES}
-    (GOLDEN / "meaning.json").write_text(json.dumps(meanings, indent=1) + "\n")
+    (newest / "meaning.json").write_text(json.dumps(meanings, indent=1) + "\n")
