@@ -26,6 +26,7 @@ from sedic.parts import (
     PROFILES,
     REFERENCE_CODECS,
     TEXT_CODERS,
+    Part,
 )
 from sedic.semantics import METHODS
 from sedic.settings import Settings
@@ -111,6 +112,7 @@ class Profile:
                     f"{path}: the number of a profile of your own must be"
                     f" {FIRST_PRIVATE} to {LAST_PRIVATE}"
                 )
+            PROFILES.add(Part(name, "a profile of your own", lambda: path, number))
         else:
             name, path = source, PROFILES[source].make()
         return cls(
@@ -323,7 +325,8 @@ def _pins(path: Path, table: dict[str, Any]) -> dict[str, Pin]:
     if isinstance(weights, str):
         base = PROFILES[weights].make()
         shared = _pins(base, profiles.read(base))
-        return {part: shared[part] for part in ("text", "masks", table["reference"])}
+        coding = {"text", "masks", *REFERENCE_CODECS.names}
+        return {part: pin for part, pin in shared.items() if part in coding}
     folder = profiles.weights_folder(path)
     return {
         part: Pin(folder / Path(entry["name"]).name, entry["sha256"])
