@@ -8,12 +8,15 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from sedic.decoder import Decoder
+from sedic.encoder import Encoder
 from sedic.errors import DamagedFileError, MissingWeightsError, UnsuitableInputError
 from sedic.parts import PROFILES
 from sedic.profile import Profile
-from sedic.semantics import METHODS
+from sedic.semantics import METHODS, Rate
 from sedic.store import Pin, WeightStore
 
 SMALL = """
@@ -80,6 +83,20 @@ def test_a_profile_of_one_s_own(small: Path) -> None:
     worth = [profile.objects_worth(bpp, 3) for bpp in (0.029, 0.03, 0.05, 1.0)]
     assert worth == [0, 1, 2, 2] and profile.objects_worth(1.0, 1) == 1
     assert not profile.restores and profile.restorer_fingerprint is None
+
+
+def test_files_of_a_profile_of_one_s_own(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('summary = "x"\nnumber = 131\nreference = "pixel"\nweights = "mini"\n')
+    picture = np.full((40, 56, 3), 90, np.uint8)
+    data = Encoder(Profile.load(path)).compress(picture, Rate(200)).data
+    again = Decoder(Profile.load(path))
+    assert again.parse(data).profile == "mine" and again.preview(data).shape == (40, 56, 3)
+    for name, number in (("theirs", 131), ("mini", 132)):
+        other = tmp_path / f"{name}.toml"
+        other.write_text(path.read_text().replace("131", str(number)))
+        with pytest.raises(UnsuitableInputError, match="taken"):
+            Profile.load(other)
 
 
 @pytest.mark.parametrize(

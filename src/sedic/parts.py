@@ -94,6 +94,19 @@ class Table:
                 return f"the number {part.number} is taken"
         return None
 
+    def add(self, part: Part) -> None:
+        """Make a part of the caller's own known in this process; it may be added again.
+
+        Raises ``UnsuitableInputError`` where another part has its name or number.
+        """
+        known = dict(self._parts)
+        before = known.get(part.name)
+        if before is not None and before.number == part.number:
+            del known[part.name]
+        if problem := self._problem(part, known):
+            raise UnsuitableInputError(f"{self.kind} {part.name!r} cannot be used: {problem}")
+        self._parts[part.name] = part
+
     def __iter__(self) -> Iterator[Part]:
         return iter(self._parts.values())
 

@@ -27,6 +27,7 @@ from sedic.parts import (
     PROFILES,
     REFERENCE_CODECS,
     TEXT_CODERS,
+    Part,
 )
 from sedic.semantics import METHODS
 from sedic.settings import Settings
@@ -113,6 +114,7 @@ class Profile:
                     f"{path}: the number of a profile of your own must be"
                     f" {FIRST_PRIVATE} to {LAST_PRIVATE}"
                 )
+            PROFILES.add(Part(name, "a profile of your own", lambda: path, number))
         else:
             name, path = source, PROFILES[source].make()
         return cls(
