@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sedic import profiles
+from sedic.coding.container import PROFILES
 from sedic.errors import SedicError
 from sedic.profiles import Weights
 from sedic.semantics import (
@@ -102,8 +103,21 @@ def test_a_preset_is_a_set_of_settings_by_name() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_profile_s_defaults_are_within_the_limits(method: str) -> None:
-    for name in ("mini", "sd21", "sd15"):
+    for name in PROFILES[1:]:
         assert profiles.load(name).settings(method).last_steps >= 1
+
+
+def test_a_profile_on_another_has_its_models_and_what_differs() -> None:
+    sd21, fast = profiles.load("sd21"), profiles.load("sd21-tcd")
+    assert fast.models[: len(sd21.models)] == sd21.models
+    assert fast.settings("sedic").threshold == sd21.settings("sedic").threshold > 0
+    assert fast.settings("misc").iterations == 0
+    assert (fast.settings("sedic").sampler, fast.settings("sedic").last_steps) == ("tcd", 4)
+    assert fast.negative("misc") == sd21.negative("misc")
+    assert fast.restorer != sd21.restorer and fast.fingerprint(bytes(32)) != b""
+    for name in ("sd21-tcd", "sd15-lcm", "sd21-turbo"):
+        chosen = profiles.load(name).settings("sedic")
+        assert chosen.last_cfg <= 2 and chosen.object_steps <= 4
 
 
 @pytest.mark.slow

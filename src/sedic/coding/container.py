@@ -30,7 +30,7 @@ from sedic.semantics import (
 
 MAGIC = b"\x5e\xdc"
 VERSION = 1
-PROFILES = ("none", "mini", "sd21", "sd15")
+PROFILES = ("none", "mini", "sd21", "sd15", "sd21-tcd", "sd21-turbo", "sd15-lcm")
 CRC_BYTES = 2
 MAX_SETTINGS_BYTES = 255
 _MAX_SECTION = 1 << 20  # text or masks

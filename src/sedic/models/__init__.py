@@ -19,7 +19,7 @@ def networks_of(profile: str, device: str = "auto", dtype: str = "auto") -> Netw
     ``device`` and ``dtype`` are those of ``precision.placement``: by default the fastest here.
     ``SedicError`` with the command that gets the networks where they are missing.
     """
-    from sedic.models import mini, networks, registry
+    from sedic.models import lora, mini, networks, registry
     from sedic.models.precision import placement
 
     known = profiles.load(profile)
@@ -30,6 +30,9 @@ def networks_of(profile: str, device: str = "auto", dtype: str = "auto") -> Netw
         found = mini.load(known.weights["vae"].path(), known.weights["restorer"].path())
     else:
         found = networks.load(registry.require(profile), place.dtype)
+        for model in registry.select(profile):
+            if model.lora:
+                lora.fold(found.unet, model.path / model.files[0].ready, model.lora)
     return found.to(place.device, place.dtype, place.vae_dtype)
 
 

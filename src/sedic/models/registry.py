@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from sedic import profiles
+from sedic.coding.container import PROFILES
 from sedic.errors import SedicError
 from sedic.files import make_folder, printable, read_bounded, write_atomically
 from sedic.lab.bench import data_file
@@ -63,6 +64,7 @@ class Model:
     megabytes: int  # to download, about
     needed: bool  # to decode; others only help to describe
     mirrors: tuple[str, ...] = ()
+    lora: float = 0.0  # a change of the UNet, folded into it with this strength; 0: none
     package: str = ""  # a Python package that carries the files, too: used where it is installed
     files: tuple[File, ...] = ()
     repository: str = ""
@@ -122,16 +124,23 @@ def models_folder() -> Path:
 @cache
 def models() -> tuple[Model, ...]:
     """Every model of every profile, and those that metrics need."""
-    names = sorted(p.name for p in (package_files("sedic") / "profiles").iterdir())
-    known = [name.removesuffix(".toml") for name in names if name.endswith(".toml")]
+    names = (p.name for p in (package_files("sedic") / "profiles").iterdir())
+    known = sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
     tables = {name: profiles.load(name).models for name in known}
     tables["bench"] = tuple(data_file("models.toml")["models"])  # no profile, but fetched alike
-    return tuple(Model.of(name, table) for name in tables for table in tables[name])
+    found: dict[str, Model] = {}
+    for name in tables:  # a profile comes after the one it is based on, whose models it has, too
+        for table in tables[name]:
+            found.setdefault(table["name"], Model.of(name, table))
+    return tuple(found.values())
 
 
 def select(name: str) -> list[Model]:
     """The model of this name, or what the profile of this name needs to decode."""
-    chosen = [m for m in models() if m.name == name or (m.profile == name and m.needed)]
+    base = profiles.load(name).base if name in PROFILES[1:] else ""
+    chosen = [
+        m for m in models() if m.name == name or (m.profile in (base, name) and m.needed)
+    ]
     if not chosen:
         known = sorted({m.name for m in models()} | {m.profile for m in models()})
         raise SedicError(f"no models called {printable(name)!r}; known: {', '.join(known)}")

@@ -63,6 +63,7 @@ class Profile:
     objects_from: tuple[float, ...] | None = None  # bpp at which a first, second, ... object pays
     negatives: dict[str, str] = field(default_factory=dict)  # [negative]: a text for each method
     presets: dict[str, dict[str, Any]] = field(default_factory=dict)  # [presets.NAME]: settings
+    base: str = ""  # the profile that this one changes
 
     def settings(self, method: str) -> Settings:
         """The decoder's defaults for files of ``method``."""
@@ -155,14 +156,29 @@ class Profile:
             )
 
 
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Two tables, tables in them merged, too; what is ``above`` wins."""
+    both = {**below, **above}
+    for name in below.keys() & above.keys():
+        if isinstance(below[name], dict) and isinstance(above[name], dict):
+            both[name] = _merged(below[name], above[name])
+    return both
+
+
 @cache
 def load(name: str) -> Profile:
-    """The profile of this name; ``SedicError`` lists the known ones."""
+    """The profile of this name; ``SedicError`` lists the known ones.
+
+    A profile with a ``base`` has that one's models, settings and texts besides its own.
+    """
     folder = files("sedic") / "profiles"
     known = sorted(p.name.removesuffix(".toml") for p in folder.iterdir() if ".toml" in p.name)
     if name not in known:
         raise SedicError(f"unknown profile {name!r}; one of {', '.join(known)}")
     table = tomllib.loads((folder / f"{name}.toml").read_text())
+    if "base" in table:
+        below = tomllib.loads((folder / f"{table['base']}.toml").read_text())
+        table = {**_merged(below, table), "models": below["models"] + table.get("models", [])}
     if isinstance(table["weights"], str):  # words, masks and reference as in that profile
         shared = load(table["weights"]).weights
         weights = {part: shared[part] for part in ("text", "masks", table["reference"])}
@@ -181,4 +197,5 @@ def load(name: str) -> Profile:
         paying,
         table.get("negative", {}),
         table.get("presets", {}),
+        table.get("base", ""),
     )
