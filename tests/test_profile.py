@@ -14,6 +14,7 @@ import pytest
 from sedic.decoder import Decoder
 from sedic.encoder import Encoder
 from sedic.errors import DamagedFileError, MissingWeightsError, UnsuitableInputError
+from sedic.models import registry
 from sedic.parts import PROFILES
 from sedic.profile import Profile
 from sedic.semantics import METHODS, Rate
@@ -150,6 +151,20 @@ def test_a_preset_is_a_set_of_settings_by_name(mini: Profile) -> None:
     assert mini.settings_with("misc", {}) == mini.settings("misc")
     with pytest.raises(UnsuitableInputError, match="there is none"):
         mini.settings_with("sedic", {"preset": "released"})
+
+
+def test_a_profile_on_another_has_its_models_and_what_differs() -> None:
+    sd21, fast = Profile.load("sd21"), Profile.load("sd21-tcd")
+    assert fast.settings("sedic").threshold == sd21.settings("sedic").threshold > 0
+    assert fast.settings("misc").iterations == 0
+    assert (fast.settings("sedic").sampler, fast.settings("sedic").last_steps) == ("tcd", 4)
+    assert fast.negative("misc") == sd21.negative("misc")
+    assert fast.restorer_fingerprint != sd21.restorer_fingerprint
+    needed = {model.name for model in registry.select("sd21-tcd")}
+    assert {model.name for model in registry.select("sd21")} < needed
+    for name in ("sd21-tcd", "sd15-lcm", "sd21-turbo"):
+        chosen = Profile.load(name).settings("sedic")
+        assert chosen.last_cfg <= 2 and chosen.object_steps <= 4
 
 
 @pytest.mark.parametrize("name", PROFILES.names)

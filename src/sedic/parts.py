@@ -266,5 +266,8 @@ PROFILES = Table(
             "sedic.profiles:sd15",
             3,
         ),
+        Part("sd21-tcd", "sd21 in four steps a stage (TCD-LoRA)", "sedic.profiles:sd21_tcd", 4),
+        Part("sd21-turbo", "SD-Turbo: one or two steps a stage", "sedic.profiles:sd21_turbo", 5),
+        Part("sd15-lcm", "sd15 in four steps a stage (LCM-LoRA)", "sedic.profiles:sd15_lcm", 6),
     ),
 )
