@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sedic.errors import SedicError
 from sedic.models import convert as conversion
-from sedic.models import networks, originals, registry
+from sedic.models import diffusion, originals, registry
 from sedic.models.convert import convert, parts, read_checkpoint
 
 HEAD = 16  # channels a head in the small networks of the golden numbers
@@ -53,7 +53,7 @@ def filled(part: originals.Part) -> Any:
     network = part.empty().to_empty(device="cpu").eval()
     network.load_state_dict({k: v.float() for k, v in part.tensors.items()}, strict=False)
     if part.folder == "controlnet":
-        network.controlnet_cond_embedding = networks.NoConditioning()
+        network.controlnet_cond_embedding = diffusion.NoConditioning()
     if part.folder == "text_encoder":  # a buffer, which is not in checkpoints
         network.embeddings.position_ids = torch.arange(part.config["max_position_embeddings"])[None]
     return network
@@ -284,7 +284,7 @@ def test_a_converted_folder_loads_and_computes_the_same(
     names = {path.name for path in written}
     assert names == {"unet", "vae", "text_encoder", "controlnet", "scheduler", "tokenizer"}
     assert {path.name for path in out.iterdir()} == names  # and nothing temporary
-    loaded = networks.load(out).to("cpu", torch.float32)
+    loaded = diffusion.load(out).to("cpu", torch.float32)
     assert loaded.condition == "latent"
     assert loaded.schedule["prediction_type"] == "epsilon"
     io = load_file(golden / "ircontrolnet" / "stored_io.safetensors")
