@@ -1,4 +1,4 @@
-"""Original checkpoints to folders in the diffusers layout, which is what ``networks.load`` reads.
+"""Original checkpoints to folders in the diffusers layout, which is what ``diffusion.load`` reads.
 
     unet/ vae/ text_encoder/ controlnet/   config.json and one .safetensors file each
     scheduler/                             scheduler_config.json, the noise schedule
