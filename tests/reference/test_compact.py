@@ -244,7 +244,7 @@ def test_photographs_cost_more_and_look_better_level_by_level(shipped: Compact) 
     height, width = picture.shape[:2]
     encode = shipped.prepare(picture)
     sizes, errors = [], []
-    for level in range(0, LEVELS, 25):
+    for level in range(0, LEVELS, 42):
         data = encode(level)
         decoded = shipped.decode(data, width, height).astype(float)
         sizes.append(len(data))
