@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 from sedic.errors import DamagedFileError, OutOfMemoryError, SedicError
 from sedic.failures import is_out_of_memory, memory_checked, reason, translated
+from sedic.models.convert import read_checkpoint
 
 OUT_OF_MEMORY = [
     MemoryError(),
@@ -49,6 +52,29 @@ def test_other_exceptions_are_named_on_one_line(error: Exception, line: str) -> 
     assert text.startswith(f"a.png: {line}") and "\n" not in text and len(text) < 400
     with pytest.raises(type(error)), memory_checked("a.png"):
         raise error
+
+
+@pytest.mark.parametrize("module", ["models.pack", "reference.compact"])
+def test_weights_that_do_not_fit_into_memory(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise RuntimeError("unable to mmap 2000000 bytes: Cannot allocate memory; out of memory")
+
+    loaded = import_module(f"sedic.{module}")
+    monkeypatch.setattr(loaded, "safe_open", full)
+    arguments = [("vae",)] if module == "models.pack" else []
+    with pytest.raises(OutOfMemoryError, match=r"a\.safetensors: out of memory"):
+        loaded.load(Path("a.safetensors"), *arguments)
+
+
+def test_a_checkpoint_that_does_not_fit_into_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("torch.load", full)
+    with pytest.raises(OutOfMemoryError, match=r"a\.pth: out of memory"):
+        read_checkpoint(tmp_path / "a.pth")
 
 
 class PanicException(BaseException):

@@ -8,12 +8,16 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from sedic.decoder import Decoder
+from sedic.encoder import Encoder
 from sedic.errors import DamagedFileError, MissingWeightsError, UnsuitableInputError
+from sedic.models import registry
 from sedic.parts import PROFILES
 from sedic.profile import Profile
-from sedic.semantics import METHODS
+from sedic.semantics import METHODS, Rate
 from sedic.store import Pin, WeightStore
 
 SMALL = """
@@ -82,6 +86,20 @@ def test_a_profile_of_one_s_own(small: Path) -> None:
     assert not profile.restores and profile.restorer_fingerprint is None
 
 
+def test_files_of_a_profile_of_one_s_own(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('summary = "x"\nnumber = 131\nreference = "pixel"\nweights = "mini"\n')
+    picture = np.full((40, 56, 3), 90, np.uint8)
+    data = Encoder(Profile.load(path)).compress(picture, Rate(200)).data
+    again = Decoder(Profile.load(path))
+    assert again.parse(data).profile == "mine" and again.preview(data).shape == (40, 56, 3)
+    for name, number in (("theirs", 131), ("mini", 132)):
+        other = tmp_path / f"{name}.toml"
+        other.write_text(path.read_text().replace("131", str(number)))
+        with pytest.raises(UnsuitableInputError, match="taken"):
+            Profile.load(other)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -133,6 +151,20 @@ def test_a_preset_is_a_set_of_settings_by_name(mini: Profile) -> None:
     assert mini.settings_with("misc", {}) == mini.settings("misc")
     with pytest.raises(UnsuitableInputError, match="there is none"):
         mini.settings_with("sedic", {"preset": "released"})
+
+
+def test_a_profile_on_another_has_its_models_and_what_differs() -> None:
+    sd21, fast = Profile.load("sd21"), Profile.load("sd21-tcd")
+    assert fast.settings("sedic").threshold == sd21.settings("sedic").threshold > 0
+    assert fast.settings("misc").iterations == 0
+    assert (fast.settings("sedic").sampler, fast.settings("sedic").last_steps) == ("tcd", 4)
+    assert fast.negative("misc") == sd21.negative("misc")
+    assert fast.restorer_fingerprint != sd21.restorer_fingerprint
+    needed = {model.name for model in registry.select("sd21-tcd")}
+    assert {model.name for model in registry.select("sd21")} < needed
+    for name in ("sd21-tcd", "sd15-lcm", "sd21-turbo"):
+        chosen = Profile.load(name).settings("sedic")
+        assert chosen.last_cfg <= 2 and chosen.object_steps <= 4
 
 
 @pytest.mark.parametrize("name", PROFILES.names)

@@ -43,6 +43,12 @@ def reason(error: BaseException) -> str:
     return f"{name}: {text}" if text else name
 
 
+def check_memory(error: BaseException, subject: str) -> None:
+    """Raise ``OutOfMemoryError`` for ``error`` if it means that; for the head of an ``except``."""
+    if is_out_of_memory(error) and not isinstance(error, OutOfMemoryError):
+        raise OutOfMemoryError(f"{subject}: out of memory") from error
+
+
 @contextmanager
 def translated(
     subject: str, kind: type[SedicError] = SedicError, advice: str = ""

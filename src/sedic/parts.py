@@ -94,6 +94,19 @@ class Table:
                 return f"the number {part.number} is taken"
         return None
 
+    def add(self, part: Part) -> None:
+        """Make a part of the caller's own known in this process; it may be added again.
+
+        Raises ``UnsuitableInputError`` where another part has its name or number.
+        """
+        known = dict(self._parts)
+        before = known.get(part.name)
+        if before is not None and before.number == part.number:
+            del known[part.name]
+        if problem := self._problem(part, known):
+            raise UnsuitableInputError(f"{self.kind} {part.name!r} cannot be used: {problem}")
+        self._parts[part.name] = part
+
     def __iter__(self) -> Iterator[Part]:
         return iter(self._parts.values())
 
@@ -253,5 +266,8 @@ PROFILES = Table(
             "sedic.profiles:sd15",
             3,
         ),
+        Part("sd21-tcd", "sd21 in four steps a stage (TCD-LoRA)", "sedic.profiles:sd21_tcd", 4),
+        Part("sd21-turbo", "SD-Turbo: one or two steps a stage", "sedic.profiles:sd21_turbo", 5),
+        Part("sd15-lcm", "sd15 in four steps a stage (LCM-LoRA)", "sedic.profiles:sd15_lcm", 6),
     ),
 )

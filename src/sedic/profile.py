@@ -27,6 +27,7 @@ from sedic.parts import (
     PROFILES,
     REFERENCE_CODECS,
     TEXT_CODERS,
+    Part,
 )
 from sedic.semantics import METHODS
 from sedic.settings import Settings
@@ -113,6 +114,7 @@ class Profile:
                     f"{path}: the number of a profile of your own must be"
                     f" {FIRST_PRIVATE} to {LAST_PRIVATE}"
                 )
+            PROFILES.add(Part(name, "a profile of your own", lambda: path, number))
         else:
             name, path = source, PROFILES[source].make()
         return cls(
@@ -217,7 +219,7 @@ class Profile:
         return self._made[key]
 
     def _load_networks(self) -> Networks:
-        from sedic.models import diffusion, mini, precision, registry
+        from sedic.models import diffusion, lora, mini, precision, registry
 
         if not self.restores:
             raise MissingWeightsError(f"profile {self.name!r} has no networks for synthesis")
@@ -229,6 +231,9 @@ class Profile:
             folder = registry.require(self.name)
             with extras.named():
                 loaded = diffusion.load(folder, place.dtype)
+                for model in registry.select(self.name):
+                    if model.lora:
+                        lora.fold(loaded.unet, model.path / model.files[0].ready, model.lora)
         return loaded.to(place.device, place.dtype, place.vae_dtype)
 
     def _load_tokenizer(self) -> Any | None:

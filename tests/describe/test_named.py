@@ -87,3 +87,10 @@ def test_without_the_package_it_measures_and_says_so(monkeypatch: pytest.MonkeyP
 def test_what_is_no_picture_is_refused(bad: Picture) -> None:
     with pytest.raises(UnsuitableInputError):
         NamedDescriber().describe(bad, RATE)
+
+
+def test_a_decoded_picture_that_shows_something_else_is_told(describer: NamedDescriber) -> None:
+    cat, coffee = skimage.data.chelsea(), skimage.data.coffee()
+    assert describer.misled(cat, cat) is None
+    line = describer.misled(coffee, cat)
+    assert line is not None and line.startswith("the decoded picture may mislead: ")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,3 +115,35 @@ def test_what_does_not_fit_changes_nothing(unet: Any, tmp_path: Path) -> None:
     with pytest.raises(SedicError, match=r"cannot be read|can be read"):
         fold(unet, path)
     assert all(torch.equal(p, before[name]) for name, p in unet.named_parameters())
+
+
+def test_a_profile_of_few_steps_runs_its_base_s_networks_with_the_change(
+    tiny_networks: Callable[..., Networks], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sedic.models import networks_of, registry
+
+    monkeypatch.setenv("SEDIC_MODELS", str(tmp_path))
+    networks = tiny_networks()
+    for model in registry.select("sd21-tcd"):  # all that `here` looks for
+        for file in model.files:
+            path = tmp_path / model.folder / file.ready
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    folder = tmp_path / "sd21"
+    for name in ("vae", "unet", "controlnet", "text_encoder"):
+        for stale in (folder / name).glob("*.safetensors"):
+            stale.unlink()
+        getattr(networks, name).save_pretrained(folder / name, safe_serialization=True)
+    shutil.rmtree(folder / "tokenizer")
+    networks.tokenizer.save_pretrained(folder / "tokenizer")
+    for name in ("merges.txt", "vocab.json", "special_tokens_map.json"):
+        if not (folder / "tokenizer" / name).is_file():
+            (folder / "tokenizer" / name).write_text("{}")
+    schedule = json.dumps(networks.schedule)
+    (folder / "scheduler" / "scheduler_config.json").write_text(schedule)
+    down, up = torch.ones(2, 4, 3, 3), torch.full((16, 2, 1, 1), 0.5)
+    tensors = {"unet.conv_in.lora_A.weight": down, "unet.conv_in.lora_B.weight": up}
+    save_file(tensors, tmp_path / "sd21-tcd" / "pytorch_lora_weights.safetensors")
+    plain = networks_of("sd21", "cpu", "float32").unet.conv_in.weight
+    changed = networks_of("sd21-tcd", "cpu", "float32").unet.conv_in.weight
+    assert torch.allclose(changed, plain + 1.0, atol=1e-6)

@@ -474,7 +474,7 @@ def test_the_lists_are_sound() -> None:
 
 
 def test_a_profile_lists_every_part_that_loading_reads() -> None:
-    for profile in ("sd21", "sd15"):
+    for profile in ("sd21", "sd15", "sd21-tcd", "sd15-lcm", "sd21-turbo"):
         ready = {file.ready for m in registry.select(profile) for file in m.files}
         for part in ("vae", "unet"):
             assert {f"{part}/config.json", f"{part}/diffusion_pytorch_model.safetensors"} <= ready
@@ -482,3 +482,8 @@ def test_a_profile_lists_every_part_that_loading_reads() -> None:
         assert {"text_encoder/config.json", "text_encoder/model.safetensors"} <= ready
         assert {"tokenizer/vocab.json", "tokenizer/merges.txt"} <= ready
         assert "scheduler/scheduler_config.json" in ready
+        folders = {m.folder for m in registry.select(profile) if not m.lora}
+        assert len(folders) == 1  # that of the first, which is loaded
+    loras = [m for m in registry.select("sd21-tcd") if m.lora]
+    assert [m.name for m in loras] == ["tcd-lora-sd21-base"]
+    assert [m.name for m in registry.select("sd21")] == ["stable-diffusion-2-1-base", "diffbir-v2"]

@@ -14,12 +14,12 @@ from typing import NoReturn
 def run_and_leave(run: Callable[[], object]) -> NoReturn:
     """Run a command and end the process with its exit status.
 
-    Importing torch makes a million objects that stay. The collector of cycles would look at them
-    dozens of times, and the interpreter would take them apart one by one at the end, which costs a
-    quarter of what importing torch costs. So cycles are looked for less often, and the process
-    ends as soon as what was registered to happen then has happened.
+    Importing torch makes a quarter of a million objects that stay. The collector of cycles would
+    look at them again and again, and the interpreter would take them apart one by one at the end,
+    which together costs a third of the import. So cycles are looked for less often, and the
+    process ends as soon as what was registered for its end has happened.
     """
-    gc.set_threshold(100_000, 50, 1_000)
+    gc.set_threshold(500_000, 50, 1_000)  # new objects, younger and older collections
     status: object = 0
     try:
         run()

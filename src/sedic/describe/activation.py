@@ -98,7 +98,8 @@ def look(picture: Picture, classifier: Classifier, names: Names) -> Looked:
 
 def whole_view(picture: Picture) -> Picture:
     """The whole picture as the classifier first sees it: its short side a view's."""
-    return _view(picture, _EVERYTHING, *_size(picture.shape[0], picture.shape[1], _SCALES[0]))
+    height, width = picture.shape[:2]
+    return _view(picture, _EVERYTHING, *_size(height, width, _SCALES[0]))
 
 
 def confirms(

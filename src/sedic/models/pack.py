@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sedic.errors import DamagedFileError
+from sedic.failures import check_memory
 from sedic.models.layers import with_weights
 from sedic.models.patch_autoencoder import PatchAutoencoder, PatchConfig
 from sedic.models.small_text import TextConfig, TextEncoder
@@ -62,6 +63,7 @@ def load(path: Path, names: tuple[str, ...], dtype: torch.dtype = torch.float32)
             }
             found[name] = with_weights(partial(_fresh, name, found[name]), own)
     except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as e:
+        check_memory(e, str(path))
         raise DamagedFileError(f"{path} does not hold the networks {', '.join(names)}") from e
     if tensors:
         raise DamagedFileError(f"{path} holds more than the networks {', '.join(names)}")

@@ -62,6 +62,7 @@ class Model:
     megabytes: int  # to download, about
     needed: bool  # to decode; others only help to describe
     mirrors: tuple[str, ...] = ()
+    lora: float = 0.0  # a change of the UNet, folded into it with this strength; 0: none
     package: str = ""  # a Python package that carries the files, too: used where it is installed
     files: tuple[File, ...] = ()
     repository: str = ""
@@ -124,12 +125,17 @@ def models() -> tuple[Model, ...]:
     tables = {part.name: profiles.read(part.make()).get("models", []) for part in PROFILES}
     metrics = Path(__file__).with_name("metric_models.toml")
     tables["bench"] = profiles.read_toml(metrics)["models"]  # no profile, but fetched alike
-    return tuple(Model.of(name, table) for name in tables for table in tables[name])
+    known: dict[str, Model] = {}
+    for name in tables:  # a profile comes after the one it is based on, whose models it has, too
+        for table in tables[name]:
+            known.setdefault(table["name"], Model.of(name, table))
+    return tuple(known.values())
 
 
 def select(name: str) -> list[Model]:
     """The model of this name, or what the profile of this name needs to decode."""
-    chosen = [m for m in models() if m.name == name or (m.profile == name and m.needed)]
+    base = profiles.read(PROFILES[name].make()).get("base", "") if name in PROFILES else ""
+    chosen = [m for m in models() if m.name == name or (m.profile in (base, name) and m.needed)]
     if not chosen:
         known = sorted({m.name for m in models()} | {m.profile for m in models()})
         raise SedicError(f"no models called {printable(name)!r}; known: {', '.join(known)}")

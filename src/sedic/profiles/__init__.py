@@ -12,7 +12,9 @@
     [[models]]                       models to fetch (models/registry.py)
     [[releases]]                     which release wrote files with which weights
 
-``weights = "mini"`` takes text, masks and reference codec from another profile.
+``weights = "mini"`` takes text, masks and reference codec from another profile. ``base = "sd21"``
+takes everything from one of sedic's profiles; what the file says changes it, and its models come
+on top.
 """
 
 from __future__ import annotations
@@ -50,10 +52,23 @@ def sd15() -> Path:
 def read(path: Path) -> dict[str, Any]:
     """A profile's TOML file as a dictionary; raises as ``read_toml`` does, and where it is none."""
     table = read_toml(path)
+    if "base" in table:
+        below = read_toml(_HERE / f"{Path(table['base']).name}.toml")
+        models = below.get("models", []) + table.get("models", [])
+        table = {**_merge(below, table), "models": models}
     for key in ("summary", "reference", "weights", "number"):
         if key not in table:
             raise DamagedFileError(f"{path}: a profile must say {key!r}")
     return table
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Two tables, and the tables in them, as one; what is ``above`` wins."""
+    both = {**below, **above}
+    for name in below.keys() & above.keys():
+        if isinstance(below[name], dict) and isinstance(above[name], dict):
+            both[name] = _merge(below[name], above[name])
+    return both
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -69,6 +84,21 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise MissingWeightsError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:  # of TOML and of UTF-8
         raise DamagedFileError(f"{path} is not TOML: {error}") from error
+
+
+def sd21_tcd() -> Path:
+    """The TOML file of sd21 in four steps a stage."""
+    return _HERE / "sd21-tcd.toml"
+
+
+def sd21_turbo() -> Path:
+    """The TOML file of SD-Turbo."""
+    return _HERE / "sd21-turbo.toml"
+
+
+def sd15_lcm() -> Path:
+    """The TOML file of sd15 in four steps a stage."""
+    return _HERE / "sd15-lcm.toml"
 
 
 def weights_folder(path: Path) -> Path:

@@ -8,18 +8,19 @@ picture's size is, the container says. Checkpoints come from CompressAI or from 
 from __future__ import annotations
 
 import hashlib
-import pickle
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sedic.errors import MissingWeightsError, SedicError
+from sedic.files import printable
+from sedic.models.convert import read_checkpoint
 from sedic.models.precision import picture_dtype
 from sedic.models.tiled_run import in_tiles
 from sedic.picture import pad_to_multiple
@@ -150,29 +151,8 @@ def from_weights(weights: Path | None, dtype: torch.dtype | None = None) -> Chen
 
 def load(path: Path) -> Cheng2020Attention:
     """The network of one checkpoint file; see ``Cheng2020``."""
-    try:
-        state = _read_state(path)
-    except (OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
-        raise SedicError(f"{path}: not a readable checkpoint ({type(error).__name__})") from error
+    state = read_checkpoint(path)
     try:
         return Cheng2020Attention.of_state(state)
     except SedicError as error:
-        raise SedicError(f"{path}: {error}") from error
-
-
-def _read_state(path: Path) -> dict[str, Any]:
-    if path.suffix == ".safetensors":
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise ValueError(str(error)) from error
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    for nested in ("state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(nested), dict):
-            state = state[nested]
-    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
-        raise ValueError("no state dictionary")
-    return state
+        raise SedicError(f"{printable(path)}: {error}") from error

@@ -28,6 +28,7 @@ from torch import Tensor
 from sedic.coding.gaussian import SYMBOL_LIMIT, GaussianTables
 from sedic.coding.range_coder import PrefixDecoder, RangeDecoder, RangeEncoder, Symbolwise
 from sedic.errors import DamagedFileError, MissingWeightsError, SedicError
+from sedic.failures import check_memory
 from sedic.models import noise
 from sedic.models.layers import with_weights
 from sedic.models.precision import picture_dtype
@@ -380,5 +381,6 @@ def load(path: Path, dtype: torch.dtype = torch.float32) -> tuple[CompactNetwork
             {name: converted(name, value) for name, value in tensors.items()},
         )
     except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as e:
+        check_memory(e, str(path))
         raise SedicError(f"{path} does not hold weights of the compact codec") from e
     return network, GaussianTables(*arrays)

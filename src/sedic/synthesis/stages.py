@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sedic.errors import SedicError
+from sedic.failures import memory_checked
 from sedic.models.interface import Networks
 from sedic.picture import Picture
 from sedic.semantics import (
@@ -63,12 +64,8 @@ def restore(
     if reference.shape != (image.height, image.width, 3):
         raise SedicError("the reference image does not have the picture's size")
     canvas = Canvas(networks, image.width, image.height, tile or TILE)
-    try:
+    with memory_checked("decoding", "a smaller --tile needs less"):
         yield from _algorithm_1(reference, image, canvas, settings, negative)
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "memory" not in str(error):
-            raise
-        raise SedicError("not enough memory for this picture: try a smaller --tile") from error
 
 
 @torch.no_grad()

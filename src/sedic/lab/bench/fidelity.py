@@ -26,6 +26,7 @@ from scipy import ndimage, signal
 from scipy.special import expit, logit
 
 from sedic.errors import SedicError
+from sedic.failures import check_memory
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -169,6 +170,7 @@ def _measured(measure: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor)
     except ImportError as error:
         raise SedicError("needs torchmetrics: pip install 'sedic[bench]'") from error
     except (ValueError, RuntimeError) as error:
+        check_memory(error, "the metric")
         side = smallest_side(measure, x.shape[1])
         if min(x.shape[-2:]) >= side:
             raise

@@ -96,7 +96,7 @@ class ReferenceRecipe:
 
     def loss_terms(self) -> dict[str, float]:
         """Each term of the loss and its weight, those that are not zero."""
-        rate = {} if self.decoder_only else {"bits per pixel, times a weight for each rate": 1.0}
+        rate = {} if self.decoder_only else {"bits per pixel, weighted by rate": 1.0}
         if self.texture:
             weights = {name: weight for name, weight in asdict(self.texture).items() if weight}
             lpips = {f"{LPIPS}, {n}": w for n, w in weights.items() if n.startswith("lpips")}

@@ -60,7 +60,7 @@ class Corpus:
 def describe_photos(
     folders: Sequence[Path],
     out: Path,
-    count: int = 500,
+    count: int = 200,
     progress: Callable[[int], None] = lambda done: None,
 ) -> None:
     """Measured descriptions of ``count`` training photographs, as a corpus for ``build``.
