@@ -99,7 +99,7 @@ def decompress(
         int | None,
         typer.Option(
             min=256,
-            help="Pictures larger than a square of this side (1024 pixels) are restored in tiles of"
+            help="Pictures larger than a square of this side (640 pixels) are restored in tiles of"
             " about that size: smaller ones need less memory.",
         ),
     ] = None,
