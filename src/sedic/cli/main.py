@@ -99,7 +99,7 @@ def decompress(
         int | None,
         typer.Option(
             min=256,
-            help="Pictures larger than a square of this side (1024 pixels) are restored in tiles of"
+            help="Pictures larger than a square of this side (640 pixels) are restored in tiles of"
             " about that size: smaller ones need less memory.",
         ),
     ] = None,
@@ -140,10 +140,10 @@ def decompress(
     from sedic.cli.decoded import provenance_of, write_decoded
     from sedic.coding.container import Container
 
-    if bare:
+    if partial:
+        container = Container.parse_prefix(data, profile or "mini", "compact", bare=bare)
+    elif bare:
         container = Container.parse_bare(data, profile or "mini", "compact")
-    elif partial:
-        container = Container.parse_prefix(data, profile or "mini", "compact")
     else:
         container = Container.parse(data)
     check_work(container.width, container.height, max_pixels, preview=preview)

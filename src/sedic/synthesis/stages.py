@@ -27,7 +27,9 @@ from sedic.synthesis.colour import recolour_picture, smooth_picture
 from sedic.synthesis.denoising import Denoising
 from sedic.synthesis.samplers import Sampler
 
-TILE = 1024  # pixels; pictures of more than TILE**2 are made in tiles
+# Pixels; pictures of more than TILE**2 are made in tiles. Attention grows with the square of a
+# window and overlaps with its edge; at this side a megapixel of a large picture is cheapest.
+TILE = 640
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def restore(
     """Run Algorithm 1; yields the picture after every stage, the last of which is the result.
 
     ``reference``: the decoded reference image, (height, width, 3) uint8. Pictures of more than
-    ``tile``**2 pixels (default 1024**2) are computed in overlapping tiles of about that side.
+    ``tile``**2 pixels (default 640**2) are computed in overlapping tiles of about that side.
     ``negative``: the text that classifier-free guidance leads away from. Stop iterating to stop
     early. Raises ``OutOfMemoryError`` where memory does not suffice.
     """

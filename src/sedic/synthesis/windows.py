@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+OVERLAP = 8  # cells, 64 pixels: each window's work is done once but for a tenth of it
 Span = tuple[int, int]  # first cell and one past the last, along one axis
 
 
@@ -28,10 +29,11 @@ class Window:
 class Tiling:
     """A latent of ``height`` x ``width`` cells as windows of ``side`` cells each way at most.
 
-    Everything is a multiple of ``multiple``, ``side`` at least twice that. Windows overlap by a
-    quarter. Their results are blended by weights that are zero at inner edges, where a network
-    misses what lies beyond, and rise to one within the overlap. A latent of no more than
-    ``side``**2 cells is one window, whatever its shape.
+    Everything is a multiple of ``multiple``, ``side`` at least twice that. Windows of an axis have
+    one size and overlap by ``OVERLAP`` cells, or a quarter of a small ``side``. Their results are
+    blended by weights that are zero at inner edges, where a network misses what lies beyond, and
+    rise to one within the overlap. A latent of no more than ``side``**2 cells is one window,
+    whatever its shape.
     """
 
     height: int
@@ -66,13 +68,16 @@ class Tiling:
 
     @property
     def _overlap(self) -> int:
-        return max(1, self.side // 4 // self.multiple) * self.multiple
+        return max(1, min(OVERLAP, self.side // 4) // self.multiple) * self.multiple
 
     def _spans(self, size: int) -> list[Span]:
         if self.height * self.width <= self.side**2 or size <= self.side:
             return [(0, size)]
-        starts = [*range(0, size - self.side, self.side - self._overlap), size - self.side]
-        return [(start, start + self.side) for start in starts]
+        overlap = self._overlap
+        count = -(-(size - overlap) // (self.side - overlap))
+        side = -(-(size + (count - 1) * overlap) // (count * self.multiple)) * self.multiple
+        starts = [*range(0, size - side, side - overlap), size - side]
+        return [(start, start + side) for start in starts]
 
     def _weights(self, size: int, zoom: int) -> dict[Span, Tensor]:
         """For every span of an axis, its positions' share in the blended result."""
