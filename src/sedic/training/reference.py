@@ -57,6 +57,7 @@ class Recipe:
     crop: int = 192
     learning_rate: float = 3e-4
     decay: float = 0.7
+    averaging: float = 0.999  # of the weights that are kept
     mse: float = 15.0  # of pictures in [0, 1]
     lpips: float = 1.0
     mesh: float = 300.0  # of what repeats from block to block
@@ -90,7 +91,17 @@ class Recipe:
 
     def for_texture(self) -> Recipe:
         """The same run with the loss of texture, and many small files."""
-        return replace(self, texture=Weights(), batch=4, decay=1.0, small=0.3, low=1.5)
+        return replace(
+            self,
+            texture=Weights(),
+            batch=4,
+            crop=128,
+            learning_rate=2.5e-4,
+            decay=1.0,
+            averaging=0.99,
+            small=0.3,
+            low=1.5,
+        )
 
     def target_bpp(self) -> list[float]:
         """Mean bits per pixel wanted at each anchor, in equal ratios."""
@@ -160,26 +171,34 @@ class Task:
         crops, sources = self.crops.drawn(step)
         x = to_tensor(crops)
         levels = (torch.rand(x.shape[0]) ** self.recipe.low * LEVELS).long()
+        other = None
         with half():
-            decoded, noisy_bits, bits = self.network(x, levels)
+            if self.texture and isinstance(self.network.network, CompactNetwork):
+                y_hat, table, noisy_bits, bits = self.network.network.quantised(x, levels)
+                known = y_hat, table.detach(), levels
+                decoded = self.network.network.restore(*known)
+                with torch.no_grad():
+                    other = self.network.network.restore(*known)
+            else:
+                decoded, noisy_bits, bits = self.network(x, levels)
         pixels = x.shape[-1] * x.shape[-2]
         noisy_bpp, bpp = noisy_bits / pixels, bits.detach() / pixels
         table = torch.tensor(self.weights).log()[:, None]
         place = levels / STEPS
         low = place.floor().long().clamp(max=ANCHORS - 2)
         weight = torch.exp(torch.lerp(table[low, 0], table[low + 1, 0], place - low))
-        distortion, parts = self._distortion(decoded, x, sources)
+        distortion, parts = self._distortion(decoded, x, sources, other)
         most = self.recipe.rate_share * distortion.detach() / bpp
         loss = (torch.minimum(weight, most) * noisy_bpp + distortion).log().mean()
         said = {"loss": loss, "bpp": bpp} | parts
         return loss, {name: round(float(value.detach().mean()), 5) for name, value in said.items()}
 
     def _distortion(
-        self, decoded: Tensor, x: Tensor, sources: tuple[int, ...]
+        self, decoded: Tensor, x: Tensor, sources: tuple[int, ...], other: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """What is wrong with each crop, (b,), and its parts."""
         if self.texture:
-            return self.texture(decoded, x)
+            return self.texture(decoded, x, other)
         lpips = x.new_zeros(x.shape[0])
         if self.recipe.lpips:
             lpips = self.perceived.anywhere(decoded, x)
@@ -336,7 +355,7 @@ def train(
         for part in (network.analysis, network.entropy, network.log_gain):
             part.requires_grad_(False)
     schedule = Schedule(recipe.steps, recipe.learning_rate, decay=recipe.decay)
-    run = Run(out, network, schedule, table_rate=5.0)
+    run = Run(out, network, schedule, table_rate=5.0, averaging=recipe.averaging)
     run.resume()
     run.state["recipe"] = asdict(recipe)
     if start:
