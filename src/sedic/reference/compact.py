@@ -29,6 +29,7 @@ from sedic.coding.gaussian import SYMBOL_LIMIT, GaussianTables
 from sedic.coding.range_coder import RangeDecoder, RangeEncoder
 from sedic.compute import picture_dtype
 from sedic.picture import pad_to_multiple
+from sedic.reference import REALISM
 from sedic.reference.compact_network import (
     ANCHORS,
     CERTAIN,
@@ -237,7 +238,7 @@ class Compact:
         return encode
 
     @torch.inference_mode()
-    def decode(self, data: bytes, width: int, height: int, realism: Realism = 1.0) -> Picture:
+    def decode(self, data: bytes, width: int, height: int, realism: Realism = REALISM) -> Picture:
         """The picture of ``prepare``'s bytes; ``SedicError`` where they are no reference image.
 
         In its textures there is ``realism`` times as much noise as the network finds right; the

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from sedic.reference import REALISM
 from sedic.semantics import SedicError, check_size
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class External:
 
         return encode
 
-    def decode(self, data: bytes, width: int, height: int, realism: Realism = 1.0) -> Picture:
+    def decode(self, data: bytes, width: int, height: int, realism: Realism = REALISM) -> Picture:
         """The decoded (height, width, 3) uint8 picture.
 
         Raises ``SedicError`` where the data is in no format of ``FORMATS``, is damaged, or

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from sedic.coding.range_coder import RangeDecoder, RangeEncoder
+from sedic.reference import REALISM
 from sedic.semantics import SedicError, check_size
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Pixel:
 
         return encode
 
-    def decode(self, data: bytes, width: int, height: int, realism: Realism = 1.0) -> Picture:
+    def decode(self, data: bytes, width: int, height: int, realism: Realism = REALISM) -> Picture:
         """The decoded (height, width, 3) uint8 picture; ``SedicError`` on data that lies."""
         check_size(width, height)
         if not data or data[0] >= self.levels:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sedic.reference import REALISM
 from sedic.semantics import SedicError
 
 SAMPLERS = ("ddpm", "ddim", "dpm", "unipc")
@@ -76,7 +77,7 @@ class Settings:
     # latent decodes to, "added" to the reference: what is not changed keeps every detail.
     result: str = "decoded"
     amount: float = 1.0  # of what is changed that an "added" result shows, 0 to 1
-    realism: float = 1.0  # of the noise that a reference codec makes textures of, 0 to 1
+    realism: float = REALISM  # of the noise that a reference codec makes textures of, 0 to 1
 
     def __post_init__(self) -> None:
         for name, limits in _LIMITS.items():

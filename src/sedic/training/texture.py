@@ -42,7 +42,7 @@ class Weights:
     classifier: float = 0.12  # one minus the cosine of a classifier's features
     mesh: float = 300.0  # what repeats from block to block
     lattice: float = 0.3  # power that is not the same on all 4x4 places
-    chance: float = 0.5  # texture that is the same again with other noise
+    chance: float = 1.5  # texture that is the same again with other noise
 
 
 class Texture:
