@@ -23,9 +23,10 @@ from typing import Any
 
 import torch
 
-from sedic.coding import huffman, primed, rank_text, token_text
+from sedic.coding import huffman, rank_text, token_text
 from sedic.lab.train.photos import shared_folder
 from sedic.models.language import DEFAULT, LanguageModel, find
+from sedic.profile import Profile
 
 HELD_OUT, BLOCK = 20, 20  # every twentieth block of as many descriptions is measured on
 EXCERPT = 400  # characters, at most, if sentences are shorter
@@ -105,7 +106,10 @@ def measure(name: str, decoded: int, ranks: bool) -> dict[str, dict[str, float]]
             "huffman": round(mean(len(huffman.encode(text)) for text in texts), 2),
         }
         if "Kodak" in kind:  # the shipped table has read the descriptions
-            row["primed"] = round(mean(len(primed.encode(text)) for text in texts), 2)
+            row["primed"] = round(
+                mean(len(Profile.load("mini").text_coder("primed").encode(text)) for text in texts),
+                2,
+            )
         if ranks:
             sizes = [len(rank_text.encode(text, model)) for text in texts]
             row["ranks + deflate (the paper's)"] = round(mean(sizes), 2)

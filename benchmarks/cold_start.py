@@ -30,8 +30,13 @@ main()
 COMPUTE = """
 import sys, time
 from pathlib import Path
-from sedic.codec import Codec
-codec, data = Codec(), Path(sys.argv[1]).read_bytes()
+try:
+    from sedic import Decoder, Profile
+    codec = Decoder(Profile.load())
+except ImportError:  # commits before there was a Profile
+    from sedic.codec import Codec
+    codec = Codec()
+data = Path(sys.argv[1]).read_bytes()
 run = codec.preview if sys.argv[2] == "preview" else codec.decompress
 run(data)
 start = time.process_time()

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from sedic.codec import Codec
 from speed import cpu_name, sample
 
+from sedic import Decoder, Encoder, Profile
 from sedic.models.clip_tokenizer import tokenizer_of
 from sedic.models.convert import SCHEDULE
 from sedic.models.diffusion import DiffusionNetworks, NoConditioning
@@ -193,7 +193,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "seconds to build": round(time.perf_counter() - start, 1),
         "files": {},
     }
-    codec = Codec("sd21", networks=networks)
+    profile = Profile.load("sd21", networks=networks)
+    encoder, decoder = Encoder(profile), Decoder(profile)
     settings = {
         "object_steps": arguments.steps,
         "last_steps": arguments.steps,
@@ -201,14 +202,14 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     }
     for objects in arguments.objects:
         limit = Rate(1 << 12, max_objects=objects)
-        done = codec.compress(sample(WIDTH, HEIGHT), limit, settings=settings)
+        done = encoder.compress(sample(WIDTH, HEIGHT), limit, settings=settings)
         if cuda:
-            codec.decompress(done.data)  # the first run chooses kernels
+            decoder.decompress(done.data)  # the first run chooses kernels
             torch.cuda.reset_peak_memory_stats()
         worked = time.process_time()
-        taken = [seconds(lambda d=done.data: codec.decompress(d), device)]
+        taken = [seconds(lambda d=done.data: decoder.decompress(d), device)]
         worked = round(time.process_time() - worked, 1)
-        taken += [seconds(lambda d=done.data: codec.decompress(d), device) for _ in "12" if cuda]
+        taken += [seconds(lambda d=done.data: decoder.decompress(d), device) for _ in "12" if cuda]
         found = len(done.image.objects)
         assert found == objects, f"only {found} objects in the sample"
         entry["files"][f"J = {objects}"] = {

@@ -17,12 +17,14 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numpy as np
 
-from sedic.coding.masks import MASK_CODERS, decode_masks, encode_masks
 from sedic.describe.measured import describe
 from sedic.lab.train.photos import shared_folder
+from sedic.parts import MASK_CODERS
 from sedic.picture import load_picture
+from sedic.profile import Profile
 from sedic.semantics import Mask
 
+PROFILE = Profile.load("mini")
 LARGE = 1024  # cells each way: the grid of the largest picture
 
 
@@ -30,11 +32,12 @@ def measure(pictures: list[list[Mask]], coder: str) -> dict[str, float]:
     """Mean bytes and milliseconds (processor time) per mask, after checking the round trip."""
     count = sum(map(len, pictures))
     started = time.process_time()
-    streams = [encode_masks(masks, coder) for masks in pictures]
+    masks_coder = PROFILE.mask_coder(coder)
+    streams = [masks_coder.encode(masks) for masks in pictures]
     encoded = time.process_time()
     for masks, data in zip(pictures, streams, strict=True):
         grid = masks[0].width, masks[0].height
-        assert decode_masks(data, *grid, len(masks), coder) == tuple(masks)
+        assert masks_coder.decode(data, *grid, len(masks)) == tuple(masks)
     decoded = time.process_time()
     return {
         "masks": count,
@@ -57,8 +60,8 @@ def main() -> None:
         objects = describe(load_picture(path)).objects
         if objects:
             pictures.append([found.mask for found in objects])
-    encode_masks(pictures[0])  # loads what is loaded once
-    results = {coder: measure(pictures, coder) for coder in MASK_CODERS}
+    PROFILE.mask_coder("context").encode(pictures[0])  # loads what is loaded once
+    results = {coder: measure(pictures, coder) for coder in MASK_CODERS.names}
     results[f"context, one mask on {LARGE}x{LARGE} cells"] = measure([[large_mask()]], "context")
     for name, figures in results.items():
         print(f"{name}: " + ", ".join(f"{value} {what}" for what, value in figures.items()))

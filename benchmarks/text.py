@@ -12,13 +12,14 @@ import json
 from pathlib import Path
 from statistics import mean
 
-from sedic.coding.text import encode_text
 from sedic.describe.measured import describe
 from sedic.lab.train.photos import shared_folder
 from sedic.picture import load_picture
+from sedic.profile import Profile
 
 
 def main() -> None:
+    profile = Profile.load("mini")
     data = shared_folder() / "data"
     lines = (data / "captions" / "kodak_llava.jsonl").read_text().splitlines()
     texts = {
@@ -30,7 +31,7 @@ def main() -> None:
             "texts": len(group),
             "mean characters": round(mean(map(len, group)), 1),
             **{
-                coder: round(mean(len(encode_text(text, coder)) for text in group), 2)
+                coder: round(mean(len(profile.text_coder(coder).encode(text)) for text in group), 2)
                 for coder in ("primed", "huffman")
             },
         }

@@ -66,7 +66,7 @@ def test_install_writes_what_desktops_read(home: Path) -> None:
 def test_the_desktop_knows_the_type(home: Path, coded: Path, tmp_path: Path) -> None:
     assert run("desktop", "install", "--user").exit_code == 0
     unnamed = tmp_path / "unnamed"
-    unnamed.write_bytes(coded.read_bytes())
+    unnamed.write_bytes(b"\x5e\xdc" + coded.read_bytes())  # as files of version 1 begin
     for path in (coded, unnamed):  # by its name, and by its first bytes
         said = subprocess.run(
             ["gio", "info", "-a", "standard::content-type", path],

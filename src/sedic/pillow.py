@@ -23,7 +23,6 @@ from sedic.coding.container import Container, begins
 from sedic.errors import SedicError, UnsuitableInputError
 from sedic.files import printable
 from sedic.picture import load_picture
-from sedic.semantics import MAX_OBJECTS, MAX_TEXT_BYTES
 
 if TYPE_CHECKING:
     from sedic.picture import Picture
@@ -166,13 +165,10 @@ def _words(container: Container, profile: Profile | None) -> dict[str | tuple[in
         profile = profile or shortcuts.load(container.profile)
         if container.profile == profile.name:
             profile.check_tables(container.mark, container.reference_codec)
-            coded = container.text[-(-2 * container.object_count // 8) :]
-            limit = (MAX_TEXT_BYTES + 1) * (MAX_OBJECTS + 1)
-            text = profile.text_coder(container.text_coder).decode(coded, limit) if coded else ""
-            overall, *details = text.split("\n")
+            overall, details = container.words(profile)
             return {
                 "overall": printable(overall),
-                "objects": tuple(printable(detail) for detail in details),
+                "objects": tuple(printable(detail) for _, detail in details),
             }
     return {}
 

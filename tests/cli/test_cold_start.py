@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sedic.codec import Codec
 
-from sedic.semantics import Rate
+from sedic import Encoder, Profile, Rate
 
 # What decoding a file of the default profile has no use for.
 UNUSED = {
@@ -44,7 +43,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     picture = np.stack([2 * x, 3 * y, x + y], 2).astype(np.uint8)
     picture[16:48, 16:64] = (200, 30, 30)
     path = tmp_path_factory.mktemp("cold") / "file.sedic"
-    path.write_bytes(Codec().compress(picture, Rate(600, 1, 20, 20)).data)
+    path.write_bytes(Encoder(Profile.load()).compress(picture, Rate(600, 1, 20, 20)).data)
     return path
 
 
@@ -62,7 +61,7 @@ def test_a_fresh_process_imports_only_what_it_runs(file: Path, options: list[str
 
 def test_the_exit_status_and_all_output_survive_the_quick_end(file: Path, tmp_path: Path) -> None:
     def sedic(*arguments: str) -> subprocess.CompletedProcess[bytes]:
-        script = "from sedic.cli.main import main; main()"
+        script = "from sedic.cli.main import program; program()"
         return subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True)
 
     shown = sedic("inspect", str(file), "--json")

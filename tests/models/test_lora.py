@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
-from sedic.models.networks import Networks
 from torch import Tensor
 
 from sedic.errors import SedicError
+from sedic.models.interface import Networks
 from sedic.models.lora import fold
 
 RANK = 4
@@ -120,7 +120,8 @@ def test_what_does_not_fit_changes_nothing(unet: Any, tmp_path: Path) -> None:
 def test_a_profile_of_few_steps_runs_its_base_s_networks_with_the_change(
     tiny_networks: Callable[..., Networks], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sedic.models import networks_of, registry
+    from sedic.models import registry
+    from sedic.profile import Profile
 
     monkeypatch.setenv("SEDIC_MODELS", str(tmp_path))
     networks = tiny_networks()
@@ -144,6 +145,6 @@ def test_a_profile_of_few_steps_runs_its_base_s_networks_with_the_change(
     down, up = torch.ones(2, 4, 3, 3), torch.full((16, 2, 1, 1), 0.5)
     tensors = {"unet.conv_in.lora_A.weight": down, "unet.conv_in.lora_B.weight": up}
     save_file(tensors, tmp_path / "sd21-tcd" / "pytorch_lora_weights.safetensors")
-    plain = networks_of("sd21", "cpu", "float32").unet.conv_in.weight
-    changed = networks_of("sd21-tcd", "cpu", "float32").unet.conv_in.weight
+    plain = Profile.load("sd21", device="cpu", dtype="float32").networks.unet.conv_in.weight
+    changed = Profile.load("sd21-tcd", device="cpu", dtype="float32").networks.unet.conv_in.weight
     assert torch.allclose(changed, plain + 1.0, atol=1e-6)

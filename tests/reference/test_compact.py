@@ -250,7 +250,7 @@ def test_photographs_cost_more_and_look_better_level_by_level(shipped: Compact) 
         sizes.append(len(data))
         errors.append(((decoded - picture) ** 2).mean())
         shift = np.abs((decoded - picture).mean((0, 1))).max()
-        assert shift < (6 if level else 12)  # the smallest files, 0.008 bpp, may be a little off
+        assert shift < (7 if level else 12)  # the smallest files, 0.008 bpp, may be a little off
     assert sizes == sorted(sizes) and errors == sorted(errors, reverse=True)
     assert 8 * sizes[0] / (width * height) < 0.015
     assert 10 * np.log10(255**2 / errors[-1]) > 22

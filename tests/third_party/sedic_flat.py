@@ -28,7 +28,7 @@ class Flat:
         colour = picture.reshape(-1, 3).mean(0).round().astype(np.uint8).tobytes()
         return lambda level: colour
 
-    def decode(self, data: bytes, width: int, height: int) -> Picture:
+    def decode(self, data: bytes, width: int, height: int, realism: object = 1.0) -> Picture:
         if len(data) != 3:
             raise DamagedFileError("a flat reference image has three bytes")
         return np.full((height, width, 3), np.frombuffer(data, np.uint8), np.uint8)

@@ -187,6 +187,10 @@ def compress(
         note(f"  at most J = {limit.max_objects} (profile {owner.name}, method {method})")
         for reason in done.choice.reasons:
             note(f"  {reason}")
+        misled = getattr(owner.describer(), "misled", None)
+        warning = misled(picture, done.preview) if misled else None
+        if warning:
+            note(f"  {printable(warning)}")
 
 
 def size_limit(

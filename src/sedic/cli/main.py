@@ -140,6 +140,8 @@ def decompress(
     from sedic.cli.decoded import provenance_of, write_decoded
     from sedic.coding.container import Container
 
+    if profile is not None:
+        load_profile(profile)  # a profile of the user's own must be known before its file is read
     if partial:
         container = Container.parse_prefix(data, profile or "mini", "compact", bare=bare)
     elif bare:
