@@ -6,8 +6,8 @@ A coded text is
     check of the UTF-8 text          4 bits, the first of its CRC-16
     a range-coded stream             the offset; the tokens; the end token
 
-These eight bits are enough: a file has a checksum of its own, and a text that was read wrongly would
-also have to end exactly where the stream does, which one in a hundred does.
+These eight bits are enough: a file has a checksum of its own, and a text that was read wrongly
+would also have to end exactly where the stream does, which one in a hundred does.
 
 A token is an index below V. It is coded as the way to it from the range [0, V): the range is halved
 again and again (the lower half gets the smaller part), and one bit says in which half the token
@@ -141,8 +141,8 @@ def decode(data: bytes, max_bytes: int, model: TokenModel) -> str:
             raise SedicError(f"damaged text: longer than {max_bytes} bytes")
         return text
     raise SedicError(
-        "the language model gives other probabilities here than where the text was written: another "
-        "model, other weights, another library or other hardware (or the text is damaged)"
+        "the language model gives other probabilities here than where the text was written: "
+        "another model, other weights, another library or other hardware (or the text is damaged)"
     )
 
 

@@ -61,7 +61,7 @@ def test_texture_that_noise_does_not_change_costs() -> None:
     independent, same = sameness(field(1), field(2), x), sameness(field(1), field(1), x)
     assert float(independent) < 0.1 * float(same)
     flat = torch.zeros_like(x)
-    assert float(sameness(flat, flat, flat)) < 0.05 * float(same)
+    assert float(sameness(flat, flat, flat)) < 0.2 * float(same)
 
 
 def test_the_loss_has_gradients_even_of_flat_pictures(loss: Texture) -> None:
