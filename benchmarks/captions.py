@@ -5,8 +5,8 @@
 Three kinds of text: what LLaVA-1.5 says of the 24 Kodak pictures (test only: nothing was trained or
 chosen on them), excerpts of image descriptions that no table and no choice here has seen, and
 texts of the form of a SEDIC file (an overall text of at most 30 words, two details of at most 20)
-cut from other such descriptions. Sizes are those of real bytes, the model's with its two check
-bytes; the first ``--decode`` texts are decoded again, with one thread and with two.
+cut from other such descriptions. Sizes are those of real bytes, the model's with its check
+byte; the first ``--decode`` texts are decoded again, with one thread and with two.
 ``--ranks`` adds the paper's ranks + deflate, which takes a pass for each token.
 Writes captions.json and captions.md.
 """
@@ -129,8 +129,9 @@ def page(name: str, report: dict[str, dict[str, float]]) -> str:
     about = [
         "# Bytes of captions",
         "",
-        f"Mean bytes of a text; `benchmarks/captions.py` says how. The model is {name}, its",
-        "prompt chosen on fourteen other held-out descriptions, nothing on Kodak's captions.",
+        "Mean bytes of a text; `benchmarks/captions.py` says how. The language model is",
+        f"{name}, with one check byte a text. Its prompt was chosen on fourteen of the",
+        "held-out descriptions, nothing on Kodak's captions.",
         "",
     ]
     head = [f"| | {' | '.join(names)} |", "|---|" + "---|" * len(names)]

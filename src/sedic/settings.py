@@ -10,6 +10,7 @@ from typing import Any
 
 from sedic.errors import SedicError
 
+REALISM = 0.5  # the share of the noise that textures are made of, chosen by looking
 SAMPLERS = ("ddpm", "ddim", "dpm", "unipc", "lcm", "tcd")
 
 
@@ -82,7 +83,7 @@ class Settings:
     threshold: float = 0.0  # of the energy (eq. 2), at which a stage's guidance ends; MuLan: 0.2
     overlap: float = 1.0  # the share of eta for a mask that overlaps an earlier one; MuLan: 1 / 7
     first_steps: int = 0  # T of the first object's stage, 1 to 50; 0: object_steps
-    realism: float = 1.0  # of the noise that a reference codec makes textures of, 0 to 1
+    realism: float = REALISM  # of the noise that a reference codec makes textures of, 0 to 1
 
     def __post_init__(self) -> None:
         for name, limits in _LIMITS.items():

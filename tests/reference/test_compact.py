@@ -167,8 +167,8 @@ def test_noise_is_the_same_whenever_a_file_is_decoded(noisy_weights: Path, weigh
     codec, plain = Compact(noisy_weights), Compact(weights)
     data, other = (codec.prepare(picture)(level) for level in (27, 28))
     assert data == plain.prepare(picture)(27)
-    full = codec.decode(data, 90, 70)
-    assert np.array_equal(full, Compact(noisy_weights).decode(data, 90, 70))
+    full = codec.decode(data, 90, 70, 1.0)
+    assert np.array_equal(full, Compact(noisy_weights).decode(data, 90, 70, 1.0))
     off = codec.decode(data, 90, 70, realism=0)
     assert np.array_equal(off, plain.decode(data, 90, 70, realism=1))
 
@@ -177,7 +177,7 @@ def test_noise_is_the_same_whenever_a_file_is_decoded(noisy_weights: Path, weigh
 
     assert 0 < added(0.3) < added(0.6) < added(1)
     change = full.astype(float) - off
-    elsewhere = codec.decode(other, 90, 70) - codec.decode(other, 90, 70, 0).astype(float)
+    elsewhere = codec.decode(other, 90, 70, 1.0) - codec.decode(other, 90, 70, 0).astype(float)
     assert abs(np.corrcoef(change.ravel(), elsewhere.ravel())[0, 1]) < 0.2
 
 
@@ -185,7 +185,7 @@ def test_strengths_of_noise_hold_where_they_are_said(noisy_weights: Path) -> Non
     picture = samples.astronaut()[:131, :260]
     codec = Compact(noisy_weights)
     data = codec.prepare(picture)(27)
-    plain = codec.decode(data, 260, 131).astype(float)
+    plain = codec.decode(data, 260, 131, 1.0).astype(float)
     assert np.array_equal(plain, codec.decode(data, 260, 131, np.ones((2, 17, 33), np.float32)))
     for kind in (0, 1):
         strength = np.ones((2, 17, 33), np.float32)

@@ -39,7 +39,7 @@ from sedic.errors import SedicError
 from sedic.files import printable
 
 app = typer.Typer(
-    help="Pictures as one to three kilobytes of meaning, and back.\n\n"
+    help="Pictures as 100 bytes to a few kilobytes of meaning, and back.\n\n"
     "sedic compress photo.jpg photo.sedic --bpp 0.03\n\n"
     "sedic decompress photo.sedic photo.png\n\n"
     "sedic inspect photo.sedic\n\n"
@@ -50,15 +50,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(compress)
-app.command()(find)
-app.command()(batch)
-app.command()(thumbnail)
-app.command()(view)
-app.add_typer(desktop_app, name="desktop")
-app.add_typer(packets_app, name="packets")
-app.add_typer(models_app, name="models")
-app.add_typer(train_app, name="train")
-app.add_typer(bench_app, name="bench")
 
 
 def _print_version(wanted: bool) -> None:
@@ -290,6 +281,17 @@ def demo(
     from sedic.cli.demo import run
 
     run(out, photo or [], bpp, force=force)
+
+
+app.command()(find)
+app.add_typer(packets_app, name="packets")
+app.command()(batch)
+app.command()(view)
+app.command()(thumbnail)
+app.add_typer(desktop_app, name="desktop")
+app.add_typer(models_app, name="models")
+app.add_typer(train_app, name="train")
+app.add_typer(bench_app, name="bench")
 
 
 def main() -> NoReturn:

@@ -2,9 +2,12 @@
 
 A coded text is
 
-    identity of the model            1 byte
-    check byte of the UTF-8 text     1 byte
+    identity of the model            4 bits
+    check of the UTF-8 text          4 bits, the first of its CRC-16
     a range-coded stream             the offset; the tokens; the end token
+
+These eight bits are enough: a file has a checksum of its own, and a text that was read wrongly
+would also have to end exactly where the stream does, which one in a hundred does.
 
 A token is an index below V. It is coded as the way to it from the range [0, V): the range is halved
 again and again (the lower half gets the smaller part), and one bit says in which half the token
@@ -61,7 +64,7 @@ class Reading(Protocol):
 class TokenModel(Protocol):
     """A language model with its tokenizer."""
 
-    identity: bytes  # IDENTITY_BYTES: of its weights, its tokenizer and its prompt
+    identity: bytes  # IDENTITY_BYTES, of which four bits are used: weights, tokenizer, prompt
     end: int  # the token after the last one of a text
     margin: float  # log odds (nats), more than any two machines differ by where that can be
 
@@ -104,7 +107,8 @@ def encode(text: str, model: TokenModel) -> bytes:
             "the language model's tokenizer cannot spell this text: use the text coder primed"
         )
     ways = _ways(tokens, model)
-    return model.identity + _check(plain) + _stream(ways, _offset(ways, model.margin))
+    first = model.identity[0] & 0xF0 | _check(plain)
+    return bytes([first]) + _stream(ways, _offset(ways, model.margin))
 
 
 def decode(data: bytes, max_bytes: int, model: TokenModel) -> str:
@@ -112,15 +116,15 @@ def decode(data: bytes, max_bytes: int, model: TokenModel) -> str:
 
     Raises ``SedicError`` if ``model`` is another one, if it gives other chances here than where the
     text was written, and for damage: hardly ever another text, since the stream has to end where
-    it does and the check byte to agree.
+    it does and the check to agree.
     """
-    if len(data) < IDENTITY_BYTES + 1:
+    if not data:
         raise SedicError("damaged text: it ends too early")
-    identity, check, stream = data[:1], data[1:2], data[2:]
-    if identity != model.identity:
+    identity, check, stream = data[0] >> 4, data[0] & 0xF, data[1:]
+    if identity != model.identity[0] >> 4:
         raise SedicError(
-            f"the text was written with another language model ({identity.hex()}; "
-            f"this one: {model.identity.hex()}): give the one it was written with"
+            f"the text was written with another language model ({identity:x}; "
+            f"this one: {model.identity[0] >> 4:x}): give the one it was written with"
         )
     for reading in _readings(model):
         found = _read(stream, reading, model.end, max_bytes)
@@ -137,8 +141,8 @@ def decode(data: bytes, max_bytes: int, model: TokenModel) -> str:
             raise SedicError(f"damaged text: longer than {max_bytes} bytes")
         return text
     raise SedicError(
-        "the language model gives other probabilities here than where the text was written: other "
-        "weights, another library or other hardware (or the text is damaged)"
+        "the language model gives other probabilities here than where the text was written: "
+        "another model, other weights, another library or other hardware (or the text is damaged)"
     )
 
 
@@ -277,8 +281,8 @@ def _ones(offset: int) -> tuple[int, ...]:
     return tuple(int(share.quantize(Decimal(1), ROUND_HALF_EVEN)) for share in shares)
 
 
-def _check(plain: bytes) -> bytes:
-    return binascii.crc_hqx(plain, 0xFFFF).to_bytes(2, "big")[:1]
+def _check(plain: bytes) -> int:
+    return binascii.crc_hqx(plain, 0xFFFF) >> 12
 
 
 class ModelText:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from sedic.settings import REALISM
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -38,7 +40,7 @@ class ReferenceCodec(Protocol):
         """Do what does not depend on the rate; the result maps a level to the codec's bytes."""
         ...
 
-    def decode(self, data: bytes, width: int, height: int, realism: Realism = 1.0) -> Picture:
+    def decode(self, data: bytes, width: int, height: int, realism: Realism = REALISM) -> Picture:
         """The decoded (height, width, 3) uint8 picture; ``SedicError`` on data that lies.
 
         ``realism``: how much of the texture that the codec can make up is in it. A codec that makes

@@ -30,6 +30,7 @@ from sedic.reference.wavefront import Wavefront
 from sedic.semantics import (
     check_size,
 )
+from sedic.settings import REALISM
 
 if TYPE_CHECKING:
     from sedic.picture import Picture
@@ -125,7 +126,7 @@ class Cheng2020:
         pixels = torch.from_numpy(pad_to_multiple(picture, _BLOCK)).permute(2, 0, 1)[None]
         return lambda level: bytes([level]) + self._levels[level].encode(pixels)
 
-    def decode(self, data: bytes, width: int, height: int, realism: Realism = 1.0) -> Picture:
+    def decode(self, data: bytes, width: int, height: int, realism: Realism = REALISM) -> Picture:
         """The decoded (height, width, 3) uint8 picture.
 
         Raises ``SedicError`` where the size is not allowed, the level is not one of ours or the

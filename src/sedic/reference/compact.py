@@ -54,6 +54,7 @@ from sedic.reference.compact_network import (
     spread_of,
 )
 from sedic.reference.fixed_point import FRACTION, ONE, fixed, shift_right, to_fixed
+from sedic.settings import REALISM
 
 if TYPE_CHECKING:
     from sedic.picture import Picture
@@ -258,7 +259,7 @@ class Compact:
         return encode
 
     @torch.inference_mode()
-    def decode(self, data: bytes, width: int, height: int, realism: Realism = 1.0) -> Picture:
+    def decode(self, data: bytes, width: int, height: int, realism: Realism = REALISM) -> Picture:
         """The picture of ``prepare``'s bytes; ``SedicError`` where they are no reference image.
 
         In its textures there is ``realism`` times as much noise as the network finds right; the

@@ -19,9 +19,8 @@ import numpy as np
 from PIL import Image
 
 from sedic.errors import SedicError
-from sedic.semantics import (
-    check_size,
-)
+from sedic.semantics import check_size
+from sedic.settings import REALISM
 
 if TYPE_CHECKING:
     from sedic.picture import Picture
@@ -75,7 +74,7 @@ class External:
 
         return encode
 
-    def decode(self, data: bytes, width: int, height: int, realism: Realism = 1.0) -> Picture:
+    def decode(self, data: bytes, width: int, height: int, realism: Realism = REALISM) -> Picture:
         """The decoded (height, width, 3) uint8 picture.
 
         Raises ``SedicError`` where the data is in no format of ``FORMATS``, is damaged, or

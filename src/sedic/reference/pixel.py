@@ -23,9 +23,8 @@ from PIL import Image
 
 from sedic.coding.range_coder import RangeDecoder, RangeEncoder
 from sedic.errors import SedicError
-from sedic.semantics import (
-    check_size,
-)
+from sedic.semantics import check_size
+from sedic.settings import REALISM
 
 if TYPE_CHECKING:
     from sedic.picture import Picture
@@ -76,7 +75,7 @@ class Pixel:
 
         return encode
 
-    def decode(self, data: bytes, width: int, height: int, realism: Realism = 1.0) -> Picture:
+    def decode(self, data: bytes, width: int, height: int, realism: Realism = REALISM) -> Picture:
         """The decoded (height, width, 3) uint8 picture; ``SedicError`` on data that lies."""
         check_size(width, height)
         if not data or data[0] >= self.levels:

@@ -42,9 +42,9 @@ class Sampler:
     consistency: Luo et al., 2023) or tcd (trajectory consistency: Zheng et al., 2024).
     ``schedule``: the configuration of a diffusers scheduler; its ``timestep_spacing`` counts
     where it is "trailing" (few-step networks), and is "linspace" otherwise, as DiffBIR's, which is
-    round(linspace(0, 999, n)) for ddpm and ddim. The first
-    timestep is always the last of training. ``blended``: the latents are changed between steps
-    (eq. 3-4), so that UniPC must not correct them by its own memory.
+    round(linspace(0, 999, n)) for ddpm and ddim. The first timestep is always the last of training.
+    ``blended``: the latents are changed between steps (eq. 3-4), so that UniPC must not correct
+    them by its own memory.
     """
 
     def __init__(self, name: str, schedule: dict[str, Any], steps: int, blended: bool) -> None:

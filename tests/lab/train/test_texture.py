@@ -16,7 +16,7 @@ from sedic.errors import SedicError
 from sedic.lab.train.perception import Perception
 from sedic.lab.train.photos import shared_folder
 from sedic.lab.train.reference_codec import ReferenceRecipe, train
-from sedic.lab.train.texture import Texture, TextureWeights
+from sedic.lab.train.texture import Texture, TextureWeights, sameness
 from sedic.models import classifier
 from sedic.reference.compact import Compact
 
@@ -54,6 +54,14 @@ def test_other_texture_costs_less_than_a_weave_or_nothing(loss: Texture) -> None
     weave = weave * x.std() / weave.std()
     costs = [float(loss(a, x)[0]) for a in (field(1), weave, 0 * x)]
     assert costs[0] < 0.8 * min(costs[1:])
+
+
+def test_texture_that_noise_does_not_change_costs() -> None:
+    x = field(0)
+    independent, same = sameness(field(1), field(2), x), sameness(field(1), field(1), x)
+    assert float(independent) < 0.1 * float(same)
+    flat = torch.zeros_like(x)
+    assert float(sameness(flat, flat, flat)) < 0.2 * float(same)
 
 
 def test_the_loss_has_gradients_even_of_flat_pictures(loss: Texture) -> None:

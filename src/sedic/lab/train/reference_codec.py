@@ -59,6 +59,7 @@ class ReferenceRecipe:
     crop: int = 192
     learning_rate: float = 3e-4
     decay: float = 0.7
+    averaging: float = 0.999  # of the weights that are kept
     mse: float = 15.0  # of pictures in [0, 1]
     lpips: float = 1.0
     mesh: float = 300.0  # of what repeats from block to block
@@ -92,7 +93,17 @@ class ReferenceRecipe:
 
     def for_texture(self) -> ReferenceRecipe:
         """The same run with the loss of texture, and many small files."""
-        return replace(self, texture=TextureWeights(), batch=4, decay=1.0, small=0.3, low=1.5)
+        return replace(
+            self,
+            texture=TextureWeights(),
+            batch=4,
+            crop=128,
+            learning_rate=2.5e-4,
+            decay=1.0,
+            averaging=0.99,
+            small=0.3,
+            low=1.5,
+        )
 
     def loss_terms(self) -> dict[str, float]:
         """Each term of the loss and its weight, those that are not zero."""
@@ -180,15 +191,23 @@ class ReferenceTask:
         crops, sources = self.crops.drawn(step)
         x = to_tensor(crops)
         levels = (torch.rand(x.shape[0]) ** self.recipe.low * LEVELS).long()
+        other = None
         with half():
-            decoded, noisy_bits, bits = self.network(x, levels)
+            if self.texture and isinstance(self.network.network, CompactNetwork):
+                y_hat, table, noisy_bits, bits = self.network.network.quantised(x, levels)
+                known = y_hat, table.detach(), levels
+                decoded = self.network.network.restore(*known)
+                with torch.no_grad():
+                    other = self.network.network.restore(*known)
+            else:
+                decoded, noisy_bits, bits = self.network(x, levels)
         pixels = x.shape[-1] * x.shape[-2]
         noisy_bpp, bpp = noisy_bits / pixels, bits.detach() / pixels
         table = torch.tensor(self.weights).log()[:, None]
         place = levels / STEPS
         low = place.floor().long().clamp(max=ANCHORS - 2)
         weight = torch.exp(torch.lerp(table[low, 0], table[low + 1, 0], place - low))
-        distortion, parts = self._distortion(decoded, x, sources)
+        distortion, parts = self._distortion(decoded, x, sources, other)
         most = self.recipe.rate_share * distortion.detach() / bpp
         loss = (torch.minimum(weight, most) * noisy_bpp + distortion).log().mean()
         values = {"loss": loss, "bpp": bpp} | parts
@@ -197,11 +216,11 @@ class ReferenceTask:
         }
 
     def _distortion(
-        self, decoded: Tensor, x: Tensor, sources: tuple[int, ...]
+        self, decoded: Tensor, x: Tensor, sources: tuple[int, ...], other: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The distortion of each crop, (b,), and its parts."""
         if self.texture:
-            return self.texture(decoded, x)
+            return self.texture(decoded, x, other)
         lpips = x.new_zeros(x.shape[0])
         if self.recipe.lpips:
             lpips = self.perceived.anywhere(decoded, x)
@@ -372,7 +391,7 @@ def train(
         for part in (network.analysis, network.entropy, network.log_gain):
             part.requires_grad_(False)
     schedule = Schedule(recipe.steps, recipe.learning_rate, decay=recipe.decay)
-    run = Run(out, network, schedule, table_rate=5.0, start=start)
+    run = Run(out, network, schedule, table_rate=5.0, averaging=recipe.averaging, start=start)
     run.begin(recipe)
     paths = photos.find(folders, held_out=False)
     read = photos.read(paths, lambda n: progress(n, len(paths), "reading photographs"))

@@ -9,6 +9,7 @@ says where windows must be small.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +22,7 @@ from sedic.models.classifier import Classifier
 
 _FLOOR = 0.01  # of power: rounding to 8 bits is well below
 _LOWEST = 4  # cycles in such a window: what is slower is the mean square error's
+_RANDOM = 0.8  # of the deviation of texture: the rest may be what is left of the original's
 _GRID = 4  # pixels: the decoder's last layer spreads 4x4 of them at once
 _CHROMA = ((0.5, 0.0, -0.5), (0.25, -0.5, 0.25))
 
@@ -30,8 +32,8 @@ class TextureWeights:
     """How much each part of the loss counts."""
 
     mse: float = 7.5  # of pictures at half size
-    lpips: float = 1.2  # all of it where structure is
-    lpips_in_texture: float = 0.5  # and this much of it where there is none
+    lpips: float = 1.0  # all of it where structure is
+    lpips_in_texture: float = 0.35  # and this much of it where there is none
     statistics: float = 3.0  # squared differences of features' local means and deviations
     deviation: float = 1.0  # absolute differences of the high-pass' local deviation
     spectrum: float = 0.2  # of the logarithm of local power
@@ -39,6 +41,7 @@ class TextureWeights:
     classifier: float = 0.12  # one minus the cosine of a classifier's features
     mesh: float = 300.0  # what repeats from block to block
     lattice: float = 0.3  # power that is not the same on all 4x4 places
+    chance: float = 1.5  # texture that is the same again with other noise
 
 
 class Texture:
@@ -51,13 +54,20 @@ class Texture:
         self._classifier = classifier
         self._weights = weights
 
-    def __call__(self, decoded: Tensor, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Of pictures (b, 3, h, w) in [-0.5, 0.5], sides multiples of 16: (b,) each."""
+    def __call__(
+        self, decoded: Tensor, x: Tensor, other: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Of pictures (b, 3, h, w) in [-0.5, 0.5], sides multiples of 16: (b,) each.
+
+        ``other``: the same latents decoded with other noise, which needs no gradient.
+        """
         w = self._weights
         decoded = decoded.float()
         parts = {"mesh": mesh(decoded, x)}
         low = (F.avg_pool2d(decoded, 2) - F.avg_pool2d(x, 2)).square()
         parts["mse"] = low.mean((1, 2, 3))
+        if other is not None:
+            parts["chance"] = sameness(decoded, other.float(), x)
         a, b = cut_anywhere(decoded, x)
         with torch.no_grad():
             where = texture.structure(b)
@@ -111,6 +121,26 @@ def deviation(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
         at = F.interpolate(share, one.shape[-2:], mode="bilinear", antialias=True)
         total = total + ((one - other).abs() * (0.3 + 0.7 * at)).mean((1, 2, 3))
     return total
+
+
+def sameness(a: Tensor, b: Tensor, x: Tensor) -> Tensor:
+    """How much of the texture of a and b, two decodings of x with different noise, is the same,
+    (b,): 0 where the high-pass of their difference has, where there is texture without edges, the
+    deviation that of two independent textures as strong as the original's would have.
+
+    Without this price a decoder soon stops using noise: what is random can please no distance of
+    features as much as a fixed pattern can.
+    """
+    difference, original = (
+        (texture.windowed(texture.high_pass(texture.luma(y)).square(), 16) + 1e-6).sqrt()
+        for y in (a - b, x)
+    )
+    random = difference / (math.sqrt(2) * original + 2e-3)
+    rough = original / (original + 0.008)
+    plain = 1 - F.interpolate(
+        texture.structure(x), original.shape[-2:], mode="bilinear", antialias=True
+    )
+    return ((_RANDOM - random).clamp(min=0) * rough * plain).mean((1, 2, 3))
 
 
 def local_power(plane: Tensor) -> Tensor:
