@@ -95,7 +95,7 @@ def test_files_come_back(name: str) -> None:
     assert container.mark == MARK
 
 
-@pytest.mark.parametrize("path", sorted(GOLDEN.glob("version_*/*.sedic")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("version_*/*.sedic")), ids=lambda p: p.stem)
 def test_golden_files_stay_readable(path: Path) -> None:
     """Written formats are for ever: these bytes were written once and must mean the same."""
     container = Container.parse(path.read_bytes())
