@@ -190,7 +190,9 @@ class ReferenceTask:
         torch.manual_seed(self.recipe.seed * 1_000_003 + step)
         crops, sources = self.crops.drawn(step)
         x = to_tensor(crops)
-        levels = (torch.rand(x.shape[0]) ** self.recipe.low * LEVELS).long()
+        levels = torch.randint(0, LEVELS, (x.shape[0],))
+        if self.recipe.low != 1.0:
+            levels = (((levels + 0.5) / LEVELS) ** self.recipe.low * LEVELS).long()
         other = None
         with half():
             if self.texture and isinstance(self.network.network, CompactNetwork):
