@@ -261,7 +261,7 @@ def small_gguf(path: Path, architecture: str = "llama") -> None:
     """A Llama of one layer in GGUF, its pairs of rotary angles in llama.cpp's order."""
     gguf = pytest.importorskip("gguf", reason="needs the package gguf (sedic[language])")
     rng = np.random.default_rng(0)
-    pieces = ["<|endoftext|>", *sorted(ByteLevel.alphabet()), "ab"]
+    pieces = ["<|endoftext|>", "<|im_end|>", *sorted(ByteLevel.alphabet()), "ab"]
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_embedding_length(64)
     writer.add_feed_forward_length(32)
@@ -274,7 +274,7 @@ def small_gguf(path: Path, architecture: str = "llama") -> None:
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("smollm")
     writer.add_token_list(pieces)
-    writer.add_token_types([3] + [1] * (len(pieces) - 1))
+    writer.add_token_types([3, 3] + [1] * (len(pieces) - 2))
     writer.add_token_merges(["a b"])
     for name, shape in {
         "token_embd": (len(pieces), 64),
