@@ -19,6 +19,7 @@ import sedic
 from sedic.pillow import register_sedic_opener
 
 ROOT = Path(__file__).resolve().parent.parent
+FILE = re.compile(r"`([\w.-]+/[\w./-]+\.py)`")
 BLOCK = re.compile(r"^(<!-- skip -->\n)?```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -61,6 +62,15 @@ def test_every_block_of_python_is_found() -> None:
     for page in PAGES:
         assert len(BLOCK.findall(page.read_text())) == page.read_text().count("```python")
     assert {page.stem for page in PAGES} >= {"index", "pillow", "editing", "batches", "radio"}
+
+
+def test_python_files_that_pages_name_exist() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    pages += (ROOT / "src/sedic/weights").glob("*.md")
+    named = [(p.name, path) for p in pages for path in re.findall(FILE, p.read_text())]
+    starts = (ROOT, ROOT / "src", ROOT / "src/sedic")
+    missing = [n for n in named if not any((start / n[1]).is_file() for start in starts)]
+    assert len(named) > 40 and not missing
 
 
 @pytest.fixture

@@ -259,7 +259,7 @@ def test_clip_s_pickle_becomes_what_transformers_loads(
 
 def small_gguf(path: Path, architecture: str = "llama") -> None:
     """A Llama of one layer in GGUF, its pairs of rotary angles in llama.cpp's order."""
-    gguf = pytest.importorskip("gguf", reason="needs the package gguf (sedic[language])")
+    gguf = pytest.importorskip("gguf", reason="needs the package gguf (sedic[papers])")
     rng = np.random.default_rng(0)
     pieces = ["<|endoftext|>", "<|im_end|>", *sorted(ByteLevel.alphabet()), "ab"]
     writer = gguf.GGUFWriter(path, architecture)
@@ -348,7 +348,7 @@ def test_a_language_model_comes_from_an_installed_package_if_that_has_the_pinned
 def test_what_is_no_llama_in_gguf_is_refused(tmp_path: Path) -> None:
     from sedic.models.gguf_model import convert
 
-    pytest.importorskip("gguf", reason="needs the package gguf (sedic[language])")
+    pytest.importorskip("gguf", reason="needs the package gguf (sedic[papers])")
     path = tmp_path / "lm.gguf"
     for content in (b"", b"GGUF", b"GGUF\3\0\0\0" + b"\xff" * 64):
         path.write_bytes(content)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sedic import extras
 from sedic.errors import SedicError
 from sedic.files import printable, write_atomically
 from sedic.models.language import PROMPT_FILE
@@ -43,12 +44,8 @@ def convert(source: Path, folder: Path, end: str, prompt: str) -> None:
     ``end``: the token after a text; ``prompt``: what the model reads before one. ``SedicError``
     where the file is another kind of model, or the package ``gguf`` is missing.
     """
-    try:
+    with extras.named():
         from gguf import GGUFReader
-    except ImportError as error:
-        raise SedicError(
-            "reading this model needs the package gguf: pip install 'sedic[language]'"
-        ) from error
     from safetensors.numpy import save
 
     try:
