@@ -45,7 +45,7 @@ class Method:
         if self.blocks:
             from sedic.describe.clip_maps import coarse
 
-            objects = tuple(replace(found, mask=coarse(found.mask)) for found in objects)
+            objects = tuple(replace(layer, mask=coarse(layer.mask)) for layer in objects)
         return Description(description.overall, objects)
 
 

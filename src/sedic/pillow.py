@@ -127,9 +127,9 @@ def _save(
     image: Image.Image, file: IO[bytes], filename: str | bytes, default: Profile | None
 ) -> None:
     """``Image.save`` with the options of ``shortcuts.compress``; others are ignored, as usual."""
-    given = image.encoderinfo
-    options = {name: given[name] for name in _OPTIONS if name in given}
-    owner = given.get("profile", default or "mini")
+    encoder_info = image.encoderinfo
+    options = {name: encoder_info[name] for name in _OPTIONS if name in encoder_info}
+    owner = encoder_info.get("profile", default or "mini")
     with _os_errors(filename):
         data = shortcuts.compress(_pixels(image), profile=owner, **options)
     file.write(data)
@@ -143,10 +143,10 @@ def _pixels(image: Image.Image) -> Picture:
     """
     if image.mode not in _PNG_MODES + _TIFF_MODES:
         raise OSError(f"cannot write mode {image.mode} as {FORMAT}")
-    given = image.encoderinfo
+    options = image.encoderinfo
     extra = {
-        "icc_profile": given.get("icc_profile", image.info.get("icc_profile")),
-        "exif": given.get("exif"),
+        "icc_profile": options.get("icc_profile", image.info.get("icc_profile")),
+        "exif": options.get("exif"),
     }
     plain = image.convert("RGBA") if image.mode == "PA" else image.copy()
     buffer = io.BytesIO()

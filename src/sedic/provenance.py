@@ -113,9 +113,9 @@ class Provenance:
 
     def lines(self) -> list[str]:
         """For people: what the picture is, safe to print."""
-        made = printable(f"made by a model from a file of {self.file_bytes} bytes")
+        origin = printable(f"made by a model from a file of {self.file_bytes} bytes")
         by = printable(f"by {self.tool}, profile {self.profile}, weights {self.weights}")
-        return [made, by, *(printable(one) for one in self.words)]
+        return [origin, by, *(printable(one) for one in self.words)]
 
 
 def read_provenance(source: Path | BinaryIO) -> Provenance | None:
@@ -126,12 +126,12 @@ def read_provenance(source: Path | BinaryIO) -> Provenance | None:
     """
     try:
         with Image.open(source) as image:
-            found = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+            xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DamagedFileError("no picture, or one whose metadata cannot be read") from error
-    if not found:
+    if not xmp:
         return None
-    return Provenance.of_xmp(found.encode() if isinstance(found, str) else bytes(found))
+    return Provenance.of_xmp(xmp.encode() if isinstance(xmp, str) else bytes(xmp))
 
 
 def captioned(picture: Picture, provenance: Provenance) -> Picture:
@@ -141,8 +141,8 @@ def captioned(picture: Picture, provenance: Provenance) -> Picture:
     margin, step = size // 2, round(1.4 * size)
     font = ImageFont.load_default(size)
     room = max(1, width - 2 * margin)
-    said = [f"Made by a model from {provenance.file_bytes} bytes.", *provenance.words]
-    lines = [line for text in said for line in _wrapped(text, font, room)]
+    texts = [f"Made by a model from {provenance.file_bytes} bytes.", *provenance.words]
+    lines = [line for text in texts for line in _wrapped(text, font, room)]
     strip = Image.new("RGB", (width, step * len(lines) + 2 * margin), "white")
     draw = ImageDraw.Draw(strip)
     for number, line in enumerate(lines):

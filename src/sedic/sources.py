@@ -84,12 +84,12 @@ def open_source(source: str, suffixes: frozenset[str], column: str | None = None
     system, path = file_system(source)
     try:
         if not system.exists(path) and any(sign in path for sign in "*?["):
-            found = [str(name) for name in system.glob(path)]
+            paths = [str(name) for name in system.glob(path)]
             fixed = path[: min(path.index(sign) for sign in "*?[" if sign in path)]
-            return Files(system, found, fixed[: fixed.rfind("/") + 1], suffixes)
+            return Files(system, paths, fixed[: fixed.rfind("/") + 1], suffixes)
         if system.isdir(path):
-            found = [str(name) for name in system.find(path)]
-            return Files(system, found, path.rstrip("/") + "/", suffixes)
+            paths = [str(name) for name in system.find(path)]
+            return Files(system, paths, path.rstrip("/") + "/", suffixes)
         if not system.exists(path):
             raise UnsuitableInputError(f"{printable(source)}: there is no such file or folder")
     except (OSError, ValueError) as error:
@@ -251,17 +251,17 @@ class ParquetRows:
 
     def _only_column(self) -> str:
         """The one column that holds bytes."""
-        found = []
+        columns = []
         for field in self._file.schema_arrow:
             kind = str(field.type)
             if kind in ("binary", "large_binary") or kind.startswith("struct<bytes: binary"):
-                found.append(field.name)
-        if len(found) != 1:
-            which = printable(", ".join(found)) or "none"
+                columns.append(field.name)
+        if len(columns) != 1:
+            names = printable(", ".join(columns)) or "none"
             raise UnsuitableInputError(
-                f"{printable(self._path)}: name the column of bytes with --column ({which})"
+                f"{printable(self._path)}: name the column of bytes with --column ({names})"
             )
-        return str(found[0])
+        return str(columns[0])
 
 
 def _bytes_of(value: object) -> bytes:

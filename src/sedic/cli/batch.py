@@ -82,10 +82,10 @@ def batch(
                 progress.advance(outcome.source)
         finally:
             outcomes.close()
-    said = f"{counts['done']} done, {counts['skipped']} skipped, {counts['failed']} failed"
+    summary = f"{counts['done']} done, {counts['skipped']} skipped, {counts['failed']} failed"
     if counts["failed"]:
-        raise SedicError(f"{said}; {printable(log)} says why")
-    note(f"{printable(out)}: {said}")
+        raise SedicError(f"{summary}; {printable(log)} says why")
+    note(f"{printable(out)}: {summary}")
 
 
 def _total(readers: list[Reader]) -> int | None:
@@ -99,10 +99,12 @@ def _check_apart(source: str, out: str, suffix: str) -> None:
     if "://" in source or "://" in out:
         same = source.rstrip("/") == out.rstrip("/") or out.startswith(source.rstrip("/") + "/")
     else:
-        given, target = Path(source).resolve(), Path(out).resolve()
-        inside = given.is_dir() and given in target.parents
-        replaced = given.is_file() and given == target / given.with_suffix(suffix).name
-        same = given == target or inside or replaced
+        source_path, target = Path(source).resolve(), Path(out).resolve()
+        inside = source_path.is_dir() and source_path in target.parents
+        overwrites = (
+            source_path.is_file() and source_path == target / source_path.with_suffix(suffix).name
+        )
+        same = source_path == target or inside or overwrites
     if same:
         raise OutputError(f"{printable(out)} would mix with the inputs: name another folder")
 

@@ -47,9 +47,9 @@ def check(out: Path, photos: list[Path], *, force: bool) -> None:
         out / "sheet.png",
         *(out / f"{stem}{end}" for stem in stems for end in (".sedic", ".png")),
     }
-    taken = {path.resolve() for path in photos}
+    photo_paths = {path.resolve() for path in photos}
     for path in sorted(made):
-        if path.resolve() in taken:
+        if path.resolve() in photo_paths:
             raise OutputError(f"{printable(path)} is one of the photographs: choose another folder")
         if photos and not force and path.exists():
             raise OutputError(f"{printable(path)} exists already; use --force to overwrite it")
@@ -106,13 +106,13 @@ def run(out: Path, photos: list[Path], bpp: float, *, force: bool = False) -> No
 def _row(name: str, picture: Picture, decoded: Picture, done: Compressed) -> Picture:
     """Original, reference image, decoded picture and masks, with captions."""
     height, width = picture.shape[:2]
-    said = "; ".join(layer.detail for layer in done.image.objects) or done.image.overall
+    caption = "; ".join(layer.detail for layer in done.image.objects) or done.image.overall
     bpp = 8 * len(done.data) / (width * height)
     return row(
         [
             (picture, f"{name}: original, {width}x{height}"),
             (done.preview, "its reference image"),
             (decoded, f"decoded from {len(done.data)} bytes, {bpp:.4f} bpp"),
-            (tinted(picture, done.image.objects), said),
+            (tinted(picture, done.image.objects), caption),
         ]
     )

@@ -155,14 +155,14 @@ def decompress(
         )
     decoder = Decoder(owner, bare=bare)
     if partial:
-        found = decoder.partial(data, restored=not preview)
-        if found.picture is None:
+        decoded = decoder.partial(data, restored=not preview)
+        if decoded.picture is None:
             note("too little has arrived for a picture; the words are:")
-            typer.echo(printable(found.words))
+            typer.echo(printable(decoded.words))
             raise typer.Exit(1)
-        state = "the whole file" if found.complete else f"{len(data)} bytes of the file"
-        note(f"from {state}: {found.reference_bytes} bytes of the reference image")
-        picture = found.picture
+        state = "the whole file" if decoded.complete else f"{len(data)} bytes of the file"
+        note(f"from {state}: {decoded.reference_bytes} bytes of the reference image")
+        picture = decoded.picture
     elif preview:
         picture = decoder.preview(data)
     else:

@@ -66,14 +66,14 @@ def join(
     if file != STANDARD:
         refuse_overwrite(file, force=force)
     try:
-        found = {path: path.stat().st_size for path in folder.iterdir() if path.is_file()}
+        sizes = {path: path.stat().st_size for path in folder.iterdir() if path.is_file()}
     except OSError as error:
         raise UnsuitableInputError(
             f"cannot read the folder {printable(folder)}: {error.strerror}"
         ) from error
-    if len(found) > packets.MAX_PACKETS:
+    if len(sizes) > packets.MAX_PACKETS:
         raise LimitError(f"{printable(folder)}: more than {packets.MAX_PACKETS} files")
-    small = [path for path, size in sorted(found.items()) if size <= packets.MAX_MTU]
+    small = [path for path, size in sorted(sizes.items()) if size <= packets.MAX_MTU]
     arrived = packets.join_all(read_bounded(path, packets.MAX_MTU) for path in small)
     if not arrived:
         raise DamagedFileError(f"{printable(folder)}: no packet arrived undamaged")

@@ -50,8 +50,8 @@ def sheet_of(data: bytes, profile: Profile, original: Picture | None = None) -> 
         if original.shape != reference.shape:
             raise SedicError("the original picture does not have the size that the file says")
         panels.append((original, f"original, {image.width}x{image.height}"))
-    said = "; ".join(layer.detail for layer in image.objects) or image.overall
-    panels.append((tinted(reference if original is None else original, image.objects), said))
+    caption = "; ".join(layer.detail for layer in image.objects) or image.overall
+    panels.append((tinted(reference if original is None else original, image.objects), caption))
     size = container.parts()["reference"]
     panels.append((reference, f"reference image, {container.reference_codec}, {size} bytes"))
     panels.append((decoder.decompress(data), f"decoded from {len(data)} bytes, {bpp:.4f} bpp"))

@@ -98,8 +98,8 @@ class RunOptions:
         """The recipe with what was given on the command line."""
         if self.crop is not None and self.crop % 64:
             raise typer.BadParameter("--crop is a multiple of 64")
-        given = {name: value for name, value in asdict(self).items() if name != "out"} | more
-        changes = {name: value for name, value in given.items() if value is not None}
+        settings = {name: value for name, value in asdict(self).items() if name != "out"} | more
+        changes = {name: value for name, value in settings.items() if value is not None}
         return replace(recipe, **changes)  # type: ignore[type-var]
 
 

@@ -130,12 +130,12 @@ class Predictor:
 
     def evidence(self) -> list[Evidence]:
         """What every known context says, the most trusted first."""
-        model, found = self._model, []
+        model, evidence = self._model, []
         for index in range(len(OWN_ORDERS) - 1, -1, -1):
             own = self._own.get(self._line[-OWN_ORDERS[index] :])
             if own and len(self._line) >= OWN_ORDERS[index]:
                 total, kinds = sum(own.values()), len(own)
-                found.append(
+                evidence.append(
                     Evidence(
                         slot(ORDER + 1 + index, total, kinds),
                         4 * total - _OWN_DISCOUNT * kinds,
@@ -144,15 +144,15 @@ class Predictor:
                     )
                 )
         for node in reversed(self._nodes):
-            if said := model.evidence(node):
-                found.append(said)
-        return found
+            if prediction := model.evidence(node):
+                evidence.append(prediction)
+        return evidence
 
     def weights(self) -> Integers:
         """The (256,) table of the next byte: all positive, sum below 2**24."""
         confidence, rest = self._model.confidence, 1 << _MASS_BITS
         mass = np.zeros(256, np.int64)
-        read = []
+        stored = []
         for where, denominator, symbols, numerators in self.evidence():
             share = rest * confidence[where] >> CONFIDENCE_BITS
             rest -= share
@@ -161,9 +161,9 @@ class Predictor:
                 for symbol, numerator in zip(symbols, numerators, strict=True):
                     mass[symbol] += numerator * unit
             else:
-                read.append((unit, symbols, numerators))
-        if read:  # all at once: half the time; bincount's float64 sums stay exact, below 2**53
-            units, symbols_of, numerators_of = zip(*read, strict=True)
+                stored.append((unit, symbols, numerators))
+        if stored:  # all at once: half the time; bincount's float64 sums stay exact, below 2**53
+            units, symbols_of, numerators_of = zip(*stored, strict=True)
             each = np.repeat(units, [symbols.size for symbols in symbols_of])
             masses = np.concatenate(numerators_of) * each
             mass += np.bincount(np.concatenate(symbols_of), masses, 256).astype(np.int64)

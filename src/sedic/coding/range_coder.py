@@ -151,16 +151,16 @@ class PrefixDecoder:
 
     def decode_run(self, count: int, model: Any) -> npt.NDArray[np.int32]:
         """``count`` symbols of one ``table``: those that are known, then ``UNKNOWN``."""
-        found = np.full(count, UNKNOWN, np.int32)
+        symbols = np.full(count, UNKNOWN, np.int32)
         if self._ended or not count:
-            return found
+            return symbols
         low, high = (_as_far_as_possible(one, count, model) for one in (self._low, self._high))
         both = min(low.size, high.size)
         differ = np.flatnonzero(low[:both] != high[:both])
         known = int(differ[0]) if differ.size else both
         self._ended = known < count
-        found[:known] = low[:known]
-        return found
+        symbols[:known] = low[:known]
+        return symbols
 
 
 def _as_far_as_possible(decoder: RangeDecoder, count: int, model: Any) -> npt.NDArray[np.int32]:

@@ -127,10 +127,10 @@ def decode(data: bytes, max_bytes: int, model: TokenModel) -> str:
             f"this one: {model.identity[0] >> 4:x}): give the one it was written with"
         )
     for reading in _readings(model):
-        found = _read(stream, reading, model.end, max_bytes)
-        if found is None:
+        result = _read(stream, reading, model.end, max_bytes)
+        if result is None:
             continue
-        offset, tokens = found
+        offset, tokens = result
         text = model.text(tokens)
         plain = text.encode(errors="replace")
         if _check(plain) != check or model.tokens(text) != tokens:

@@ -122,9 +122,9 @@ def _first_turn(text: str) -> str:
         role = _ROLE.match(turn)
         if role and role["role"].casefold() in ("user", "system"):
             continue
-        said = _OTHER_MARKS.sub(" ", turn[role.end() :] if role else turn)
-        if said.strip():
-            return said
+        words = _OTHER_MARKS.sub(" ", turn[role.end() :] if role else turn)
+        if words.strip():
+            return words
     return ""
 
 
@@ -176,10 +176,10 @@ def without_small_talk(text: str) -> str:
     for _ in range(_MOST_OPENERS):
         marks = _MARKUP.match(text) if not text.startswith("```") else None
         start = marks.end() if marks else 0
-        found = next((m for p in _OPENERS if (m := p.match(text, start))), None)
-        if found is None:
+        opener = next((m for p in _OPENERS if (m := p.match(text, start))), None)
+        if opener is None:
             break
-        text = text[found.end() :]
+        text = text[opener.end() :]
     text = _CLOSER.sub("", text.replace("```", " "))
     text = text.lstrip(" \t\r\n#>*_`").rstrip(" \t\r\n*_`")
     quoted = len(text) > 1 and text[0] + text[-1] in ('""', "“”", "「」")

@@ -95,26 +95,26 @@ def parse(answer: str, objects: int, detail_words: int, overall_words: int) -> W
     if len(answer) > MAX_ANSWER:
         raise DescriberError(f"the model's answer has more than {MAX_ANSWER} characters")
     items, whole, warnings = _scene(final_text(answer), objects)
-    said: dict[str, Said] = {}
+    objects_by_name: dict[str, Said] = {}
     for item in items:
-        if len(said) >= min(objects, MAX_OBJECTS):
+        if len(objects_by_name) >= min(objects, MAX_OBJECTS):
             break
-        found, problem = _said(item, detail_words)
-        if found and said.setdefault(found.name.casefold(), found) is not found:
-            problem = f"described {found.name!r} twice; the first one counts"
+        words, problem = _said(item, detail_words)
+        if words and objects_by_name.setdefault(words.name.casefold(), words) is not words:
+            problem = f"described {words.name!r} twice; the first one counts"
         if problem:
             warnings.append(f"the model {problem}")
-    overall = cut(_clean(_description(whole, warnings if said else None)), overall_words)
-    if not overall and not said:
+    overall = cut(_clean(_description(whole, warnings if objects_by_name else None)), overall_words)
+    if not overall and not objects_by_name:
         raise DescriberError("the model's answer has no description in it; try another model")
-    if not said and objects:
+    if not objects_by_name and objects:
         warnings.append("the model described no object")
     if not overall and overall_words:
         warnings.append("the model did not describe the picture as a whole")
-    text = " ".join([overall, *(found.detail for found in said.values())])
+    text = " ".join([overall, *(words.detail for words in objects_by_name.values())])
     if _foreign(text):
         warnings.append("the words are not in Latin letters; decoders know English best")
-    return Words(overall, tuple(said.values()), tuple(dict.fromkeys(warnings)))
+    return Words(overall, tuple(objects_by_name.values()), tuple(dict.fromkeys(warnings)))
 
 
 def _scene(text: str, objects: int) -> tuple[list[Any], str, list[str]]:
@@ -123,10 +123,10 @@ def _scene(text: str, objects: int) -> tuple[list[Any], str, list[str]]:
     if scene is None:
         if not objects and not OBJECT_BEGINS.search(text):
             return [], text, []
-        found = find_objects(text)
-        if not found:
+        objects_in_text = find_objects(text)
+        if not objects_in_text:
             check_is_description(without_small_talk(text))
-        return found, "", ["the model's answer is damaged; only whole objects are kept"]
+        return objects_in_text, "", ["the model's answer is damaged; only whole objects are kept"]
     items, whole = scene.get("objects", []), scene.get("overall", "")
     warnings = []
     if not isinstance(items, list):

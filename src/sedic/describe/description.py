@@ -24,7 +24,7 @@ class Description:
     @property
     def text(self) -> str:
         """Every word of it, one line for the whole and one for each object."""
-        return "\n".join([self.overall, *(found.detail for found in self.objects)])
+        return "\n".join([self.overall, *(layer.detail for layer in self.objects)])
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,11 @@ def shorten(
     Texts are cut where a phrase ends (``cut``); masks and names stay as they are, so a detail
     never gets shorter than its name.
     """
-    kept = tuple(
-        replace(found, detail=cut_detail(found.name, found.detail, detail_words))
-        for found in description.objects[:objects]
+    layers = tuple(
+        replace(layer, detail=cut_detail(layer.name, layer.detail, detail_words))
+        for layer in description.objects[:objects]
     )
-    return Description(cut(description.overall, overall_words), kept)
+    return Description(cut(description.overall, overall_words), layers)
 
 
 # Letters of scripts without blanks between words (Han, kana, Thai, Lao, Burmese, Khmer): each
@@ -82,10 +82,10 @@ def word_ends(text: str) -> list[int]:
 
 def cut_detail(name: str, detail: str, words: int) -> str:
     """``detail``, which begins with ``name``, cut to ``words`` words but never into the name."""
-    found = detail.split(" ")
+    pieces = detail.split(" ")
     start = len(name.split(" "))
-    kept = cut(" ".join(found[start:]), words - len(word_ends(name)))
-    return " ".join([*found[:start], kept]) if kept else name
+    rest = cut(" ".join(pieces[start:]), words - len(word_ends(name)))
+    return " ".join([*pieces[:start], rest]) if rest else name
 
 
 _JOINTS = frozenset(["with", "and", "while", "that", "which", "who", "where", "but"])

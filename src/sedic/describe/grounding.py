@@ -92,13 +92,13 @@ class Grounder:
             out = self._model(**{k: value.to(self._model.device) for k, value in inputs.items()})
         probable = out.logits[0].float().sigmoid().cpu().numpy().astype(np.float64)
         boxes = _corners(out.pred_boxes[0].float().cpu().numpy(), width, height)
-        found = []
+        groundings = []
         for name, span in zip(names, spans, strict=True):
             scores = _scores(probable, offsets, span, text)
-            kept = instances(boxes, np.where(scores > box, scores, 0.0))
-            places: list[Box] = [tuple(corners) for corners in boxes[kept].tolist()]
-            found.append(Found(name, tuple(places), tuple(scores[kept].tolist())))
-        return found
+            indices = instances(boxes, np.where(scores > box, scores, 0.0))
+            places: list[Box] = [tuple(corners) for corners in boxes[indices].tolist()]
+            groundings.append(Found(name, tuple(places), tuple(scores[indices].tolist())))
+        return groundings
 
 
 def instances(boxes: Floats, scores: Floats) -> list[int]:
@@ -110,16 +110,20 @@ def instances(boxes: Floats, scores: Floats) -> list[int]:
     """
     area = (boxes[:, 2:] - boxes[:, :2]).clip(0).prod(axis=1)
     scores = np.where(area > 0, scores, 0.0)
-    kept: list[int] = []
+    indices: list[int] = []
     for index in np.argsort(-scores, kind="stable").tolist():
-        if scores[index] <= 0 or scores[index] < OF_BEST * scores.max() or len(kept) == MAX_BOXES:
+        if (
+            scores[index] <= 0
+            or scores[index] < OF_BEST * scores.max()
+            or len(indices) == MAX_BOXES
+        ):
             break
-        low = np.maximum(boxes[kept, :2], boxes[index, :2])
-        high = np.minimum(boxes[kept, 2:], boxes[index, 2:])
+        low = np.maximum(boxes[indices, :2], boxes[index, :2])
+        high = np.minimum(boxes[indices, 2:], boxes[index, 2:])
         common = (high - low).clip(0).prod(axis=1)
-        if (common <= SAME_BOX * (area[kept] + area[index] - common)).all():
-            kept.append(index)
-    return kept
+        if (common <= SAME_BOX * (area[indices] + area[index] - common)).all():
+            indices.append(index)
+    return indices
 
 
 def _prompt(names: Sequence[str]) -> tuple[str, list[tuple[int, int, int]]]:
@@ -147,8 +151,8 @@ def _scores(
     last = tokens[offsets[tokens, 0] >= noun]
     if not last.size:  # cut off: the prompt was too long
         return np.zeros(len(probable))
-    named = probable[:, last].max(axis=1) > text
-    return np.asarray(probable[:, tokens].max(axis=1) * named)
+    has_noun = probable[:, last].max(axis=1) > text
+    return np.asarray(probable[:, tokens].max(axis=1) * has_noun)
 
 
 def _corners(boxes: npt.NDArray[np.float32], width: int, height: int) -> Floats:

@@ -53,16 +53,16 @@ def describe(
     height, width = picture.shape[:2]
     maps = measure_maps(picture)
     rows, columns = maps.shape
-    found = []
+    layers = []
     for mask in find_objects(maps, width, height, max_objects):
         # A pixel of the maps belongs to the object when most of it does.
         region = area_mean(mask, edges(mask.shape[0], rows), edges(mask.shape[1], columns)) > 0.5
         if not region.any():
             continue
         name, detail = _object(maps, region)
-        found.append(ObjectLayer(name, detail, Mask.of(mask)))
+        layers.append(ObjectLayer(name, detail, Mask.of(mask)))
     overall = ", ".join(overall_phrases(maps))
-    return shorten(Description(overall, tuple(found)), max_objects, detail_words, overall_words)
+    return shorten(Description(overall, tuple(layers)), max_objects, detail_words, overall_words)
 
 
 def inner(region: Region) -> Region:

@@ -44,17 +44,17 @@ class Names:
 
     def line(self, node: int) -> list[int]:
         """``node`` and its wider and wider kinds."""
-        found = [node]
+        line = [node]
         while (node := self.parents[node]) >= 0:
-            found.append(node)
-        return found
+            line.append(node)
+        return line
 
     def with_article(self, node: int, adjective: str = "") -> str:
         """As in "a red macaw": the word after ``adjective``, with an article where it takes one."""
-        said = f"{adjective} {self.words[node]}".strip()
+        phrase = f"{adjective} {self.words[node]}".strip()
         if node in self.bare:
-            return said
-        return f"{'an' if said[0] in 'aeiou' else 'a'} {said}"
+            return phrase
+        return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
 
 
 @cache

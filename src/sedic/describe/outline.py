@@ -56,19 +56,19 @@ def outline(look: Floats, heat: npt.NDArray[np.floating]) -> list[Region]:
     with warnings.catch_warnings():  # that a cluster is empty: then there are fewer looks
         warnings.simplefilter("ignore")
         centres, _ = kmeans2(flat, min(_LOOKS, len(flat)), iter=10, minit="++", seed=0)
-    away = np.square(flat[:, None] - centres[None]).sum(axis=2)
-    near = np.exp(-(away - away.min(axis=1, keepdims=True)) / (2 * _EDGE**2))
+    distances = np.square(flat[:, None] - centres[None]).sum(axis=2)
+    near = np.exp(-(distances - distances.min(axis=1, keepdims=True)) / (2 * _EDGE**2))
     near /= near.sum(axis=1, keepdims=True)  # how much of each look a cell has
-    told = _regional(look, evidence.reshape(rows, columns)).ravel()
-    best = max(float(np.quantile(told, 0.98)), 1e-3)
-    found = []
+    support = _regional(look, evidence.reshape(rows, columns)).ravel()
+    best = max(float(np.quantile(support, 0.98)), 1e-3)
+    candidates = []
     for level in _NEUTRAL:
-        own = np.clip(_TRUST * (told - level * best) / (level * best), -1.5, 2.0)
+        own = np.clip(_TRUST * (support - level * best) / (level * best), -1.5, 2.0)
         share = _sides(own, near, laplacian).reshape(rows, columns)
         pieces = _pieces(share, heat)
         if pieces:
-            found.append((_fit(pieces[0], near, evidence.reshape(rows, columns)), pieces))
-    return max(found, key=lambda one: one[0])[1] if found else [heat >= _CLEAR]
+            candidates.append((_fit(pieces[0], near, evidence.reshape(rows, columns)), pieces))
+    return max(candidates, key=lambda one: one[0])[1] if candidates else [heat >= _CLEAR]
 
 
 def _sides(own: Floats, near: Floats, laplacian: sparse.csr_matrix) -> Floats:
@@ -94,8 +94,8 @@ def _pieces(share: Floats, heat: npt.NDArray[np.floating]) -> list[Region]:
     """What hangs together of the cells that belong to the thing, most evidence first."""
     region = ndimage.gaussian_filter(share, _ROUND) > 0.5
     labels, count = ndimage.label(region)
-    told = ndimage.sum_labels(heat, labels, range(1, count + 1))
-    pieces = [ndimage.binary_fill_holes(labels == 1 + at) for at in np.argsort(-told)]
+    support = ndimage.sum_labels(heat, labels, range(1, count + 1))
+    pieces = [ndimage.binary_fill_holes(labels == 1 + at) for at in np.argsort(-support)]
     return [piece for piece in pieces if _LEAST <= piece.mean() <= _MOST]
 
 
@@ -111,9 +111,9 @@ def _fit(region: Region, near: Floats, evidence: Floats) -> float:
     if not band.any():
         return 0.0
     inside, around = near[region.ravel()].mean(axis=0), near[band.ravel()].mean(axis=0)
-    unlike = 1 - float(np.sqrt(inside * around).sum())
-    held = evidence[region].sum() / max(float(evidence.sum()), 1e-6)
-    return unlike * float(held**_HELD * evidence[region].mean() ** _DENSE)
+    contrast = 1 - float(np.sqrt(inside * around).sum())
+    share = evidence[region].sum() / max(float(evidence.sum()), 1e-6)
+    return contrast * float(share**_HELD * evidence[region].mean() ** _DENSE)
 
 
 def _regional(look: Floats, evidence: Floats) -> Floats:
@@ -150,5 +150,5 @@ def _laplacian(look: Floats) -> sparse.csr_matrix:
     i, j = np.concatenate(pairs, axis=1)
     weight = np.concatenate(weights)
     graph = sparse.coo_matrix((weight, (i, j)), shape=(number.size, number.size))
-    found: sparse.csr_matrix = sparse.csgraph.laplacian((graph + graph.T).tocsr()).tocsr()
-    return found
+    laplacian: sparse.csr_matrix = sparse.csgraph.laplacian((graph + graph.T).tocsr()).tocsr()
+    return laplacian

@@ -71,7 +71,7 @@ def load(path: Path, width: int, height: int) -> Description:
     objects = _get(scene, "objects", list, file)
     if len(objects) > MAX_OBJECTS:
         raise LimitError(f"{file}: {len(objects)} objects; at most {MAX_OBJECTS}")
-    found = []
+    layers = []
     for number, item in enumerate(objects, start=1):
         where = f"{file}: object {number}"
         name = leading_words(one_line(_get(item, "name", str, where)), MAX_NAME_WORDS)
@@ -80,15 +80,15 @@ def load(path: Path, width: int, height: int) -> Description:
         name, detail = begin(name, one_line(_get(item, "detail", str, where)))
         mask = _mask(_get(item, "mask", (str, dict), where), path.parent, f"{where}: mask")
         cells = _on_grid(mask, width, height, f"{where}: mask")
-        found.append(ObjectLayer(name, detail, Mask.of(cells)))
-    return Description(one_line(_get(scene, "overall", str, file)), tuple(found))
+        layers.append(ObjectLayer(name, detail, Mask.of(cells)))
+    return Description(one_line(_get(scene, "overall", str, file)), tuple(layers))
 
 
 def to_json(description: Description) -> bytes:
     """The sidecar of ``description``, self-contained: the masks as COCO run lengths."""
     objects = [
-        {"name": found.name, "detail": found.detail, "mask": _run_lengths(found.mask.array)}
-        for found in description.objects
+        {"name": layer.name, "detail": layer.detail, "mask": _run_lengths(layer.mask.array)}
+        for layer in description.objects
     ]
     scene = {"overall": description.overall, "objects": objects}
     return (json.dumps(scene, ensure_ascii=False) + "\n").encode()
@@ -131,8 +131,8 @@ def _get(parent: object, key: str, kind: type | tuple[type, ...], where: str) ->
     if key not in parent:
         raise UnsuitableInputError(f'{where} must have "{key}", {_KINDS[kind]}')
     if not isinstance(parent[key], kind):
-        found = _kind_of(parent[key])
-        raise UnsuitableInputError(f'{where}: "{key}" must be {_KINDS[kind]}, not {found}')
+        kind_found = _kind_of(parent[key])
+        raise UnsuitableInputError(f'{where}: "{key}" must be {_KINDS[kind]}, not {kind_found}')
     return parent[key]
 
 

@@ -59,8 +59,8 @@ class _Convolution(nn.Module):
         for size in (x.shape[-1], x.shape[-2]):
             missing = max((-(-size // self.stride) - 1) * self.stride + self.kernel - size, 0)
             borders += [missing // 2, missing - missing // 2]
-        found: Tensor = self.inner(F.pad(x, borders) if any(borders) else x)
-        return found
+        y: Tensor = self.inner(F.pad(x, borders) if any(borders) else x)
+        return y
 
 
 class _Block(nn.Module):

@@ -136,8 +136,8 @@ def learn_merges(texts: Iterable[str], count: int) -> Merges:
         special_tokens=[],
     )
     backend.train_from_iterator(texts, trainer)
-    found = json.loads(backend.to_str())["model"]["merges"]
-    return [(a, b) for a, b in found][:count]
+    merges = json.loads(backend.to_str())["model"]["merges"]
+    return [(a, b) for a, b in merges][:count]
 
 
 def _byte_letters() -> list[str]:

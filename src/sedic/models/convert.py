@@ -138,10 +138,10 @@ def parts(state: Tensors, head: int = HEAD, layers: int = TEXT_LAYERS) -> list[P
             split[prefix][name[len(prefix) :]] = value
         elif not _LEFT_BEHIND.fullmatch(name):
             raise SedicError(f"{printable(name)} is none of the names of Stable Diffusion 2.x")
-    found = [builders[prefix](inside) for prefix, inside in split.items() if inside]
-    if not found:
+    networks = [builders[prefix](inside) for prefix, inside in split.items() if inside]
+    if not networks:
         raise SedicError("no network in this checkpoint")
-    return found
+    return networks
 
 
 def convert(
@@ -172,11 +172,11 @@ def convert(
     for path in checkpoints:
         state = read_checkpoint(path)
         try:
-            found = parts(state, head, layers)
-            schedule = _schedule(found, state, prediction, zero_snr)
+            networks = parts(state, head, layers)
+            schedule = _schedule(networks, state, prediction, zero_snr)
         except SedicError as error:
             raise SedicError(f"{printable(path.name)}: {error}") from error
-        for part in found:
+        for part in networks:
             if part.folder == "controlnet":
                 part.config["prediction_type"] = schedule["prediction_type"]
             fill = partial(save, part, half=half)
@@ -190,10 +190,10 @@ def convert(
 
 
 def _schedule(
-    found: list[Part], state: Tensors, prediction: str | None, zero_snr: bool | None
+    networks: list[Part], state: Tensors, prediction: str | None, zero_snr: bool | None
 ) -> Config:
     """The noise schedule of a checkpoint's networks; ``SedicError`` where that is ambiguous."""
-    folders = {part.folder for part in found}
+    folders = {part.folder for part in networks}
     if not folders & {"unet", "controlnet"}:
         return SCHEDULE
     if prediction not in PREDICTIONS:

@@ -281,14 +281,14 @@ def _today(name: str) -> str:
 def _network(folder: Path, build: Callable[[dict[str, Any]], Any], dtype: torch.dtype) -> Any:
     """The network of ``config.json`` with exactly the tensors of the folder's safetensors file."""
     config = _config(folder / "config.json")
-    found = sorted(folder.glob("*.safetensors"))
-    if len(found) != 1:
-        raise SedicError(f"{folder}: holds {len(found)} .safetensors files instead of one")
+    files = sorted(folder.glob("*.safetensors"))
+    if len(files) != 1:
+        raise SedicError(f"{folder}: holds {len(files)} .safetensors files instead of one")
     try:
         network = build(config)
         own = network.state_dict().keys()
         tensors = {}
-        with safe_open(found[0], "pt") as file:
+        with safe_open(files[0], "pt") as file:
             for name in file.keys():  # noqa: SIM118
                 if not name.endswith("position_ids"):  # a counter, in older text encoders
                     value = file.get_tensor(name)

@@ -75,8 +75,8 @@ def _get(url: str, part: Path, limit: int, progress: Progress) -> None:
                 continue
             raise _MirrorError(f"{error.code} {printable(error.reason)}") from error
         except (urllib.error.URLError, http.client.HTTPException, ssl.SSLError) as error:
-            said = printable(getattr(error, "reason", "") or type(error).__name__)
-            reason = f"no connection ({said})"
+            cause = printable(getattr(error, "reason", "") or type(error).__name__)
+            reason = f"no connection ({cause})"
         except (ConnectionError, TimeoutError) as error:
             reason = f"no connection ({error.strerror or type(error).__name__})"
         if not part.exists() or part.stat().st_size <= before:

@@ -92,10 +92,12 @@ class LanguageModel:
             raise SedicError(f"the tokenizer in {printable(folder)} does not fit its model")
         self.end = end
         prompt = folder / PROMPT_FILE
-        said = read_bounded(prompt, _MAX_FILE).decode(errors="replace") if prompt.is_file() else ""
+        template = (
+            read_bounded(prompt, _MAX_FILE).decode(errors="replace") if prompt.is_file() else ""
+        )
         self._tokenizer.encode_special_tokens = False  # a prompt may hold them
         first = end if begin is None else begin
-        self._begin = (self.tokens(said) or [first])[: self.context - 1]
+        self._begin = (self.tokens(template) or [first])[: self.context - 1]
         self._tokenizer.encode_special_tokens = True  # in texts they are plain text
 
     def tokens(self, text: str) -> list[int]:
@@ -202,8 +204,8 @@ class _Transformers:
 
         # transformers' caches grow in place, and a past may be gone on from twice.
         past = deepcopy(past)
-        done = self._model(input_ids=tokens[None], past_key_values=past, use_cache=True)
-        return done.logits[0], done.past_key_values
+        output = self._model(input_ids=tokens[None], past_key_values=past, use_cache=True)
+        return output.logits[0], output.past_key_values
 
 
 def _load(folder: Path) -> tuple[Network, Network | None, int, int]:
@@ -254,8 +256,12 @@ def _tokenizer(folder: Path) -> tuple[Any, int | None, int | None]:
     if not path.is_file():  # made from the files of older models
         from transformers.models.auto.tokenization_auto import AutoTokenizer
 
-        made = load(AutoTokenizer, folder)
-        tokenizer, begin, end = made.backend_tokenizer, made.bos_token, made.eos_token
+        wrapper = load(AutoTokenizer, folder)
+        tokenizer, begin, end = (
+            wrapper.backend_tokenizer,
+            wrapper.bos_token,
+            wrapper.eos_token,
+        )
     else:
         from tokenizers import Tokenizer
 
@@ -263,24 +269,24 @@ def _tokenizer(folder: Path) -> tuple[Any, int | None, int | None]:
             tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # of no narrower class
             raise SedicError(f"{printable(path)}: no tokenizer that can be read") from error
-        told = _json(folder / "tokenizer_config.json")
-        begin, end = (_piece(told.get(f"{name}_token")) for name in ("bos", "eos"))
+        config = _json(folder / "tokenizer_config.json")
+        begin, end = (_piece(config.get(f"{name}_token")) for name in ("bos", "eos"))
     return tokenizer, *(piece and tokenizer.token_to_id(piece) for piece in (begin, end))
 
 
-def _piece(said: Any) -> str | None:
-    said = said.get("content") if isinstance(said, dict) else said
-    return said if isinstance(said, str) else None
+def _piece(content: Any) -> str | None:
+    content = content.get("content") if isinstance(content, dict) else content
+    return content if isinstance(content, str) else None
 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(read_bounded(path, _MAX_FILE))
+        value = json.loads(read_bounded(path, _MAX_FILE))
     except ValueError as error:
         raise SedicError(f"{printable(path)}: is no JSON") from error
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise SedicError(f"{printable(path)}: is no configuration")
-    return found
+    return value
 
 
 def _tensors(folder: Path) -> dict[str, Tensor]:

@@ -53,7 +53,7 @@ def load(path: Path, names: tuple[str, ...], dtype: torch.dtype = torch.float32)
     """
     try:
         with safe_open(path, "pt") as file:
-            found = _values(file)
+            values = _values(file)
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         for name in names:
             own = {
@@ -61,13 +61,13 @@ def load(path: Path, names: tuple[str, ...], dtype: torch.dtype = torch.float32)
                 for key in list(tensors)
                 if key.startswith(f"{name}.")
             }
-            found[name] = with_weights(partial(_fresh, name, found[name]), own)
+            values[name] = with_weights(partial(_fresh, name, values[name]), own)
     except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as e:
         check_memory(e, str(path))
         raise DamagedFileError(f"{path} does not hold the networks {', '.join(names)}") from e
     if tensors:
         raise DamagedFileError(f"{path} holds more than the networks {', '.join(names)}")
-    return found
+    return values
 
 
 def _fresh(name: str, stored: dict[str, Any]) -> nn.Module:
@@ -87,5 +87,5 @@ def values(path: Path) -> dict[str, Any]:
 
 
 def _values(file: Any) -> dict[str, Any]:
-    found = json.loads((file.metadata() or {}).get(_KEY, "{}"))
-    return found if isinstance(found, dict) else {}
+    header = json.loads((file.metadata() or {}).get(_KEY, "{}"))
+    return header if isinstance(header, dict) else {}

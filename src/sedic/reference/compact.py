@@ -151,12 +151,12 @@ class LatentCoder:
         """
         shape = 1, self._config.hyper, -(-height // HYPER), -(-width // HYPER)
         hyper_index = self._hyper_indices(level, torch.zeros(shape))
-        found = self._tables.decode(decoder, hyper_index.numpy().ravel(), last_first=widest_first)
-        z = torch.from_numpy(found.astype(np.float32)).view(shape)
+        symbols = self._tables.decode(decoder, hyper_index.numpy().ravel(), last_first=widest_first)
+        z = torch.from_numpy(symbols.astype(np.float32)).view(shape)
 
         def symbols_of(mean: Tensor, index: Tensor, where: Tensor) -> Tensor:
-            found = self._tables.decode(decoder, index.numpy().ravel(), last_first=widest_first)
-            return torch.from_numpy(found.astype(np.float32)).view(mean.shape)
+            symbols = self._tables.decode(decoder, index.numpy().ravel(), last_first=widest_first)
+            return torch.from_numpy(symbols.astype(np.float32)).view(mean.shape)
 
         return self._passes(z, level, (height, width), symbols_of)
 
