@@ -25,7 +25,7 @@ import torch
 
 from sedic.coding import huffman, rank_text, token_text
 from sedic.lab.train.photos import shared_folder
-from sedic.models.language import DEFAULT, LanguageModel, find
+from sedic.models.language import DEFAULT, LanguageModel, find_language_model
 from sedic.profile import Profile
 
 HELD_OUT, BLOCK = 20, 20  # every twentieth block of as many descriptions is measured on
@@ -97,7 +97,7 @@ def model_rows(texts: list[str], model: LanguageModel, decoded: int) -> Iterator
 
 
 def measure(name: str, decoded: int, ranks: bool) -> dict[str, dict[str, float]]:
-    model = find(name)
+    model = find_language_model(name)
     report: dict[str, dict[str, float]] = {}
     for kind, texts in kinds().items():
         row: dict[str, float] = {

@@ -22,7 +22,7 @@ from PIL import Image
 
 from sedic import Decoder, Encoder, Profile
 from sedic.lab.bench.experiments.scales import photographs
-from sedic.lab.bench.metrics import Metric, load
+from sedic.lab.bench.metrics import Metric, load_metric
 from sedic.picture import Picture, resized
 from sedic.rate import rate_for
 
@@ -56,7 +56,7 @@ def measure(count: int) -> None:
     """Measure so many photographs; results are written as they come."""
     profile = Profile.load("mini")
     encoder, decoder = Encoder(profile), Decoder(profile)
-    metric = load(METRIC)
+    metric = load_metric(METRIC)
     assert isinstance(metric, Metric), metric
     results: dict[str, list[list[Any]]] = {"partial": [], "small": []}
     for number, picture in enumerate(photographs(768, 512, count)):

@@ -208,9 +208,9 @@ def test_misc_sends_blocks_and_image_text_no_objects(picture: np.ndarray) -> Non
 
 def test_methods_have_their_own_budgets_of_words() -> None:
     low = Rate.of_bpp(0.02, 768, 512)
-    assert methods.load("sedic").budget(low) == low
-    assert methods.load("misc").budget(low) == Rate(low.max_bytes, 3, 10, 50)
-    assert methods.load("image-text").budget(low).max_objects == 0
+    assert methods.method_named("sedic").budget(low) == low
+    assert methods.method_named("misc").budget(low) == Rate(low.max_bytes, 3, 10, 50)
+    assert methods.method_named("image-text").budget(low).max_objects == 0
 
 
 def test_import_is_light() -> None:

@@ -304,7 +304,7 @@ def _work(data: bytes) -> _Answer:
 
 def _answer(job: Job, data: bytes) -> _Answer:
     """The output of one input, or why there is none."""
-    begun = time.perf_counter()
+    start = time.perf_counter()
     try:
         result = job.run(data)
     except SedicError as error:
@@ -313,7 +313,7 @@ def _answer(job: Job, data: bytes) -> _Answer:
         return _Answer(None, "out of memory")
     except Exception as error:  # a mistake of ours must not stop the other pictures
         return _Answer(None, f"internal error: {printable(repr(error))}")
-    return _Answer(result, seconds=time.perf_counter() - begun)
+    return _Answer(result, seconds=time.perf_counter() - start)
 
 
 def _png(picture: Any) -> bytes:

@@ -121,7 +121,7 @@ class Decoder:
         from sedic.models.precision import own_torch_state
         from sedic.synthesis.stages import restore
 
-        known = len(container.reference)
+        length = len(container.reference)
         image = SemanticImage(
             *container.coded_size,
             ReferenceImage(container.reference_codec, container.reference),
@@ -142,7 +142,7 @@ class Decoder:
                 picture = last.picture
         if image.grey:
             picture = without_colour(picture)
-        return Partial(resized(picture, container.width, container.height), overall, known, False)
+        return Partial(resized(picture, container.width, container.height), overall, length, False)
 
     def _whole(self, data: bytes) -> Container | None:
         """The file if nothing is missing. A bare one does not say: the decoder takes it as told."""
@@ -194,8 +194,8 @@ class Decoder:
         if restores:
             networks, negative = self.profile.networks, self.profile.negative(image.method)
             for stage in restore(picture, image, networks, settings, tile, negative):
-                shown = without_colour(stage.picture) if image.grey else stage.picture
-                yield replace(stage, picture=resized(shown, *size))
+                result = without_colour(stage.picture) if image.grey else stage.picture
+                yield replace(stage, picture=resized(result, *size))
 
     def _reference_codec(self, container: Container, *, restored: bool) -> ReferenceCodec:
         reference = self.profile.reference_codec(container.reference_codec)

@@ -39,8 +39,8 @@ def edit(
     for number in (*dropped, *details):
         if not 1 <= number <= count:
             raise UnsuitableInputError(f"there is no object {number}: the file has {count}")
-    if both := sorted(set(dropped) & set(details)):
-        raise UnsuitableInputError(f"object {both[0]} is both described and dropped")
+    if twice := sorted(set(dropped) & set(details)):
+        raise UnsuitableInputError(f"object {twice[0]} is both described and dropped")
     objects = [
         _describe_anew(layer, details[number]) if number in details else layer
         for number, layer in enumerate(image.objects, 1)

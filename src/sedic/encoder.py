@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sedic import extras, methods
 from sedic.coding.container import Container, pack
 from sedic.coding.scale import SCALES, coded_size
-from sedic.describe.description import Described, Description, shorten
+from sedic.describe.description import DescriberResult, Description, shorten
 from sedic.errors import SedicError
 from sedic.picture import is_grey, load_picture, resized
 from sedic.profile import Profile
@@ -86,7 +86,7 @@ class Encoder:
         pixels = load_picture(picture)
         height, width = pixels.shape[:2]
         check_size(width, height)
-        system = methods.load(method)
+        system = methods.method_named(method)
         profile = self.profile
         notes: tuple[str, ...] = ()
         if description is None:
@@ -146,7 +146,7 @@ class Encoder:
         describer: str | None = None,
         model: str = "",
         source: Path | None = None,
-    ) -> Described:
+    ) -> DescriberResult:
         """The words and masks of a picture, and notes about how they came about.
 
         ``describer`` is a name of ``parts.DESCRIBERS``, by default the profile's own; ``model``

@@ -121,8 +121,8 @@ class Table:
     def __getitem__(self, name: str) -> Part:
         """The part of this name; ``UnsuitableInputError`` lists the known ones."""
         if name not in self._parts:
-            known = ", ".join(self._parts)
-            raise UnsuitableInputError(f"unknown {self.kind} {name!r}; one of {known}")
+            names = ", ".join(self._parts)
+            raise UnsuitableInputError(f"unknown {self.kind} {name!r}; one of {names}")
         return self._parts[name]
 
     def name_of(self, number: int) -> str:

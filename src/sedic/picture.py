@@ -225,7 +225,7 @@ def _decoded(file: BinaryIO, name: str) -> _Opened:
     if not file.read(1):
         raise DamagedFileError(f"{name}: is empty")
     Image.init()
-    image = _open_image(file, [known for known in Image.OPEN if known != "EPS"])
+    image = _open_image(file, [form for form in Image.OPEN if form != "EPS"])
     _check_size(image.size, name)
     raw = raw_mode(image)
     image.load()

@@ -88,8 +88,8 @@ def save_picture(
 def _format_of(path: Path) -> tuple[str, dict[str, Any]]:
     suffix = path.suffix.lower()
     if suffix not in _FORMATS:
-        known = " ".join(filter(None, _FORMATS))
-        raise OutputError(f"{printable(path)}: unknown picture format; use one of {known}")
+        names = " ".join(filter(None, _FORMATS))
+        raise OutputError(f"{printable(path)}: unknown picture format; use one of {names}")
     return _FORMATS[suffix]
 
 

@@ -162,7 +162,7 @@ def _pixels(image: Image.Image) -> Picture:
 def _words(container: Container, profile: Profile | None) -> dict[str | tuple[int, int], Any]:
     """The words of a file for ``info``, without its masks; nothing where they cannot be read."""
     with suppress(SedicError):
-        profile = profile or shortcuts.load(container.profile)
+        profile = profile or shortcuts.cached_profile(container.profile)
         if container.profile == profile.name:
             profile.check_tables(container.mark, container.reference_codec)
             overall, details = container.words(profile)

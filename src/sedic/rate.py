@@ -93,7 +93,7 @@ def rate_for(
     else:
         bpp = min(64.0, max(1e-9, 8 * max_bytes / (width * height)))
         rate = replace(Rate.of_bpp(bpp, width, height), max_bytes=max_bytes)
-    system = methods.load(method)
+    system = methods.method_named(method)
     if system.objects is None and profile is not None:
         worth = profile.objects_worth(bpp, rate.max_objects)
         rate = replace(rate, max_objects=worth if rate.max_bytes >= LEAST_FOR_OBJECTS else 0)

@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 
 
 @cache
-def load(name: str) -> Profile:
+def cached_profile(name: str) -> Profile:
     """The profile of this name, loaded once per process."""
     return Profile.load(name)
 
 
 def _profile(given: str | Profile) -> Profile:
-    return load(given) if isinstance(given, str) else given
+    return cached_profile(given) if isinstance(given, str) else given
 
 
 def _profile_of(data: Bytes, given: Profile | None) -> Profile:
     """The profile to read a file with: the given one, or the one that the file names."""
-    return given or load(Container.parse(bytes(data)).profile)
+    return given or cached_profile(Container.parse(bytes(data)).profile)
 
 
 def compress(
@@ -72,10 +72,10 @@ def compress(
         rate = rate.for_own_words()
     if objects is not None:
         rate = replace(rate, max_objects=objects)
-    done = Encoder(owner).compress(
+    compressed = Encoder(owner).compress(
         pixels, rate, description, method=method, seed=seed, settings=settings
     )
-    return done.data
+    return compressed.data
 
 
 def decompress(data: Bytes, *, profile: Profile | None = None, tile: int | None = None) -> Picture:

@@ -188,8 +188,8 @@ class TarShard:
                     if not (member.isfile() and _has(member.name, self._suffixes)):
                         continue
                     source = f"{self._path}/{member.name}"
-                    read = self._reader(shard, member)
-                    yield Item(source, f"{stem}/{member.name.removeprefix('./')}", read)
+                    read_member = self._reader(shard, member)
+                    yield Item(source, f"{stem}/{member.name.removeprefix('./')}", read_member)
         except (tarfile.TarError, OSError, EOFError, ValueError) as error:
             raise DamagedFileError(
                 f"{printable(self._path)}: the archive is damaged: {printable(error)}"

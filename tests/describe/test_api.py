@@ -20,14 +20,14 @@ import pytest
 from PIL import Image
 
 from sedic.describe import api
-from sedic.describe.answers import Said, Usage, Words
+from sedic.describe.answers import ObjectWords, Usage, Words
 from sedic.describe.api import ApiDescriber
 from sedic.errors import DescriberError, SedicError, UnsuitableInputError
 from sedic.picture import Picture
 
 KEY = "sk-test-0123456789abcdef"
 SCENE = {"objects": [{"name": "boat", "detail": "boat of wood"}], "overall": "A calm harbour."}
-WORDS = Words("A calm harbour.", (Said("boat", "boat of wood"),))
+WORDS = Words("A calm harbour.", (ObjectWords("boat", "boat of wood"),))
 PICTURE: Picture = np.full((60, 80, 3), 128, np.uint8)
 
 Reply = Callable[["Handler"], None]

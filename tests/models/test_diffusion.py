@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sedic.errors import SedicError
-from sedic.models.diffusion import DiffusionNetworks, NoConditioning, ir_controlnet, load
+from sedic.models.diffusion import DiffusionNetworks, NoConditioning, ir_controlnet, load_diffusion
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_a_folder_in_diffusers_layout(
 ) -> None:
     networks = tiny_networks(condition=condition)
     save(networks, tmp_path)
-    loaded = load(tmp_path)
+    loaded = load_diffusion(tmp_path)
     assert loaded.condition == condition
     assert isinstance(loaded.controlnet.controlnet_cond_embedding, NoConditioning) == (
         condition == "latent"
@@ -162,13 +162,13 @@ def test_a_part_that_is_not_there_is_named(
     content = weights.read_bytes()
     weights.unlink()
     with pytest.raises(SedicError, match=part):
-        load(tmp_path)
+        load_diffusion(tmp_path)
     weights.write_bytes(content[:100])
     with pytest.raises(SedicError, match=part):
-        load(tmp_path)
+        load_diffusion(tmp_path)
     weights.rename(weights.with_suffix(".bin"))  # pickles are never opened
     with pytest.raises(SedicError, match=part):
-        load(tmp_path)
+        load_diffusion(tmp_path)
 
 
 def test_missing_tensors_are_refused(networks: DiffusionNetworks, tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_missing_tensors_are_refused(networks: DiffusionNetworks, tmp_path: Path
     tensors.pop("conv_in.bias")
     save_file(tensors, path, {"format": "pt"})
     with pytest.raises(SedicError, match=r"conv_in\.bias"):
-        load(tmp_path)
+        load_diffusion(tmp_path)
 
 
 def test_an_ir_controlnet_has_no_hint_weights(networks: DiffusionNetworks) -> None:

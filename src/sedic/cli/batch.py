@@ -90,8 +90,8 @@ def batch(
 
 def _total(readers: list[Reader]) -> int | None:
     counts = [reader.count() for reader in readers]
-    known = [count for count in counts if count is not None]
-    return sum(known) if len(known) == len(counts) else None
+    numbers = [count for count in counts if count is not None]
+    return sum(numbers) if len(numbers) == len(counts) else None
 
 
 def _check_apart(source: str, out: str, suffix: str) -> None:

@@ -202,14 +202,14 @@ def speed(
     from sedic.lab.bench.experiments import processes as commands
     from sedic.lab.bench.experiments import speed as clock
     from sedic.lab.bench.report.build import check_libraries
-    from sedic.lab.bench.report.times import Processes, build
+    from sedic.lab.bench.report.times import Processes, build_times
     from sedic.lab.bench.results import Run
 
     check_libraries()
-    here = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-    devices = device or here
-    if wrong := set(devices) - set(here):
-        raise SedicError(f"device {printable(wrong.pop())}: here is {' and '.join(here)}")
+    available = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    devices = device or available
+    if wrong := set(devices) - set(available):
+        raise SedicError(f"device {printable(wrong.pop())}: here is {' and '.join(available)}")
     if subject.pictures not in (None, 1):
         raise typer.BadParameter("speed is measured on one picture: the first of the dataset")
     codec = subject_of(replace(subject, pictures=1), None, method)
@@ -220,14 +220,16 @@ def speed(
         for name, one in subjects.items():
             if processes:
                 timed[name] = commands.measure(one, bpp, processes, progress)
-            for where in devices if rounds else []:
-                for count, measured in enumerate(clock.measure(one, 0, bpp, rounds, where), 1):
-                    speeds[name, where] = measured
-                    progress(count, rounds, f"{name}, {where}")
+            for device_name in devices if rounds else []:
+                for count, measured in enumerate(
+                    clock.measure(one, 0, bpp, rounds, device_name), 1
+                ):
+                    speeds[name, device_name] = measured
+                    progress(count, rounds, f"{name}, {device_name}")
     facts = {"dataset": subject.dataset, "picture": codec.dataset.samples[0].name, "bpp": bpp}
     facts |= {"profile": subject.profile, "method": method, "describer": subject.describer}
     run = Run(command_line(), 0, facts, codec.weights)
-    tell(build(list(speeds.values()), timed, run, out / "report"))
+    tell(build_times(list(speeds.values()), timed, run, out / "report"))
     stopped()
 
 
@@ -245,9 +247,9 @@ def bd_rate(
 
     summary = summarise(read_results(results))
     for name in names_of(metric, list(summary.metrics), "metric"):
-        known = summary.curves[name]
+        measured = summary.curves[name]
         first, second = (
-            [(best.bpp, best.value) for best in known[one_of(codec, known, "codec")]]
+            [(best.bpp, best.value) for best in measured[one_of(codec, measured, "codec")]]
             for codec in (anchor, other)
         )
         try:
@@ -264,10 +266,10 @@ def rebuild(
     report: Annotated[Path | None, typer.Option(help="(default: report beside it)")] = None,
 ) -> None:
     """Make the report anew from results that are there, with the pictures beside them."""
-    from sedic.lab.bench.report.build import build
+    from sedic.lab.bench.report.build import build_report
 
     folder = report or results.parent / "report"
-    build(results, folder)
+    build_report(results, folder)
     tell(folder)
 
 
@@ -278,7 +280,7 @@ def gallery(
     out: Annotated[Path | None, typer.Option(help="(default: gallery beside it)")] = None,
 ) -> None:
     """Sheets of all pictures: original, best rival, our reference image, ours."""
-    from sedic.lab.bench.report.gallery import build
+    from sedic.lab.bench.report.gallery import build_gallery
     from sedic.lab.bench.results import read_results
 
     table = read_results(results)
@@ -286,6 +288,6 @@ def gallery(
     pictures = PictureOptions(str(settings["dataset"]), int(settings["pictures"]))
     subject = subject_of(SubjectOptions(**vars(pictures), profile=str(settings["profile"])), None)
     with progress_bar() as progress:
-        written = build(table, subject, point, out or results.parent / "gallery", progress)
+        written = build_gallery(table, subject, point, out or results.parent / "gallery", progress)
     for path in written:
         note(f"{printable(path)}: written")

@@ -159,7 +159,7 @@ def compress(
             source=semantics,
         )
         say("compressing")
-        done = encoder.compress(
+        compressed = encoder.compress(
             picture,
             limit,
             described.description,
@@ -173,22 +173,22 @@ def compress(
     default = (bpp, max_bytes, rate) == (None, None, None)
     if default and limit.max_bytes > 0.03 * width * height / 8:
         note(f"  so small a picture gets {limit.max_bytes} bytes, which is more than 0.03 bpp")
-    for line in (*loaded.notes, *described.notes, *done.notes):
+    for line in (*loaded.notes, *described.notes, *compressed.notes):
         note(f"  {printable(line)}")
     if save_semantics is not None:
-        sent = Description(done.image.overall, done.image.objects)
-        data = sidecar.to_json(sent)
+        description = Description(compressed.image.overall, compressed.image.objects)
+        data = sidecar.to_json(description)
         write_output(save_semantics, data, force=force)
-    write_output(output, done.data, force=force)
-    rate_reached = 8 * len(done.data) / (width * height)
-    note(f"{printable(output)}: {len(done.data)} bytes, {rate_reached:.4f} bpp")
+    write_output(output, compressed.data, force=force)
+    rate_reached = 8 * len(compressed.data) / (width * height)
+    note(f"{printable(output)}: {len(compressed.data)} bytes, {rate_reached:.4f} bpp")
     _advise(owner)
     if verbose:
         note(f"  at most J = {limit.max_objects} (profile {owner.name}, method {method})")
-        for reason in done.choice.reasons:
+        for reason in compressed.choice.reasons:
             note(f"  {reason}")
         misled = getattr(owner.describer(), "misled", None)
-        warning = misled(picture, done.preview) if misled else None
+        warning = misled(picture, compressed.preview) if misled else None
         if warning:
             note(f"  {printable(warning)}")
 

@@ -37,16 +37,16 @@ def provenance_of(container: Container, profile: Profile) -> Provenance:
 
 
 def write_decoded(
-    picture: Picture, output: Path, made: Provenance, *, caption: bool, force: bool
+    picture: Picture, output: Path, provenance: Provenance, *, caption: bool, force: bool
 ) -> None:
     """Save a decoded picture, with what it is as XMP and, for ``caption``, drawn below it."""
     from sedic.picture import save_picture
     from sedic.provenance import captioned
 
     if caption:
-        picture = captioned(picture, made)
+        picture = captioned(picture, provenance)
     target = sys.stdout.buffer if output == STANDARD else output
-    save_picture(picture, target, force=force, xmp=made.to_xmp())
+    save_picture(picture, target, force=force, xmp=provenance.to_xmp())
 
 
 def is_picture(data: bytes) -> bool:
@@ -58,10 +58,10 @@ def print_provenance(data: bytes, *, as_json: bool) -> None:
     """What a picture file says about itself. Raises ``DamagedFileError`` where that is damaged."""
     from sedic.provenance import read_provenance
 
-    made = read_provenance(io.BytesIO(data))
+    provenance = read_provenance(io.BytesIO(data))
     if as_json:
-        typer.echo(json.dumps(None if made is None else asdict(made), indent=2))
-    elif made is None:
+        typer.echo(json.dumps(None if provenance is None else asdict(provenance), indent=2))
+    elif provenance is None:
         typer.echo("a picture; it does not say that sedic made it")
     else:
-        typer.echo("\n".join(made.lines()))
+        typer.echo("\n".join(provenance.lines()))

@@ -33,8 +33,8 @@ def find(
     if not folder.exists():
         raise UnsuitableInputError(f"there is no {printable(folder)}")
     count = 0
-    with KeptWords(usual_place()) as kept:
-        for result in search(files_in(folder), words, kept=kept):
+    with KeptWords(usual_place()) as kept_words:
+        for result in search(files_in(folder), words, kept_words=kept_words):
             if not isinstance(result, Match):
                 note(f"{printable(result.path)}: {printable(result.problem)}")
                 continue

@@ -110,13 +110,13 @@ def _decoder(data: bytes, profile: Profile) -> str:
     except SedicError as error:
         return f"decoder: refuses this file: {error}"
     defaults = asdict(profile.settings(container.method))
-    own = [
+    lines = [
         f"{name} = {value}" for name, value in asdict(settings).items() if value != defaults[name]
     ]
-    own += [f"seed = {container.seed}"] if container.seed else []
+    lines += [f"seed = {container.seed}"] if container.seed else []
     steps = f"{container.object_count} x {settings.object_steps} + {settings.last_steps} steps"
     what = steps if profile.restores else "the reference image (this profile has no restorer)"
-    return f"decoder: {what}; {', '.join(own) or 'all settings as the profile has them'}"
+    return f"decoder: {what}; {', '.join(lines) or 'all settings as the profile has them'}"
 
 
 def thumbnail(mask: Mask, columns: int = 48) -> str:

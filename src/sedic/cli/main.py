@@ -170,8 +170,8 @@ def decompress(
 
         stages = decoder.stages(data, tile)
         picture = last_picture(stages, until_stage, progress_dir, force=force)
-    made = provenance_of(container, owner)
-    write_decoded(picture, output, made, caption=caption, force=force)
+    provenance = provenance_of(container, owner)
+    write_decoded(picture, output, provenance, caption=caption, force=force)
     note(f"{printable(output)}: {container.width}x{container.height}")
 
 
@@ -218,8 +218,8 @@ def inspect(
     from sedic.picture import load_picture, save_picture
 
     with busy("decompressing"):
-        known = load_picture(original) if original is not None else None
-        sheet = sheet_of(data, owner, known)
+        original_pixels = load_picture(original) if original is not None else None
+        sheet = sheet_of(data, owner, original_pixels)
     save_picture(sheet, png, force=force)
     note(f"{printable(png)}: written")
 

@@ -57,7 +57,7 @@ def train_text(
                 )
             named = named_texts.corpora(out, lambda n: say(f"composed for {n} photographs"))
             corpora = [(data / "captions" / "iiw.jsonl", 1), (measured, 1), *named]
-        rate = text_table.build(corpora, out / "text.safetensors.xz", say)
+        rate = text_table.build_table(corpora, out / "text.safetensors.xz", say)
     note(f"{out}: {rate:.3f} bits a character on held-out texts")
     note(PINNING)
 

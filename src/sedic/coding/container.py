@@ -100,8 +100,8 @@ class Container(Header):
         if checksum(body) != data[-CRC_BYTES:]:
             raise DamagedFileError("the file is damaged or cut short (checksum)")
         reader = Reader(body)
-        made, layout = header.read_version_1(reader) if old else header.read(reader)
-        return _split(reader, made, layout, len(data))
+        parsed_header, layout = header.read_version_1(reader) if old else header.read(reader)
+        return _split(reader, parsed_header, layout, len(data))
 
     @classmethod
     def parse_bare(cls, data: bytes, profile: str, reference_codec: str) -> Container:
@@ -111,8 +111,8 @@ class Container(Header):
         """
         _check_length(data)
         reader = Reader(data)
-        made, layout = header.read_bare(reader, profile, reference_codec)
-        return replace(_split(reader, made, layout, len(data)), bare=True)
+        parsed_header, layout = header.read_bare(reader, profile, reference_codec)
+        return replace(_split(reader, parsed_header, layout, len(data)), bare=True)
 
     @classmethod
     def parse_prefix(
@@ -129,19 +129,21 @@ class Container(Header):
         reader = Reader(data)
         try:
             if bare:
-                made, layout = header.read_bare(reader, profile, reference_codec)
+                parsed_header, layout = header.read_bare(reader, profile, reference_codec)
             else:
-                made, layout = header.read(reader)
+                parsed_header, layout = header.read(reader)
             text = reader.take(layout.text)
         except EndsTooEarlyError as error:
             raise DamagedFileError("too little has arrived: the words are not complete") from error
         if layout.reference is None:
             # What looks like the last bytes may be the first of the checksum.
-            known = max(0, reader.left - (0 if bare else CRC_BYTES))
+            available = max(0, reader.left - (0 if bare else CRC_BYTES))
         else:
-            known = min(reader.left, layout.reference)
-        reference = reader.take(known)
-        return cls(**vars(made), text=text, reference=reference, bare=bare, file_bytes=len(data))
+            available = min(reader.left, layout.reference)
+        reference = reader.take(available)
+        return cls(
+            **vars(parsed_header), text=text, reference=reference, bare=bare, file_bytes=len(data)
+        )
 
     def unpack(self, coders: Coders) -> SemanticImage:
         """Decode text and masks with the coders of a profile.
@@ -194,7 +196,7 @@ def _check_length(data: bytes) -> None:
         raise DamagedFileError(f"a .sedic file has at most {_MAX_BYTES} bytes")
 
 
-def _split(reader: Reader, made: Header, layout: Layout, file_bytes: int) -> Container:
+def _split(reader: Reader, parsed_header: Header, layout: Layout, file_bytes: int) -> Container:
     text = reader.take(layout.text)
     if layout.reference_last:
         masks = reader.take(layout.masks or 0)
@@ -205,7 +207,7 @@ def _split(reader: Reader, made: Header, layout: Layout, file_bytes: int) -> Con
         if len(masks) > MAX_SECTION:
             raise DamagedFileError("the file is damaged: a number is out of range")
     return Container(
-        **vars(made), text=text, masks=masks, reference=reference, file_bytes=file_bytes
+        **vars(parsed_header), text=text, masks=masks, reference=reference, file_bytes=file_bytes
     )
 
 

@@ -166,8 +166,8 @@ def _read_size(reader: Reader, large: bool, scale: int) -> tuple[int, int]:
     if large:
         width, height = reader.number(1 << 20), reader.number(1 << 20)
     else:
-        both = int.from_bytes(reader.take(3), "big")
-        width, height = (both >> 12) + 1, (both & _SHORT - 1) + 1
+        byte_count = int.from_bytes(reader.take(3), "big")
+        width, height = (byte_count >> 12) + 1, (byte_count & _SHORT - 1) + 1
     check_size(width, height)
     if large and max(width, height) <= _SHORT:
         raise DamagedFileError("the file is damaged: needless fields")

@@ -185,7 +185,7 @@ class Predictor:
         self._nodes = [0, *(node for node in nodes if node)]
 
 
-def save(trie: Trie, confidence: Integers) -> bytes:
+def save_model(trie: Trie, confidence: Integers) -> bytes:
     """The table file: an xz-compressed safetensors file; equal models give equal bytes."""
     from safetensors.numpy import save as to_safetensors
 
@@ -198,7 +198,7 @@ def save(trie: Trie, confidence: Integers) -> bytes:
     return lzma.compress(to_safetensors(arrays), preset=9 | lzma.PRESET_EXTREME)
 
 
-def load(table: bytes) -> Model:
+def load_model(table: bytes) -> Model:
     """The model of a table file. Raises ``DamagedFileError`` if it is none."""
     from safetensors import SafetensorError
     from safetensors.numpy import load as from_safetensors
@@ -219,12 +219,12 @@ def load(table: bytes) -> Model:
 
 
 class PrimedText:
-    """The text coder ``primed``. ``table``: the bytes of a table file (``save``)."""
+    """The text coder ``primed``. ``table``: the bytes of a table file (``save_model``)."""
 
     def __init__(self, table: bytes | None, language: object = None) -> None:
         if table is None:
             raise MissingWeightsError("this profile has no table for the text coder 'primed'")
-        self.model = load(table)
+        self.model = load_model(table)
 
     def encode(self, text: str) -> bytes:
         """The bytes of a text; ``UnsuitableInputError`` for a lone surrogate."""

@@ -155,9 +155,9 @@ class PrefixDecoder:
         if self._ended or not count:
             return symbols
         low, high = (_as_far_as_possible(one, count, model) for one in (self._low, self._high))
-        both = min(low.size, high.size)
-        differ = np.flatnonzero(low[:both] != high[:both])
-        known = int(differ[0]) if differ.size else both
+        common = min(low.size, high.size)
+        differ = np.flatnonzero(low[:common] != high[:common])
+        known = int(differ[0]) if differ.size else common
         self._ended = known < count
         symbols[:known] = low[:known]
         return symbols

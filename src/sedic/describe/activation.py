@@ -58,20 +58,20 @@ class Sighting:
 
 
 @dataclass(frozen=True)
-class Looked:
+class Sightings:
     """What was found, most certain first; what was proposed and not confirmed, with both chances;
     the chances of all nodes for the whole picture; the shape (rows, columns) of all heat."""
 
-    found: tuple[Sighting, ...]
-    rejected: tuple[tuple[int, float, float], ...]
+    confirmed: tuple[Sighting, ...]
+    unconfirmed: tuple[tuple[int, float, float], ...]
     whole: Floats
     raster: tuple[int, int]
 
 
-def look(picture: Picture, classifier: Classifier, names: Names) -> Looked:
+def find_sightings(picture: Picture, classifier: Classifier, names: Names) -> Sightings:
     """Names things in a (height, width, 3) uint8 picture.
 
-    One thing may be sighted in several windows; ``found`` has the narrowest names first.
+    One thing may be sighted in several windows; ``confirmed`` has the narrowest names first.
     """
     height, width = picture.shape[:2]
     views = [_view(picture, _EVERYTHING, *_size(height, width, scale)) for scale in _SCALES]
@@ -80,20 +80,20 @@ def look(picture: Picture, classifier: Classifier, names: Names) -> Looked:
     bias = classifier.linear.bias.cpu().numpy()
     proposals = _proposals(maps[1], bias, names)
     proposals.insert(0, (_EVERYTHING, int(np.argmax(whole * _own(names)))))
-    seen = _look_again(picture, [box for box, _ in proposals], classifier)
-    found, rejected = [], []
-    for (box, proposed), (chances, own_map) in zip(proposals, seen, strict=True):
+    second_looks = _look_again(picture, [box for box, _ in proposals], classifier)
+    confirmed, unconfirmed = [], []
+    for (box, proposed), (chances, own_map) in zip(proposals, second_looks, strict=True):
         nodes = names.chances(chances)
         node = _agreed(nodes, names)
         if node is None:
             if nodes[0, proposed] > _PROPOSED:
-                rejected.append((proposed, float(nodes[0, proposed]), float(nodes[1, proposed])))
+                unconfirmed.append((proposed, float(nodes[0, proposed]), float(nodes[1, proposed])))
             continue
         weights = chances.mean(axis=0) * names.members[node]
         heat = _heat(maps, own_map, box, weights / weights.sum(), _raster(height, width))
-        found.append(Sighting(node, float(nodes[:, node].min()), box, heat))
-    found.sort(key=lambda one: (names.depth[one.node], -one.chance))
-    return Looked(tuple(found), tuple(rejected), whole, _raster(height, width))
+        confirmed.append(Sighting(node, float(nodes[:, node].min()), box, heat))
+    confirmed.sort(key=lambda sighting: (names.depth[sighting.node], -sighting.chance))
+    return Sightings(tuple(confirmed), tuple(unconfirmed), whole, _raster(height, width))
 
 
 def whole_view(picture: Picture) -> Picture:
@@ -161,23 +161,23 @@ def _proposals(maps: Floats, bias: Floats, names: Names) -> list[tuple[Box, int]
         total = sums[:, y + side, x + side] - sums[:, y, x + side]
         total += sums[:, y, x] - sums[:, y + side, x]
         chances = softmax((total / side**2).T + bias)
-        own = names.chances(chances) * _own(names)
-        for index, node in enumerate(own.argmax(axis=1)):
+        name_chances = names.chances(chances) * _own(names)
+        for index, node in enumerate(name_chances.argmax(axis=1)):
             box = (
                 y[index] / rows,
                 x[index] / columns,
                 (y[index] + side) / rows,
                 (x[index] + side) / columns,
             )
-            windows.append((float(own[index, node]), box, int(node)))
+            windows.append((float(name_chances[index, node]), box, int(node)))
     windows.sort(key=lambda window: -window[0])
-    kept: list[tuple[Box, int]] = []
+    distinct: list[tuple[Box, int]] = []
     for chance, box, node in windows:
-        if len(kept) == _LOOKS or chance < _PROPOSED:
+        if len(distinct) == _LOOKS or chance < _PROPOSED:
             break
-        if all(_overlap(box, other) < _SAME for other, _ in kept):
-            kept.append((box, node))
-    return kept
+        if all(_overlap(box, other) < _SAME for other, _ in distinct):
+            distinct.append((box, node))
+    return distinct
 
 
 def _overlap(a: Box, b: Box) -> float:
@@ -219,38 +219,38 @@ def _agreed(nodes: Floats, names: Names) -> int | None:
     least = nodes.min(axis=0)
     depth = np.minimum(names.depth, len(KEPT) - 1)
     for level in range(len(KEPT)):
-        here = np.where(depth == level, least, 0)
-        best = int(here.argmax())
-        if here[best] >= KEPT[level]:
+        chances = np.where(depth == level, least, 0)
+        best = int(chances.argmax())
+        if chances[best] >= KEPT[level]:
             return None if best in names.silent else best
     return None
 
 
 def _heat(
-    maps: Sequence[Floats], own: Floats, box: Box, weights: Floats, raster: tuple[int, int]
+    maps: Sequence[Floats], window_maps: Floats, box: Box, weights: Floats, raster: tuple[int, int]
 ) -> Floats:
     """The evidence of all maps for the classes of ``weights``, 0 to 1, on the ``raster``.
 
-    ``maps`` are the whole picture's, ``own`` those of the window ``box``, beyond which the others
-    count less the farther they are.
+    ``maps`` are the whole picture's and ``window_maps`` those of the window ``box``. Outside the
+    box the whole picture's evidence is weighted down with distance.
     """
     total = np.zeros(raster, np.float32)
-    for found in maps:
-        total += _normal(_resized(np.tensordot(weights, found, 1), raster))
+    for whole in maps:
+        total += _normal(_resized(np.tensordot(weights, whole, 1), raster))
     rows, columns = (
         slice(round(low * size), max(round(high * size), round(low * size) + 1))
         for low, high, size in ((box[0], box[2], raster[0]), (box[1], box[3], raster[1]))
     )
-    inside = np.zeros(raster, np.float32)
+    window_heat = np.zeros(raster, np.float32)
     size = rows.stop - rows.start, columns.stop - columns.start
-    inside[rows, columns] = _normal(_resized(np.tensordot(weights, own, 1), size))
+    window_heat[rows, columns] = _normal(_resized(np.tensordot(weights, window_maps, 1), size))
     if box != _EVERYTHING:
-        within = np.zeros(raster, np.bool_)
-        within[rows, columns] = True
-        away = ndimage.distance_transform_edt(~within) / max(size)
-        total *= np.exp(-np.square(away / _FADES)).astype(np.float32)
-        inside = ndimage.gaussian_filter(inside, max(size) / 12)
-    return _normal(total + inside)
+        window = np.zeros(raster, np.bool_)
+        window[rows, columns] = True
+        distance = ndimage.distance_transform_edt(~window) / max(size)
+        total *= np.exp(-np.square(distance / _FADES)).astype(np.float32)
+        window_heat = ndimage.gaussian_filter(window_heat, max(size) / 12)
+    return _normal(total + window_heat)
 
 
 def _resized(values: Floats, shape: tuple[int, int]) -> Floats:

@@ -37,7 +37,7 @@ CLIP_TOKENS = 77  # of CLIP's text encoders, the marks at both ends included
 
 
 @dataclass(frozen=True)
-class Said:
+class ObjectWords:
     """What a model says of one object; ``detail`` begins with ``name``, as in ``ObjectLayer``."""
 
     name: str
@@ -64,7 +64,7 @@ class Words:
     """A picture in a model's words, most important object first; ``warnings`` for the user."""
 
     overall: str
-    objects: tuple[Said, ...] = ()
+    objects: tuple[ObjectWords, ...] = ()
     warnings: tuple[str, ...] = ()
     usage: Usage = Usage()
 
@@ -79,7 +79,7 @@ class Describer(Protocol):
         ...
 
 
-def parse(answer: str, objects: int, detail_words: int, overall_words: int) -> Words:
+def parse_words(answer: str, objects: int, detail_words: int, overall_words: int) -> Words:
     """The words in a model's ``answer``.
 
     Thoughts, channels, small talk and marks between turns are left out (``answer_text``). In what
@@ -95,11 +95,11 @@ def parse(answer: str, objects: int, detail_words: int, overall_words: int) -> W
     if len(answer) > MAX_ANSWER:
         raise DescriberError(f"the model's answer has more than {MAX_ANSWER} characters")
     items, whole, warnings = _scene(final_text(answer), objects)
-    objects_by_name: dict[str, Said] = {}
+    objects_by_name: dict[str, ObjectWords] = {}
     for item in items:
         if len(objects_by_name) >= min(objects, MAX_OBJECTS):
             break
-        words, problem = _said(item, detail_words)
+        words, problem = _object_words(item, detail_words)
         if words and objects_by_name.setdefault(words.name.casefold(), words) is not words:
             problem = f"described {words.name!r} twice; the first one counts"
         if problem:
@@ -155,7 +155,7 @@ def _description(text: str, warnings: list[str] | None) -> str:
     return "" if is_placeholder(text) else text
 
 
-def _said(item: object, detail_words: int) -> tuple[Said | None, str]:
+def _object_words(item: object, detail_words: int) -> tuple[ObjectWords | None, str]:
     """The object that ``item`` describes, if any, and what is wrong with it, if anything."""
     if not isinstance(item, dict) or not isinstance(item.get("name"), str):
         return None, "described an object without a name; left out"
@@ -172,7 +172,7 @@ def _said(item: object, detail_words: int) -> tuple[Said | None, str]:
     if is_placeholder(detail):
         detail = ""
     name, detail = begin(name, _without_article(_clean(detail)))
-    return Said(name, cut_detail(name, detail, detail_words)), problem
+    return ObjectWords(name, cut_detail(name, detail, detail_words)), problem
 
 
 _ARTICLES = ("a", "an", "the")
@@ -207,8 +207,8 @@ _LONGEST_WORD = 40  # characters; longer ones are filler
 
 def _clean(text: str) -> str:
     """``text`` in one line, without control characters, emoji and words too long to be words."""
-    kept = one_line("".join(" " if _is_emoji(char) else char for char in text))
-    short = WORD.sub(lambda word: word[0] if len(word[0]) <= _LONGEST_WORD else "", kept)
+    line = one_line("".join(" " if _is_emoji(char) else char for char in text))
+    short = WORD.sub(lambda word: word[0] if len(word[0]) <= _LONGEST_WORD else "", line)
     return " ".join(short.split())
 
 

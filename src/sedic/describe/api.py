@@ -1,7 +1,7 @@
 """Words for a picture from any OpenAI-compatible chat-completions endpoint.
 
 Hosted models, vLLM, Ollama, LM Studio, llama.cpp and ``transformers serve`` all answer to it. What
-they send is bounded by ``endpoint`` and checked by ``answers.parse``.
+they send is bounded by ``endpoint`` and checked by ``answers.parse_words``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from sedic.describe.answer_text import RefusalError
-from sedic.describe.answers import Usage, Words, parse
+from sedic.describe.answers import Usage, Words, parse_words
 from sedic.describe.description import one_line
 from sedic.describe.endpoint import OPENAI, Endpoint, RequestError
 from sedic.describe.prompts import prompt, schema, shown
@@ -123,7 +123,7 @@ class ApiDescriber:
                 spent = self._usage(reply)
                 usage += spent
                 answer = self._answer(reply)
-                words = parse(answer.text, objects, detail_words, overall_words)
+                words = parse_words(answer.text, objects, detail_words, overall_words)
                 warnings = ("the model's answer was cut off",) if answer.cut_off else ()
                 return replace(words, warnings=words.warnings + warnings, usage=usage)
             except RefusalError:
@@ -235,13 +235,13 @@ def _named(refused: frozenset[str], error: RequestError) -> str | None:
     That is what the server's words name, whatever the status; and where the status says that the
     request was not understood, else the first thing.
     """
-    sent = _sent(refused)
+    options = _sent(refused)
     words = error.reason.casefold()
-    named = [name for name in sent if name in words]
+    named = [name for name in options if name in words]
     if any(name in words for name in _FORM_NAMES):
-        named += [name for name in sent if name in _FORMS]
+        named += [name for name in options if name in _FORMS]
     if error.status in _NOT_UNDERSTOOD:
-        named += sent
+        named += options
     return named[0] if named and error.status not in _NOT_ABOUT_FORM else None
 
 

@@ -136,10 +136,10 @@ class ClipMaps:
         from transformers.models.clip.modeling_clip import CLIPModel
         from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
-        from sedic.models.pretrained import load
+        from sedic.models.pretrained import load_pretrained
 
-        self._model = load(CLIPModel, source, download=download).eval().to(device)
-        self._tokenizer = load(CLIPTokenizer, source, download=download)
+        self._model = load_pretrained(CLIPModel, source, download=download).eval().to(device)
+        self._tokenizer = load_pretrained(CLIPTokenizer, source, download=download)
 
     def maps(self, picture: Picture, texts: Sequence[str]) -> list[Mask]:
         """Where each of ``texts`` is, on the grid of a (height, width, 3) uint8 picture.

@@ -28,7 +28,7 @@ class Description:
 
 
 @dataclass(frozen=True)
-class Described:
+class DescriberResult:
     """A description and lines about how it came about, for people."""
 
     description: Description
@@ -38,7 +38,7 @@ class Described:
 class Describer(Protocol):
     """Finds the words and masks of a picture. Describers are listed in ``parts.DESCRIBERS``."""
 
-    def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> Described:
+    def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> DescriberResult:
         """Describe a (height, width, 3) uint8 picture.
 
         ``rate`` says how many objects and words are wanted at most; ``method`` is one of

@@ -31,7 +31,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Found:
+class Grounding:
     """Where a name was found: its boxes, best first, and their scores, 0 to 1; none if nowhere."""
 
     name: str
@@ -55,16 +55,16 @@ class Grounder:
             GroundingDinoForObjectDetection,
         )
 
-        from sedic.models.pretrained import load
+        from sedic.models.pretrained import load_pretrained
 
-        model = load(GroundingDinoForObjectDetection, source, download=download)
+        model = load_pretrained(GroundingDinoForObjectDetection, source, download=download)
         self._model = model.eval().to(device)
-        self._images = load(GroundingDinoImageProcessorPil, source, download=download)
-        self._tokenizer = load(AutoTokenizer, source, download=download)
+        self._images = load_pretrained(GroundingDinoImageProcessorPil, source, download=download)
+        self._tokenizer = load_pretrained(AutoTokenizer, source, download=download)
 
     def find(
         self, picture: Picture, names: Sequence[str], box: float = BOX, text: float = TEXT
-    ) -> list[Found]:
+    ) -> list[Grounding]:
         """What became of each of ``names`` in a (height, width, 3) uint8 picture, in their order.
 
         A box is a name's if one of the name's tokens is more probable in it than ``box``, and its
@@ -76,7 +76,7 @@ class Grounder:
         prompt, spans = _prompt(names)
         height, width = picture.shape[:2]
         if not prompt or min(height, width) < LEAST_SIDE:
-            return [Found(name) for name in names]
+            return [Grounding(name) for name in names]
         tokens = self._tokenizer(
             prompt,
             return_tensors="pt",
@@ -97,7 +97,7 @@ class Grounder:
             scores = _scores(probable, offsets, span, text)
             indices = instances(boxes, np.where(scores > box, scores, 0.0))
             places: list[Box] = [tuple(corners) for corners in boxes[indices].tolist()]
-            groundings.append(Found(name, tuple(places), tuple(scores[indices].tolist())))
+            groundings.append(Grounding(name, tuple(places), tuple(scores[indices].tolist())))
         return groundings
 
 

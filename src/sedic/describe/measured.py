@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sedic.describe import words as v
-from sedic.describe.description import Described, Description, shorten
+from sedic.describe.description import DescriberResult, Description, shorten
 from sedic.errors import SedicError
 from sedic.semantics import (
     Mask,
@@ -31,10 +31,10 @@ class MeasuredDescriber:
     def __init__(self, profile: object = None, model: str = "", source: object = None) -> None:
         pass
 
-    def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> Described:
+    def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> DescriberResult:
         """See ``description.Describer``."""
         budget = rate.max_objects, rate.detail_words, rate.overall_words
-        return Described(describe(picture, *budget))
+        return DescriberResult(describe(picture, *budget))
 
 
 def describe(

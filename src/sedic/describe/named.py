@@ -15,12 +15,12 @@ import numpy as np
 
 from sedic.describe import measured
 from sedic.describe import words as v
-from sedic.describe.description import Described, Description, shorten
+from sedic.describe.description import DescriberResult, Description, shorten
 from sedic.errors import MissingWeightsError, UnsuitableInputError
 from sedic.semantics import MAX_OBJECTS, Mask, ObjectLayer
 
 if TYPE_CHECKING:
-    from sedic.describe.activation import Looked, Sighting
+    from sedic.describe.activation import Sighting, Sightings
     from sedic.describe.lettering import Line, Reader
     from sedic.describe.names import Names
     from sedic.describe.region_features import Floats, Maps, Region
@@ -67,7 +67,7 @@ class NamedDescriber:
         self._missing = ""
         self._read = read
 
-    def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> Described:
+    def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> DescriberResult:
         """See ``description.Describer``. Objects are what was named, the surest first.
 
         The notes are the names that a second look did not confirm. Without the classifier's
@@ -82,13 +82,13 @@ class NamedDescriber:
         classifier = self._loaded()
         if classifier is None or min(picture.shape[:2]) < _LEAST_SIDE:
             notes = (f"nothing is named, only measured: {self._missing}",) if self._missing else ()
-            return Described(measured.describe(picture, *budget), notes)
+            return DescriberResult(measured.describe(picture, *budget), notes)
         if self._read is None:
             from sedic.describe.lettering import reader
 
             self._read = reader()
         description, rejected = _describe(picture, classifier, self._read(picture))
-        return Described(shorten(description, *budget), tuple(rejected))
+        return DescriberResult(shorten(description, *budget), tuple(rejected))
 
     def misled(self, original: Picture, decoded: Picture) -> str | None:
         """A line that says what became of what, where the decoded picture shows something of
@@ -103,7 +103,7 @@ class NamedDescriber:
 
         if self._classifier is None and not self._missing:
             try:
-                self._classifier = classifier.load()
+                self._classifier = classifier.load_classifier()
             except MissingWeightsError as error:
                 self._missing = str(error)
         return self._classifier
@@ -114,17 +114,17 @@ def _describe(
 ) -> tuple[Description, list[str]]:
     """All that can be said of a picture, and a line for each name that was not confirmed."""
     from sedic.describe import names as table
-    from sedic.describe.activation import look
+    from sedic.describe.activation import find_sightings
     from sedic.describe.region_features import area_mean, edges, measure_maps
     from sedic.describe.salience import on_grid
 
-    names = table.load()
+    names = table.load_names()
     height, width = picture.shape[:2]
-    looked = look(picture, classifier, names)
+    sightings = find_sightings(picture, classifier, names)
     maps = measure_maps(picture)
-    things = _things(picture, looked, maps, names, classifier)
-    things = _lettered(things, lines, looked.raster)[:MAX_OBJECTS]
-    scenes = [found.node for found in looked.found if found.node in names.scenes]
+    things = _things(picture, sightings, maps, names, classifier)
+    things = _lettered(things, lines, sightings.raster)[:MAX_OBJECTS]
+    scenes = [sighting.node for sighting in sightings.confirmed if sighting.node in names.scenes]
     on_maps = []
     for thing in things:
         rows, columns = (
@@ -136,7 +136,7 @@ def _describe(
         ObjectLayer(name, detail, Mask.of(on_grid(thing.region, width, height)))
         for thing, (name, detail) in zip(things, details, strict=True)
     )
-    return Description(overall, layers), _notes(looked, names)
+    return Description(overall, layers), _notes(sightings, names)
 
 
 def compose(
@@ -148,18 +148,18 @@ def compose(
     """
     from sedic.describe.lettering import quoting
 
-    said, details = [], []
-    taken = np.zeros(maps.shape, np.bool_)
+    phrases, details = [], []
+    covered = np.zeros(maps.shape, np.bool_)
     for thing in things:
-        taken |= thing.region
+        covered |= thing.region
         word = LETTERING if thing.node is None else names.words[thing.node]
         name, phrase = quoting(word, thing.reads) if thing.reads else (word, word)
         colour, looks = _looks(maps, thing.region) if thing.region.any() else ("", "")
         details.append((name, phrase + looks))
         if thing.node is not None:
             phrase = names.with_article(thing.node, colour) + phrase[len(word) :]
-        said.append(phrase)
-    return ", ".join(_overall(maps, taken, said, scenes, names)), details
+        phrases.append(phrase)
+    return ", ".join(_overall(maps, covered, phrases, scenes, names)), details
 
 
 def _lettered(things: list[Thing], lines: Sequence[Line], shape: tuple[int, int]) -> list[Thing]:
@@ -167,22 +167,22 @@ def _lettered(things: list[Thing], lines: Sequence[Line], shape: tuple[int, int]
     its own, after the first; of several lines on one thing, the largest."""
     from sedic.describe.lettering import region_of, worth_an_object
 
-    own = []
+    lettering_things = []
     for line in sorted(lines, key=lambda line: -line.area):
         region = region_of(line, shape)
         holds = [(thing.region & region).sum() > region.sum() / 2 for thing in things]
         if not any(holds):
             if worth_an_object(line):
-                own.append(Thing(None, 1.0, region, line.text))
+                lettering_things.append(Thing(None, 1.0, region, line.text))
             continue
-        at = holds.index(True)
-        if not things[at].reads:
-            things[at] = replace(things[at], reads=line.text)
-    return [*things[:1], *own, *things[1:]]
+        index = holds.index(True)
+        if not things[index].reads:
+            things[index] = replace(things[index], reads=line.text)
+    return [*things[:1], *lettering_things, *things[1:]]
 
 
 def _things(
-    picture: Picture, looked: Looked, maps: Maps, names: Names, classifier: Classifier
+    picture: Picture, sightings: Sightings, maps: Maps, names: Names, classifier: Classifier
 ) -> list[Thing]:
     """What was sighted, each thing once, the surest first, in regions that share no cell.
 
@@ -192,12 +192,12 @@ def _things(
     from sedic.describe.activation import confirms
     from sedic.describe.outline import outline
 
-    if not looked.found:
+    if not sightings.confirmed:
         return []
-    shape = looked.found[0].heat.shape
+    shape = sightings.confirmed[0].heat.shape
     look = _look(maps, shape)
     things: list[Thing] = []
-    for sighting in _surest(looked, names):
+    for sighting in _surest(sightings, names):
         pieces = outline(look, sighting.heat)
         for number, piece in enumerate(pieces):
             free = piece & ~np.any([t.region for t in things], axis=0) if things else piece
@@ -213,23 +213,25 @@ def _things(
     return things
 
 
-def _surest(looked: Looked, names: Names) -> Iterator[Sighting]:
+def _surest(sightings: Sightings, names: Names) -> Iterator[Sighting]:
     """Sightings of objects, one for each name: of the whole picture before windows, and a kind
     only where no narrower name of it was seen."""
     order = sorted(
-        (found for found in looked.found if found.node not in names.scenes),
-        key=lambda found: (names.depth[found.node], -found.chance - found.whole),
+        (sighting for sighting in sightings.confirmed if sighting.node not in names.scenes),
+        key=lambda sighting: (names.depth[sighting.node], -sighting.chance - sighting.whole),
     )
-    kept: list[Sighting] = []
-    for found in order:
-        line = names.line(found.node)
-        kinds = {names.line(other.node)[min(1, len(names.line(other.node)) - 1)] for other in kept}
-        if any(found.node in names.line(other.node) or other.node in line for other in kept):
+    distinct: list[Sighting] = []
+    for sighting in order:
+        line = names.line(sighting.node)
+        kinds = {
+            names.line(other.node)[min(1, len(names.line(other.node)) - 1)] for other in distinct
+        }
+        if any(sighting.node in names.line(other.node) or other.node in line for other in distinct):
             continue
         if kinds & set(line):  # two names of one kind: views disagree, or the thing is seen twice
             continue
-        kept.append(found)
-    return iter(sorted(kept, key=lambda found: -found.chance - found.whole))
+        distinct.append(sighting)
+    return iter(sorted(distinct, key=lambda sighting: -sighting.chance - sighting.whole))
 
 
 def _look(maps: Maps, shape: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
@@ -238,8 +240,8 @@ def _look(maps: Maps, shape: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.
 
     borders = edges(maps.shape[0], shape[0]), edges(maps.shape[1], shape[1])
     texture: Floats = np.sqrt(maps.bands[..., :3])
-    both = np.concatenate([maps.lab, _TEXTURE * texture], axis=-1)
-    return area_mean(both, *borders).astype(np.float64)
+    features = np.concatenate([maps.lab, _TEXTURE * texture], axis=-1)
+    return area_mean(features, *borders).astype(np.float64)
 
 
 def _looks(maps: Maps, region: Region) -> tuple[str, str]:
@@ -258,7 +260,7 @@ def _looks(maps: Maps, region: Region) -> tuple[str, str]:
 
 
 def _overall(
-    maps: Maps, taken: Region, said: Sequence[str], scenes: Sequence[int], names: Names
+    maps: Maps, covered: Region, things_said: Sequence[str], scenes: Sequence[int], names: Names
 ) -> Iterator[str]:
     """The phrases on the whole: who is where, in front of what, then what measurement says.
 
@@ -271,21 +273,21 @@ def _overall(
         + names.with_article(scene)
         for scene in scenes
     ]
-    if not said and not scenes:
+    if not things_said and not scenes:
         yield kind
         yield from phrases
         return
-    things = " and ".join(filter(None, [", ".join(said[:-1]), *said[-1:]]))
+    things = " and ".join(filter(None, [", ".join(things_said[:-1]), *things_said[-1:]]))
     if not things:
         yield names.with_article(scenes[0])
     elif place:
         yield f"{things} {place[0]}"
-    elif (~taken).mean() > v.BACKDROP:
-        yield f"{things} in front of {_background(maps, ~taken)}"
+    elif (~covered).mean() > v.BACKDROP:
+        yield f"{things} in front of {_background(maps, ~covered)}"
     else:
         yield things
     yield kind
-    yield from islice(phrases, 1 if said else None)
+    yield from islice(phrases, 1 if things_said else None)
 
 
 def _background(maps: Maps, rest: Region) -> str:
@@ -296,16 +298,16 @@ def _background(maps: Maps, rest: Region) -> str:
     blurred = look.blur is not None and v.say(v.SHARPNESS, look.blur) in v.OUT_OF_FOCUS
     plain = "plain" if look.strength < v.TEXTURED else ""
     first = measured.two_colours(look)[0]
-    said = " ".join(filter(None, ["blurred" if blurred else plain, first, "background"]))
-    return f"an {said}" if said[0] in "aeiou" else f"a {said}"
+    background = " ".join(filter(None, ["blurred" if blurred else plain, first, "background"]))
+    return f"an {background}" if background[0] in "aeiou" else f"a {background}"
 
 
-def _notes(looked: Looked, names: Names) -> list[str]:
+def _notes(sightings: Sightings, names: Names) -> list[str]:
     """A line for each name that the second look did not confirm."""
-    known = {node for found in looked.found for node in names.line(found.node)}
+    confirmed = {node for sighting in sightings.confirmed for node in names.line(sighting.node)}
     return [
         f"{names.words[node]}: dropped as hallucination"
         f" (first look {first:.2f}, second look {second:.2f})"
-        for node, first, second in looked.rejected
-        if not known & set(names.line(node))
+        for node, first, second in sightings.unconfirmed
+        if not confirmed & set(names.line(node))
     ]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sedic.describe.description import Described, Description, begin, one_line
+from sedic.describe.description import DescriberResult, Description, begin, one_line
 from sedic.errors import LimitError, SedicError, UnsuitableInputError
 from sedic.files import printable, read_bounded, write_atomically
 from sedic.picture import load_mask
@@ -52,13 +52,13 @@ class SidecarDescriber:
             raise UnsuitableInputError("the describer 'sidecar' needs a file: --semantics FILE")
         self._source = source
 
-    def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> Described:
+    def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> DescriberResult:
         """See ``description.Describer``; all that the file says, whatever ``rate`` asks for."""
         height, width = picture.shape[:2]
-        return Described(load(self._source, width, height))
+        return DescriberResult(load_description(self._source, width, height))
 
 
-def load(path: Path, width: int, height: int) -> Description:
+def load_description(path: Path, width: int, height: int) -> Description:
     """The description in the JSON file at ``path``, for a ``width`` x ``height`` picture.
 
     Texts come out as ``ObjectLayer`` wants them: one line, within the limits, the detail beginning
@@ -94,8 +94,8 @@ def to_json(description: Description) -> bytes:
     return (json.dumps(scene, ensure_ascii=False) + "\n").encode()
 
 
-def save(description: Description, path: Path, *, force: bool = False) -> None:
-    """Write ``to_json(description)`` to ``path``; ``load`` gives the description back as it was.
+def save_description(description: Description, path: Path, *, force: bool = False) -> None:
+    """Write ``to_json(description)`` to ``path``; ``load_description`` reads it back.
 
     Raises ``OutputError`` where ``write_atomically`` does.
     """

@@ -1,4 +1,4 @@
-"""Original checkpoints to folders in the diffusers layout, which is what ``diffusion.load`` reads.
+"""Converts original checkpoints to folders in the diffusers layout (``load_diffusion`` reads it).
 
     unet/ vae/ text_encoder/ controlnet/   config.json and one .safetensors file each
     scheduler/                             scheduler_config.json, the noise schedule
@@ -179,7 +179,7 @@ def convert(
         for part in networks:
             if part.folder == "controlnet":
                 part.config["prediction_type"] = schedule["prediction_type"]
-            fill = partial(save, part, half=half)
+            fill = partial(save_part, part, half=half)
             written.append(_place(out / part.folder, fill, force))
             if part.folder == "unet":
                 fill = partial(_save_schedule, schedule=schedule)
@@ -236,7 +236,7 @@ def repack(checkpoint: Path, target: Path, *, half: bool = True) -> None:
         _write_tensors(state, file, torch.float16 if half else None)
 
 
-def save(part: Part, folder: Path, half: bool = True) -> None:
+def save_part(part: Part, folder: Path, half: bool = True) -> None:
     """Write ``config.json`` and the tensors of one network into ``folder``."""
     name = "model" if part.folder == "text_encoder" else "diffusion_pytorch_model"
     with new_file(folder / f"{name}.safetensors") as file:

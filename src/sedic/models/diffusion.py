@@ -139,8 +139,8 @@ class DiffusionNetworks:
 
     @property
     def _length(self) -> int:
-        known = int(self.text_encoder.config.max_position_embeddings)
-        return min(known, int(self.tokenizer.model_max_length))
+        positions = int(self.text_encoder.config.max_position_embeddings)
+        return min(positions, int(self.tokenizer.model_max_length))
 
     def embed(self, text: str) -> Tensor:
         """The text encoder's last hidden state, (1, tokens, d).
@@ -174,9 +174,9 @@ class DiffusionNetworks:
         z = z.to(device, dtype).expand(n, -1, -1, -1)
         condition = condition.to(device, dtype).expand(n, -1, -1, -1)
         context = context.to(device, dtype)
-        seen = torch.cat((z, condition), 1) if self.condition == "latent" else z
+        control_input = torch.cat((z, condition), 1) if self.condition == "latent" else z
         down, middle = self.controlnet(
-            seen, t, context, condition, conditioning_scale=strength, return_dict=False
+            control_input, t, context, condition, conditioning_scale=strength, return_dict=False
         )
         (predicted,) = self.unet(
             z,
@@ -189,7 +189,7 @@ class DiffusionNetworks:
         return predicted.float()  # type: ignore[no-any-return]
 
 
-def load(folder: Path, dtype: torch.dtype = torch.float32) -> DiffusionNetworks:
+def load_diffusion(folder: Path, dtype: torch.dtype = torch.float32) -> DiffusionNetworks:
     """The networks in a folder of diffusers' layout, from safetensors files only, on the CPU.
 
     ``vae/ unet/ controlnet/ text_encoder/ tokenizer/ scheduler/``; a ControlNet of twice the
@@ -286,13 +286,13 @@ def _network(folder: Path, build: Callable[[dict[str, Any]], Any], dtype: torch.
         raise SedicError(f"{folder}: holds {len(files)} .safetensors files instead of one")
     try:
         network = build(config)
-        own = network.state_dict().keys()
+        network_keys = network.state_dict().keys()
         tensors = {}
         with safe_open(files[0], "pt") as file:
             for name in file.keys():  # noqa: SIM118
                 if not name.endswith("position_ids"):  # a counter, in older text encoders
                     value = file.get_tensor(name)
-                    tensors[name if name in own else _today(name)] = value.to(dtype)
+                    tensors[name if name in network_keys else _today(name)] = value.to(dtype)
         network.load_state_dict(tensors, assign=True)
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
         check_memory(error, printable(folder))

@@ -29,7 +29,7 @@ def profile_file(source: str, revision: str | None = None) -> Path:
         raise UnsuitableInputError(f"{printable(source)}: a profile of the hub is hf:user/name")
     path = _fetch(repository, PROFILE, revision)
     commit = path.parent.name  # the cache keeps every commit in a folder of its name
-    weights = profiles.read(path)["weights"]
+    weights = profiles.read_profile(path)["weights"]
     if isinstance(weights, dict):
         for part, entry in weights.items():
             if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):

@@ -17,7 +17,7 @@ from sedic.coding.token_text import IDENTITY_BYTES, Chances
 from sedic.errors import SedicError
 from sedic.files import printable, read_bounded
 from sedic.models.llama import Llama, suits
-from sedic.models.pretrained import load
+from sedic.models.pretrained import load_pretrained
 
 PROMPT_FILE = "prompt.txt"
 _TOKENIZER_FILES = {"tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "vocab.txt"}
@@ -38,7 +38,7 @@ _STOPS = (".", "!", "?")
 DEFAULT = "smollm2-135m"  # the language model of ``sedic models`` that codes text unasked
 
 
-def find(source: str | Path = DEFAULT) -> LanguageModel:
+def find_language_model(source: str | Path = DEFAULT) -> LanguageModel:
     """The language model of this name (``sedic models list``) or in this folder, loaded once.
 
     ``SedicError`` with the command that gets it where it is not here.
@@ -136,11 +136,11 @@ class LanguageModel:
             rest = tokens[start : start + room]
             yield logits
             for first in range(0, len(rest), _AT_ONCE):
-                some = rest[first : first + _AT_ONCE]
-                if first + len(some) == len(rest):
-                    some = some[:-1]  # what comes after the last token is not asked
-                if some:
-                    rows, past = self._network(torch.tensor(some), past)
+                chunk = rest[first : first + _AT_ONCE]
+                if first + len(chunk) == len(rest):
+                    chunk = chunk[:-1]  # what comes after the last token is not asked
+                if chunk:
+                    rows, past = self._network(torch.tensor(chunk), past)
                     yield from rows
 
     def read(self) -> _Reading:
@@ -230,10 +230,10 @@ def _transformers_model(folder: Path) -> Any:
         MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
     )
 
-    config = type(load(AutoConfig, folder))
+    config = type(load_pretrained(AutoConfig, folder))
     for kinds in (MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING):
         if config in kinds:
-            model = load(kinds[config], folder)
+            model = load_pretrained(kinds[config], folder)
             break
     else:
         raise SedicError(f"{printable(folder)} holds no language model but a {config.__name__}")
@@ -256,7 +256,7 @@ def _tokenizer(folder: Path) -> tuple[Any, int | None, int | None]:
     if not path.is_file():  # made from the files of older models
         from transformers.models.auto.tokenization_auto import AutoTokenizer
 
-        wrapper = load(AutoTokenizer, folder)
+        wrapper = load_pretrained(AutoTokenizer, folder)
         tokenizer, begin, end = (
             wrapper.backend_tokenizer,
             wrapper.bos_token,

@@ -99,21 +99,23 @@ class Llama:
         ``past``: what an earlier call gave, None at the beginning. It is not changed.
         """
         x = self._tensors["model.embed_tokens.weight"][tokens]
-        read = past[0][0].shape[1] if past else 0
-        angles = torch.arange(read, read + len(tokens), dtype=torch.float64)[:, None]
+        past_length = past[0][0].shape[1] if past else 0
+        angles = torch.arange(past_length, past_length + len(tokens), dtype=torch.float64)[:, None]
         angles = (angles * self._frequencies).repeat(1, 2)
         turn = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
-        seen = None
+        visible = None
         if len(tokens) > 1:
-            last = torch.arange(read, read + len(tokens))[:, None]
-            seen = torch.arange(read + len(tokens)) <= last
+            last = torch.arange(past_length, past_length + len(tokens))[:, None]
+            visible = torch.arange(past_length + len(tokens)) <= last
         grown: Past = []
         for n in range(self._layers):
             layer = f"model.layers.{n}."
             inside = self._norm(x, layer + "input_layernorm")
-            mixed, kept = self._attend(inside, layer, turn, seen, past[n] if past else None)
-            grown.append(kept)
-            x = x + mixed
+            attended, layer_past = self._attend(
+                inside, layer, turn, visible, past[n] if past else None
+            )
+            grown.append(layer_past)
+            x = x + attended
             inside = self._norm(x, layer + "post_attention_layernorm")
             gate = F.silu(self._linear(inside, layer + "mlp.gate_proj"))
             up = gate * self._linear(inside, layer + "mlp.up_proj")
@@ -126,7 +128,7 @@ class Llama:
         x: Tensor,
         layer: str,
         turn: tuple[Tensor, Tensor],
-        seen: Tensor | None,
+        visible: Tensor | None,
         past: tuple[Tensor, Tensor] | None,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         def heads(name: str) -> Tensor:
@@ -140,12 +142,12 @@ class Llama:
         grouped = queries.reshape(self._key_heads, shared * len(x), self._d)
         scores = (grouped @ keys.mT) * self._d**-0.5
         scores = scores.view(self._key_heads, shared, len(x), -1)
-        if seen is not None:
-            scores = scores.masked_fill(~seen, -torch.inf)
+        if visible is not None:
+            scores = scores.masked_fill(~visible, -torch.inf)
         weights = scores.softmax(-1).view(self._key_heads, shared * len(x), -1)
-        mixed = (weights @ values).view(self._heads, len(x), self._d)
-        mixed = mixed.transpose(0, 1).reshape(len(x), -1)
-        return self._linear(mixed, f"{layer}self_attn.o_proj"), (keys, values)
+        attended = (weights @ values).view(self._heads, len(x), self._d)
+        attended = attended.transpose(0, 1).reshape(len(x), -1)
+        return self._linear(attended, f"{layer}self_attn.o_proj"), (keys, values)
 
     def _linear(self, x: Tensor, name: str) -> Tensor:
         weight = self._tensors[f"{name}.weight"]

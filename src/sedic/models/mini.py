@@ -115,16 +115,18 @@ class MiniNetworks:
         return self.unet(z, t, context, control).float()  # type: ignore[no-any-return]
 
 
-def load(vae: Path, restorer: Path, dtype: torch.dtype = torch.float32) -> MiniNetworks:
+def load_mini(vae: Path, restorer: Path, dtype: torch.dtype = torch.float32) -> MiniNetworks:
     """The embedded networks from their two files, on the CPU.
 
     ``DamagedFileError`` where they are something else.
     """
-    stored = pack.load(restorer, ("unet", "controlnet", "text_encoder"), dtype)
+    stored = pack.load_networks(restorer, ("unet", "controlnet", "text_encoder"), dtype)
     merges = stored.pop("merges", None)
     try:
         return MiniNetworks(
-            vae=pack.load(vae, ("vae",), dtype)["vae"], tokenizer=_tokenizer(merges), **stored
+            vae=pack.load_networks(vae, ("vae",), dtype)["vae"],
+            tokenizer=_tokenizer(merges),
+            **stored,
         )
     except (TypeError, ValueError) as error:
         raise DamagedFileError(f"{restorer} does not hold a restorer") from error

@@ -112,10 +112,10 @@ def normal(
 ) -> Tensor:
     """Standard normals of this shape, float32, bit-exact everywhere; within +-6.3."""
     device = torch.device(device)
-    drawn = words(seed, stage, step, math.prod(shape), "cpu" if device.type == "mps" else device)
-    out = torch.empty(drawn.shape, dtype=torch.float32, device=drawn.device)
-    for start in range(0, len(drawn), 4 * _CHUNK):
-        part = drawn[start : start + 4 * _CHUNK]
+    numbers = words(seed, stage, step, math.prod(shape), "cpu" if device.type == "mps" else device)
+    out = torch.empty(numbers.shape, dtype=torch.float32, device=numbers.device)
+    for start in range(0, len(numbers), 4 * _CHUNK):
+        part = numbers[start : start + 4 * _CHUNK]
         out[start : start + len(part)] = _quantile((part.double() + 0.5) * 2.0**-32)
     return out.reshape(tuple(shape)).to(device)
 

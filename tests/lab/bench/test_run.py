@@ -17,8 +17,8 @@ from sedic.lab.bench.datasets import open_dataset
 from sedic.lab.bench.experiments import (
     KEYS,
     Cell,
-    Done,
     Gallery,
+    KnownRows,
     Outcome,
     UnreachableError,
     run,
@@ -44,10 +44,10 @@ class Script:
         return tuple((name, "1") for name in self.acts)
 
     @property
-    def shown(self) -> tuple[Cell, ...]:
+    def shown_cells(self) -> tuple[Cell, ...]:
         return self.cells
 
-    def outcomes(self, index: int, picture: Picture, done: Done) -> Iterator[Outcome]:
+    def outcomes(self, index: int, picture: Picture, done: KnownRows) -> Iterator[Outcome]:
         for cell in self.cells:
             if cell in done:
                 continue
@@ -202,7 +202,7 @@ def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
     return Subject(open_dataset(f"folder:{folder}"), measured, settings=settings)
 
 
-def outcomes_of(curves: Curves, done: Done | None = None) -> dict[Cell, Outcome]:
+def outcomes_of(curves: Curves, done: KnownRows | None = None) -> dict[Cell, Outcome]:
     picture = curves.subject.dataset.samples[0].load()
     return {outcome.cell: outcome for outcome in curves.outcomes(0, picture, done or {})}
 

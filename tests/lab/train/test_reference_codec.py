@@ -118,7 +118,7 @@ def test_fine_tuned_cheng2020_codes_with_what_it_has_learnt(small_data: Path) ->
         steer_folders=("bsds",),
     )
     weights = train(recipe, small_data / "run", silent, start)
-    trained = cheng2020.load(weights).entropy_bottleneck
+    trained = cheng2020.load_cheng2020(weights).entropy_bottleneck
     old, new = (load_file(path)["entropy_bottleneck._quantized_cdf"] for path in (start, weights))
     assert old.shape != new.shape or (old != new).any()
     logits = trained._logits(trained.quantiles.double())
@@ -135,8 +135,8 @@ def test_fine_tuned_cheng2020_codes_with_what_it_has_learnt(small_data: Path) ->
 
 
 def test_crops_depend_on_seed_and_step_alone(small_data: Path) -> None:
-    paths = photos.find([small_data / "shared" / "data" / "photos"], held_out=False)
-    pictures = [photograph.pixels for photograph in photos.read(paths, lambda _: None)]
+    paths = photos.find_photographs([small_data / "shared" / "data" / "photos"], held_out=False)
+    pictures = [photograph.pixels for photograph in photos.read_photographs(paths, lambda _: None)]
     crops = photos.Crops(pictures, 64, 3, seed=1)
     assert crops(5).shape == (3, 64, 64, 3)
     assert np.array_equal(crops(5), photos.Crops(pictures, 64, 3, seed=1)(5))

@@ -44,8 +44,10 @@ def test_a_run_that_is_interrupted_ends_as_one_that_is_not(small_data: Path) -> 
 
 def test_a_run_leaves_normalised_weights_a_card_and_a_log(small_data: Path) -> None:
     weights = train(RECIPE, small_data / "run", silent)
-    vae = pack.load(weights, ("vae",))["vae"]
-    read = photos.read(photos.find([small_data / "shared"], held_out=False), lambda _: None)
+    vae = pack.load_networks(weights, ("vae",))["vae"]
+    read = photos.read_photographs(
+        photos.find_photographs([small_data / "shared"], held_out=False), lambda _: None
+    )
     crops = photos.Crops([one.pixels for one in read], 64, 2, seed=0)
     mean, deviation = latent_statistics(vae, crops)
     assert mean.abs().max() < 0.01 and (deviation - 1).abs().max() < 0.01

@@ -42,7 +42,7 @@ def digest(weights: Path) -> str:
     return hashlib.sha256(weights.read_bytes()).hexdigest()
 
 
-def write(
+def write_card(
     weights: Path, run: Run, folders: Iterable[Path], what: str, command: str, held_out: str
 ) -> None:
     """The Markdown card of trained weights, in a file beside them.

@@ -44,7 +44,7 @@ def describe_photos(
     from sedic.describe.named import Thing, compose
     from sedic.describe.region_features import measure_maps
 
-    names = table.load()
+    names = table.load_names()
     draw = random.Random(0)
     nodes = [n for n in range(len(names.words)) if n not in names.silent | names.scenes]
     places = sorted(names.scenes)
@@ -70,7 +70,7 @@ def describe_photos(
 
 def spell_names(out: Path) -> None:
     """Writes every name as it begins a detail and as it follows a colour, as a corpus."""
-    names = table.load()
+    names = table.load_names()
     draw = random.Random(0)
     colours = list(PALETTE)
     lines = []

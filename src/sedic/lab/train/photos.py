@@ -67,7 +67,7 @@ def is_held_out(path: Path) -> bool:
     return zlib.crc32(f"{path.parent.name}/{path.name}".encode()) % _HELD_OUT == 0
 
 
-def find(folders: Iterable[Path], *, held_out: bool) -> list[Path]:
+def find_photographs(folders: Iterable[Path], *, held_out: bool) -> list[Path]:
     """All photographs of these folders (recursively, sorted) on one side of the split.
 
     ``SedicError`` if there are none.
@@ -88,7 +88,7 @@ def find(folders: Iterable[Path], *, held_out: bool) -> list[Path]:
 
 def draw(folders: Iterable[Path], count: int) -> list[Path]:
     """At most ``count`` training photographs, always the same ones."""
-    paths = find(folders, held_out=False)
+    paths = find_photographs(folders, held_out=False)
     random.Random(0).shuffle(paths)
     return paths[:count]
 
@@ -103,7 +103,7 @@ def leaving_out(path: Path) -> Iterator[None]:
         _log.warning("left out: %s", error)
 
 
-def read(paths: Sequence[Path], progress: Callable[[int], None]) -> list[Photograph]:
+def read_photographs(paths: Sequence[Path], progress: Callable[[int], None]) -> list[Photograph]:
     """The photographs that can be read, in order; ``progress`` is told how many were tried.
 
     ``SedicError`` if none can be read.

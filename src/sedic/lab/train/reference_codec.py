@@ -197,10 +197,10 @@ class ReferenceTask:
         with half():
             if self.texture and isinstance(self.network.network, CompactNetwork):
                 y_hat, table, noisy_bits, bits = self.network.network.quantised(x, levels)
-                known = y_hat, table.detach(), levels
-                decoded = self.network.network.restore(*known)
+                restore_inputs = y_hat, table.detach(), levels
+                decoded = self.network.network.restore(*restore_inputs)
                 with torch.no_grad():
-                    other = self.network.network.restore(*known)
+                    other = self.network.network.restore(*restore_inputs)
             else:
                 decoded, noisy_bits, bits = self.network(x, levels)
         pixels = x.shape[-1] * x.shape[-2]
@@ -307,8 +307,8 @@ def whole_pictures(paths: list[Path], limit: int) -> list[Tensor]:
 
     ``SedicError`` if none of them can be read and has 64 pixels a side.
     """
-    chosen = paths[:: max(1, len(paths) // limit)][:limit]
-    pixels = [photograph.pixels for photograph in photos.read(chosen, lambda _: None)]
+    subset = paths[:: max(1, len(paths) // limit)][:limit]
+    pixels = [photograph.pixels for photograph in photos.read_photographs(subset, lambda _: None)]
     result = []
     for index in photos.large_enough(pixels, _MULTIPLE):
         photo = pixels[index]
@@ -329,7 +329,7 @@ def network_of(recipe: ReferenceRecipe, start: Path | None) -> CompactNetwork | 
             network = CompactNetwork()
         else:
             with translated(printable(start)):
-                network = compact.load(start)[0]
+                network = compact.load_compact(start)[0]
         if recipe.texture and not network.synthesis.noise_channels:
             network = network.with_noise(recipe.noise)
         return network
@@ -337,7 +337,7 @@ def network_of(recipe: ReferenceRecipe, start: Path | None) -> CompactNetwork | 
         raise SedicError(f"cannot train {recipe.network!r}: compact or cheng2020")
     if start is None:
         raise SedicError("cheng2020 is fine-tuned: name a CompressAI checkpoint with --start")
-    return cheng2020.load(start)
+    return cheng2020.load_cheng2020(start)
 
 
 def similarity_of(
@@ -395,21 +395,25 @@ def train(
     schedule = Schedule(recipe.steps, recipe.learning_rate, decay=recipe.decay)
     run = Run(out, network, schedule, table_rate=5.0, averaging=recipe.averaging, start=start)
     run.begin(recipe)
-    paths = photos.find(folders, held_out=False)
-    read = photos.read(paths, lambda n: progress(n, len(paths), "reading photographs"))
-    read, similarity = similarity_of(recipe, clip, captions, read, out / "scenes", progress)
-    pictures = [photograph.pixels for photograph in read]
+    paths = photos.find_photographs(folders, held_out=False)
+    photographs = photos.read_photographs(
+        paths, lambda n: progress(n, len(paths), "reading photographs")
+    )
+    photographs, similarity = similarity_of(
+        recipe, clip, captions, photographs, out / "scenes", progress
+    )
+    pictures = [photograph.pixels for photograph in photographs]
     crops = photos.Crops(pictures, recipe.crop, recipe.batch, recipe.seed, recipe.small)
     perceived = Perception(shared, 0 if recipe.texture else recipe.steps)
     texture = None
     if recipe.texture:
-        texture = Texture(perceived, classifier.load(), recipe.texture)
+        texture = Texture(perceived, classifier.load_classifier(), recipe.texture)
     task = ReferenceTask(
         recipe,
         Trainable(network),
         perceived,
         crops,
-        whole_pictures(photos.find(steer, held_out=True), 8),
+        whole_pictures(photos.find_photographs(steer, held_out=True), 8),
         similarity,
         texture,
         run.state.get("weights", []),
@@ -418,7 +422,7 @@ def train(
     network.load_state_dict(run.average)
     weights = out / f"{recipe.network}.safetensors"
     if isinstance(network, CompactNetwork):
-        compact.save(network, weights)
+        compact.save_compact(network, weights)
     else:
         network.update_tables()
         with new_file(weights, force=True) as file:
@@ -432,5 +436,5 @@ def train(
         ),
     )
     what = f"sedic's reference codec `{recipe.network}`"
-    card.write(weights, run, folders, what, "sedic train reference", figures)
+    card.write_card(weights, run, folders, what, "sedic train reference", figures)
     return weights

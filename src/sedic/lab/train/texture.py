@@ -71,13 +71,13 @@ class Texture:
         a, b = cut_anywhere(decoded, x)
         with torch.no_grad():
             where = texture.structure(b)
-            seen = self._perceived.maps(b)
-            known = class_maps(self._classifier, b + 0.5)
+            original_maps = self._perceived.maps(b)
+            class_weights = class_maps(self._classifier, b + 0.5)
         maps = self._perceived.maps(a)
         share = w.lpips_in_texture + (1 - w.lpips_in_texture) * where
-        parts["lpips"] = self._lpips(maps, seen, share)
-        parts["statistics"] = self._statistics(maps, seen, 1 - where)
-        parts["classifier"] = unlikeness(class_maps(self._classifier, a + 0.5), known)
+        parts["lpips"] = self._lpips(maps, original_maps, share)
+        parts["statistics"] = self._statistics(maps, original_maps, 1 - where)
+        parts["classifier"] = unlikeness(class_maps(self._classifier, a + 0.5), class_weights)
         luma, luma_b = texture.luma(a), texture.luma(b)
         parts["deviation"] = deviation(luma, luma_b, 1 - where)
         parts["spectrum"] = spectrum(luma, luma_b, 1 - where)

@@ -65,7 +65,7 @@ def run(name: str, arguments: Sequence[str], rounds: int) -> Process:
     seconds, cpu, memory = [], [], []
     for _ in range(rounds):
         with tempfile.TemporaryFile() as output:
-            begun = perf_counter()
+            start = perf_counter()
             process = subprocess.Popen(
                 arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
             )
@@ -75,7 +75,7 @@ def run(name: str, arguments: Sequence[str], rounds: int) -> Process:
                 process.returncode = os.waitstatus_to_exitcode(status)
             else:
                 process.wait()
-            seconds.append(perf_counter() - begun)
+            seconds.append(perf_counter() - start)
             if process.returncode:
                 output.seek(0)
                 last = output.read().decode(errors="replace").strip().splitlines()[-1:]

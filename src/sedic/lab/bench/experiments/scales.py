@@ -21,8 +21,8 @@ from PIL import Image
 
 from sedic.coding.scale import coded_size
 from sedic.errors import MissingWeightsError
-from sedic.lab.bench.metrics import Unavailable, load
-from sedic.lab.train.photos import find, shared_folder
+from sedic.lab.bench.metrics import Unavailable, load_metric
+from sedic.lab.train.photos import find_photographs, shared_folder
 from sedic.picture import Picture, resized
 from sedic.profile import Profile
 
@@ -39,7 +39,7 @@ Curve = list[tuple[int, int, float]]  # bytes, level, distance
 def photographs(width: int, height: int, count: int) -> list[Picture]:
     """Held-out photographs, cut to this size or, if upright, to the same turned by a quarter."""
     pictures = []
-    for path in find([shared_folder() / "data" / "photos"], held_out=True):
+    for path in find_photographs([shared_folder() / "data" / "photos"], held_out=True):
         with Image.open(path) as file:
             image = file.convert("RGB")
         size = (width, height) if image.width >= image.height else (height, width)
@@ -58,7 +58,7 @@ def photographs(width: int, height: int, count: int) -> list[Picture]:
 def measure(width: int, height: int, count: int) -> Iterator[Row]:
     """Every photograph at every scale and level."""
     codec = Profile.load("mini").reference_codec()
-    metric = load(METRIC)
+    metric = load_metric(METRIC)
     if isinstance(metric, Unavailable):
         raise MissingWeightsError(f"{METRIC}: {metric.reason}")
     for number, picture in enumerate(photographs(width, height, count)):
