@@ -74,12 +74,13 @@ def rd(
 ) -> None:
     """Rate-distortion-perception curves (Fig. 3) and pictures (Fig. 4), rivals at equal bytes."""
     from sedic.lab.bench.experiments.curves import OURS, REFERENCE, Curves
+    from sedic.lab.bench.rivals import rivals_of
 
     coders, missing = coders_of(rivals, rival)
     counts = [int(count) for count in numbers_of(objects, 0, MAX_OBJECTS, "--objects")]
     limits = numbers_of(bpp, 1e-4, 64, "--bpp")
     codec = subject_of(subject, options.folder("rd"), method)
-    curves = Curves(codec, limits, counts, coders)
+    curves = Curves(codec, limits, counts, rivals_of(coders))
     families = [(name, [name]) for name in (*curves.ours, REFERENCE)] + families_of(coders)
     facts = Facts(OURS, families, hows_of(coders), missing)
     measure(curves, codec, options, subject.describer, facts)
@@ -148,6 +149,7 @@ def reference(
     from sedic.encoder import Encoder
     from sedic.lab.bench.experiments.reference_images import ReferenceImages
     from sedic.lab.bench.experiments.subject import Subject, measured, weights_of
+    from sedic.lab.bench.rivals import rivals_of
     from sedic.parts import REFERENCE_CODECS
     from sedic.profile import Profile
 
@@ -165,7 +167,7 @@ def reference(
         weights[f"{names[0]}, before"] = f"fingerprint {earlier.fingerprint.hex()[:16]}"
     coders, missing = coders_of(rivals, rival)
     limits = numbers_of(bpp, 1e-4, 64, "--bpp")
-    experiment = ReferenceImages(encoders, limits, coders)
+    experiment = ReferenceImages(encoders, limits, rivals_of(coders))
     subject = Subject(dataset_of(pictures), measured, owner)
     families = [(name, [name]) for name in encoders] + families_of(coders)
     facts = Facts(names[0], families, hows_of(coders), missing, weights | weights_of(owner))

@@ -263,6 +263,7 @@ _KINDS: dict[str, tuple[str, Callable[[], tuple[Measure, str]]]] = {
     "LPIPS-squeeze (Caffe) moved": ("lower", lambda: _lpips_caffe(shifted=True)),
     "Wasserstein-squeeze (Caffe)": ("lower", _wasserstein_caffe),
     "Spectral peaks": ("lower", lambda: _texture("spectral_peaks")),
+    "Spectral peaks alone": ("lower", lambda: _texture("spectral_peaks_alone")),
     "Texture error": ("lower", lambda: _texture("texture_error")),
     "LPIPS-alex": ("lower", lambda: _lpips("alex")),
     "LPIPS-vgg": ("lower", lambda: _lpips("vgg")),

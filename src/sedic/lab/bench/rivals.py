@@ -144,6 +144,11 @@ def sizes(coder: Coder) -> list[Rival]:
     return [Rival(coder, factor) for factor in FACTORS]
 
 
+def rivals_of(coders: Iterable[Coder]) -> list[Rival]:
+    """Every codec at every size."""
+    return [rival for coder in coders for rival in sizes(coder)]
+
+
 def find_rivals(names: Iterable[str]) -> list[Coder | Missing]:
     """The codecs of these names (of ``NAMES``); ``SedicError`` for an unknown one."""
     coders: list[Coder | Missing] = []

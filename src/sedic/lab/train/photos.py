@@ -32,6 +32,26 @@ _SHRINKABLE = 512  # photographs with a longer short side are also shown smaller
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PhotoRecipe:
+    """What the recipes of all runs on crops of photographs have in common.
+
+    ``crop``: side in pixels; ``batch``: crops in a step; ``decay``: share of the run over which the
+    learning rate falls; ``folders``: of the shared photographs, by name; ``measure_every`` and
+    ``save_every``: steps.
+    """
+
+    steps: int
+    learning_rate: float
+    batch: int = 8
+    crop: int = 192
+    decay: float = 0.7
+    seed: int = 0
+    folders: tuple[str, ...] = ("wallpaper", "urban", "imagenet", "bsds", "coco", "camvid")
+    measure_every: int = 1_000
+    save_every: int = 250
+
+
 @dataclass(frozen=True)
 class Photograph:
     """A photograph in memory: (height, width, 3) uint8 pixels, and the file they are from."""

@@ -49,16 +49,13 @@ _MULTIPLE = 64  # pixels: what the sides of whole pictures are a multiple of
 LOWEST_LAMBDA = 0.0018  # of CompressAI's published cheng2020-attn checkpoints
 
 
-@dataclass(frozen=True)
-class ReferenceRecipe:
+@dataclass(frozen=True, kw_only=True)
+class ReferenceRecipe(photos.PhotoRecipe):
     """Everything that decides a run, besides the photographs."""
 
     network: str = "compact"  # or cheng2020
     steps: int = 10_000
-    batch: int = 8
-    crop: int = 192
     learning_rate: float = 3e-4
-    decay: float = 0.7
     averaging: float = 0.999  # of the weights that are kept
     mse: float = 15.0  # of pictures in [0, 1]
     lpips: float = 1.0
@@ -72,12 +69,8 @@ class ReferenceRecipe:
     rate_share: float = 1.0  # of the distortion, at most, for the rate term of a crop
     lowest_bpp: float = 0.0065  # held-out mean at compact's first anchor
     highest_bpp: float = 0.080  # and at its last
-    seed: int = 0
-    folders: tuple[str, ...] = ("wallpaper", "urban", "imagenet", "bsds", "coco", "camvid")
     steer_folders: tuple[str, ...] = ("wallpaper", "coco")
     steer_every: int = 200
-    measure_every: int = 1_000
-    save_every: int = 250
 
     def with_loss(self, name: str) -> ReferenceRecipe:
         """The same run with distortion ``mse``, or the ``perceptual`` or ``semantic`` mix."""
@@ -137,8 +130,8 @@ def sedic_recipe(steps: int = 50_000) -> ReferenceRecipe:
     """The SEDIC paper's fine-tuning of cheng2020-attn (section 4.1)."""
     mse = LOWEST_LAMBDA / 10 * 255**2
     return ReferenceRecipe(
-        "cheng2020",
-        steps,
+        network="cheng2020",
+        steps=steps,
         crop=256,
         learning_rate=1e-4,
         mse=mse,

@@ -50,15 +50,12 @@ from sedic.semantics import GRID, Rate
 from sedic.synthesis import samplers
 
 
-@dataclass(frozen=True)
-class RestorerRecipe:
+@dataclass(frozen=True, kw_only=True)
+class RestorerRecipe(photos.PhotoRecipe):
     """Everything that decides a run, besides the photographs."""
 
     steps: int = 5_400
-    batch: int = 8
-    crop: int = 192
     learning_rate: float = 4e-4
-    decay: float = 0.7
     mse: float = 5.0  # of pictures in [0, 1]
     lpips: float = 1.0
     edges: float = 0.5  # of their strengths
@@ -71,11 +68,7 @@ class RestorerRecipe:
     faithful: float = 0.125  # crops that the decoder also decodes from their own latents, per crop
     lowest_level: int = 24  # of the reference's rate
     merges: int = 1_000
-    seed: int = 0
-    folders: tuple[str, ...] = ("wallpaper", "urban", "imagenet", "bsds", "coco", "camvid")
     held_out_folders: tuple[str, ...] = ("wallpaper", "coco")
-    measure_every: int = 1_000
-    save_every: int = 250
 
     def loss_terms(self) -> dict[str, float]:
         """Each term of the loss and its weight, those that are not zero."""

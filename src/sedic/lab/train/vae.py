@@ -24,23 +24,17 @@ from sedic.models import pack
 from sedic.models.patch_autoencoder import PatchAutoencoder
 
 
-@dataclass(frozen=True)
-class VaeRecipe:
+@dataclass(frozen=True, kw_only=True)
+class VaeRecipe(photos.PhotoRecipe):
     """Everything that decides a run, besides the photographs."""
 
     steps: int = 3_500
-    batch: int = 8
-    crop: int = 192
     learning_rate: float = 5e-4
     decay: float = 0.4
     mse: float = 50.0  # of pictures in [0, 1]
     lpips: float = 1.0
     noise: float = 0.1  # on the latents, at most, in deviations of their channel
-    seed: int = 0
-    folders: tuple[str, ...] = ("wallpaper", "urban", "imagenet", "bsds", "coco", "camvid")
     held_out_folders: tuple[str, ...] = ("wallpaper", "coco")
-    measure_every: int = 1_000
-    save_every: int = 250
 
     def loss_terms(self) -> dict[str, float]:
         """Each term of the loss and its weight, those that are not zero."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sedic.errors import SedicError
 from sedic.lab.bench.experiments import Cell, KnownRows, Outcome
 from sedic.lab.bench.experiments.rival_outcomes import largest_file, rival_outcomes
 from sedic.lab.bench.experiments.subject import VALUES, Subject
-from sedic.lab.bench.rivals import Coder, Rival, sizes
+from sedic.lab.bench.rivals import Rival
 
 if TYPE_CHECKING:
     from sedic.picture import Picture
@@ -30,14 +30,9 @@ class Curves:
     subject: Subject
     limits: Sequence[float]
     objects: Sequence[int] = ()
-    coders: Sequence[Coder] = ()
+    rivals: Sequence[Rival] = ()
     name: str = "rd"
     values: tuple[str, ...] = (*VALUES, "quality")
-    rivals: tuple[Rival, ...] = field(init=False)
-
-    def __post_init__(self) -> None:
-        rivals = tuple(rival for coder in self.coders for rival in sizes(coder))
-        object.__setattr__(self, "rivals", rivals)
 
     @property
     def ours(self) -> dict[str, int | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sedic.coding.container import Container
@@ -13,7 +13,7 @@ from sedic.lab.bench.experiments import Cell, KnownRows, Outcome
 from sedic.lab.bench.experiments.curves import at_middle, points_of
 from sedic.lab.bench.experiments.rival_outcomes import largest_file, rival_outcomes
 from sedic.lab.bench.experiments.subject import VALUES, measures
-from sedic.lab.bench.rivals import Coder, Rival, sizes
+from sedic.lab.bench.rivals import Rival
 from sedic.semantics import MAX_NAME_WORDS, Rate
 
 if TYPE_CHECKING:
@@ -30,14 +30,9 @@ class ReferenceImages:
 
     encoders: Mapping[str, Encoder]
     limits: Sequence[float]
-    coders: Sequence[Coder] = ()
+    rivals: Sequence[Rival] = ()
     name: str = "reference"
     values: tuple[str, ...] = (*VALUES, "quality")
-    rivals: tuple[Rival, ...] = field(init=False)
-
-    def __post_init__(self) -> None:
-        rivals = tuple(rival for coder in self.coders for rival in sizes(coder))
-        object.__setattr__(self, "rivals", rivals)
 
     @property
     def cells(self) -> tuple[Cell, ...]:
