@@ -80,7 +80,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one input: a line of the report.
+    """The result for one input: a line of the report.
 
     ``status`` is ``done``, ``skipped`` (its output is there already) or ``failed``.
     """
@@ -219,8 +219,8 @@ def _collect(
 ) -> Iterator[Outcome]:
     """Wait until at least one task is done; yields what is.
 
-    Where a worker died, nobody knows in which task: those that were under way run again one by one,
-    and the one that kills its worker alone has failed.
+    Where a worker died, the task that killed it is unknown. The tasks that were running are run
+    again one by one; a task that kills its worker again has failed.
     """
     done, _ = wait(waiting, return_when=FIRST_COMPLETED)
     suspects = []

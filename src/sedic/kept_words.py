@@ -2,7 +2,7 @@
 
 An entry's key is a hash of the coded text and of the table that it was coded with, so it never goes
 stale: a file that changes, moves or is copied is found by what it holds. A database that cannot be
-used is left alone, and words are decoded as if there were none.
+used is ignored, and words are decoded.
 """
 
 from __future__ import annotations

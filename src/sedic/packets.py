@@ -16,8 +16,8 @@ symbol p of a byte position is symbol ``count`` + p of the systematic code with 
 (generator 2, polynomial 11D, first root 2**0); those that are not sent count as lost.
 
 A damaged packet is taken for a whole one once in 256 times. The file must fit its identity, too,
-and its own checksum unless it is bare, before it is handed out. Checks find accidents, not forgery:
-who wants to can make packets of any picture.
+and its own checksum unless it is bare, before it is handed out. The checks find accidental damage.
+They do not protect against forged packets.
 """
 
 from __future__ import annotations

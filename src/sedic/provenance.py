@@ -1,4 +1,4 @@
-"""What a decoded picture says about itself: that a model made it from so many bytes.
+"""Provenance of a decoded picture: metadata that say that a model made it, and from how many bytes.
 
 ``Provenance`` is written into the picture file as XMP, the metadata that picture programs, news
 agencies and search engines read: IPTC's ``DigitalSourceType`` for media composed with a trained

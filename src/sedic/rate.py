@@ -1,8 +1,8 @@
 """Rate control: how many objects, how many words, and which reference rate fit a size limit.
 
-``rate_for`` turns a limit into what a file may cost; ``choose`` decides, and says why. Words and
-masks come first, as long as they leave the reference image its share; whatever is left goes to the
-reference.
+``rate_for`` turns a limit into a budget (``Rate``); ``choose`` spends it and gives its reasons.
+Words and masks come first, as long as they leave the reference image its share; whatever is left
+goes to the reference.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LOOK_AHEAD = 2  # levels
 
 @dataclass(frozen=True)
 class Layers:
-    """How much is said: objects, words for each, words for the whole."""
+    """Numbers of objects, of words for each object, and of words for the whole picture."""
 
     objects: int
     detail_words: int
@@ -45,7 +45,7 @@ NOTHING = Layers(0, MAX_NAME_WORDS, 0)
 
 @dataclass(frozen=True)
 class Choice:
-    """What a file will hold, and why."""
+    """What a file will hold, and ``reasons``: lines that explain it."""
 
     layers: Layers
     scale: int  # of ``coding.scale``
@@ -101,7 +101,8 @@ def rate_for(
 
 
 def ladder(rate: Rate) -> Iterator[Layers]:
-    """From all that the rate allows down to nothing: fewer words, fewer objects, no words."""
+    """``Layers`` from all that the rate allows down to none: fewer words, fewer objects, no
+    words."""
     yield Layers(rate.max_objects, rate.detail_words, rate.overall_words)
     detail, overall = min(rate.detail_words, 20), min(rate.overall_words, 30)
     for objects in range(rate.max_objects, -1, -1):

@@ -1,4 +1,4 @@
-"""Searching files by what they say: words and names are read, nothing else is decoded."""
+"""Searches files by their words. Only the text section of a file is decoded."""
 
 from __future__ import annotations
 

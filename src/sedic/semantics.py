@@ -1,7 +1,7 @@
 """The vocabulary of sedic: what a picture becomes between the encoder and the decoder.
 
-``SemanticImage`` is the centre of the house. Analysis makes one, coding maps one to bytes and
-back, synthesis reads one; nothing else passes between the two ends.
+Everything meets in ``SemanticImage``: describers and the reference codec make one, coding maps it
+to bytes and back, and synthesis makes a picture of it.
 
 All classes here are frozen and validated on construction; two are equal exactly when they would
 be written as the same bytes of meaning. Nothing heavy is imported.

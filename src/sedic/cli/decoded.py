@@ -1,4 +1,4 @@
-"""What the command line does with a decoded picture: it says in the file what the picture is."""
+"""Saves decoded pictures with their provenance, and prints it."""
 
 from __future__ import annotations
 

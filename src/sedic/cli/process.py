@@ -1,4 +1,4 @@
-"""The process of one command: it starts with few pauses and ends without taking itself apart."""
+"""The process of one command: few garbage collections, and a quick end."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def train_masks(
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Where a training run is, and what of its recipe is not the default."""
+    """The folder of a training run, and changes to its recipe."""
 
     out: Annotated[Path, typer.Option(help="Folder of the run; a run that is there goes on.")]
     steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps in all.")] = None

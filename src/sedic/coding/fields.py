@@ -15,7 +15,7 @@ def number(value: int) -> bytes:
 
 
 class EndsTooEarlyError(DamagedFileError):
-    """The data end before what is read from them does."""
+    """The data end before the field that is being read."""
 
 
 class Reader:

@@ -1,4 +1,4 @@
-"""What a file says before its sections: version 2, bare, and version 1, which is only read.
+"""The header of a file: version 2, bare files, and version 1, which is only read.
 
 ``docs/FORMAT.md`` describes them byte by byte.
 """

@@ -51,7 +51,7 @@ class MaskCoder(Protocol):
 
 
 class ContextMasks:
-    """The mask coder ``context``. ``table``: the bytes of a safetensors file of its weights."""
+    """The mask coder ``context``. ``table``: the bytes of a safetensors file with its weights."""
 
     def __init__(self, table: bytes | None) -> None:
         if table is None:

@@ -1,12 +1,12 @@
-"""A byte model that has read before: text at well under two bits a character.
+"""A byte model with counts from training texts: it codes text at less than two bits a character.
 
-The model mixes contexts of every length from none to ``ORDER`` bytes. What it has read is a trie
-of byte strings with integer counts (``weights/text.safetensors.xz``, made by ``sedic train
-text``): a node is a context, its children are the bytes seen next. While a text is coded, its own
-contexts are counted too and mixed in on top. Each context that occurs says how sure it is by a
-confidence that was fitted to held-out text; confidences share the probability out from the
-longest context down (deleted interpolation, Jelinek & Mercer 1980), counts are absolutely
-discounted and, below the longest order, count distinct left neighbours (Kneser & Ney 1995).
+The model mixes contexts of every length from none to ``ORDER`` bytes. The training texts are stored
+as a trie of byte strings with integer counts (``weights/text.safetensors.xz``, made by ``sedic
+train text``): a node is a context, its children are the bytes seen next. While a text is coded, its
+own contexts are counted too and mixed in on top. Each context has a confidence that was fitted to
+held-out text. Confidences divide the probability among the contexts, from the longest one down
+(deleted interpolation, Jelinek & Mercer 1980), counts are absolutely discounted and, below the
+longest order, count distinct left neighbours (Kneser & Ney 1995).
 
 Everything is integers, so every machine computes the same intervals.
 
@@ -68,7 +68,8 @@ class Trie:
 
 
 class Evidence(NamedTuple):
-    """What one context says of the next byte: ``numerators[i]`` / ``denominator`` for symbol i."""
+    """The distribution of the next byte in one context: ``numerators[i]`` / ``denominator`` for
+    symbol i."""
 
     slot: int
     denominator: int
@@ -77,9 +78,9 @@ class Evidence(NamedTuple):
 
 
 class Model:
-    """A trie prepared for coding; ``confidence`` (SLOTS,) are chances times 2**16, below 2**16.
-
-    What a node says is computed when it is asked for: a text meets some hundred of a million.
+    """A trie prepared for coding; ``confidence`` (SLOTS,) are probabilities times 2**16, below
+    2**16. The distribution of a node is computed on demand: a text uses about a hundred of a
+    million nodes.
     """
 
     def __init__(self, trie: Trie, confidence: Integers) -> None:
@@ -100,7 +101,7 @@ class Model:
         return self._bytes.find(symbol, self._first[node], self._first[node + 1]) + 1
 
     def evidence(self, node: int) -> Evidence | None:
-        """What a node says of the next byte; None for one without children."""
+        """The distribution of the next byte at a node; None for a node without children."""
         begin, end = self._first[node], self._first[node + 1]
         if begin == end:
             return None
@@ -129,7 +130,7 @@ class Predictor:
             self._nodes.append(node)
 
     def evidence(self) -> list[Evidence]:
-        """What every known context says, the most trusted first."""
+        """The distribution in every known context, the most trusted one first."""
         model, evidence = self._model, []
         for index in range(len(OWN_ORDERS) - 1, -1, -1):
             own = self._own.get(self._line[-OWN_ORDERS[index] :])

@@ -3,9 +3,9 @@
 A symbol's distribution is always a table of integer weights. Their sum stays below 2**24, so the
 float32 copies that constriction wants are exact and every machine sees the same intervals.
 
-A finished stream is the shortest byte string whose value lies in the final interval; a reader
-takes the stream to go on with zeros for ever. Reading never detects damage: a damaged stream
-gives other symbols, all of them valid. Checksums are the container's business.
+A finished stream is the shortest byte string whose value lies in the final interval; a reader takes
+the stream to go on with zeros for ever. Reading never detects damage: a damaged stream gives other
+valid symbols. The container has the checksum.
 
 ``PrefixDecoder`` reads a stream of which only the first bytes are known.
 """

@@ -1,8 +1,8 @@
-"""Named things and where they are: views of a picture, activation maps, and a second look.
+"""Finds named objects and where they are, with class activation maps and a second classification.
 
-A first look at the whole picture at two scales gives a map for every class. Each window of these
-maps, averaged, is roughly what the classifier would say of that part; the most certain windows are
-then cut out of the picture and really looked at, twice. A name is kept only where both looks agree.
+A first look at the whole picture at two scales gives a map for every class. The mean of the maps
+over a window approximates the classifier's result for that part. The most certain windows are then
+cut out of the picture and classified in two views. A name is kept only where both views agree.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ _SAME = 0.3  # intersection by the smaller one, from which two windows may show 
 
 @dataclass(frozen=True)
 class Sighting:
-    """Something that both looks called by one name.
+    """An object to which both views give one name.
 
     ``node``: its name; ``chance``: the smaller of the two looks' chances; ``box``: the window;
-    ``heat``: how much speaks for it, 0 to 1, (rows, columns) over the whole picture.
+    ``heat``: the evidence for it, 0 to 1, (rows, columns) over the whole picture.
     """
 
     node: int
@@ -59,8 +59,10 @@ class Sighting:
 
 @dataclass(frozen=True)
 class Sightings:
-    """What was found, most certain first; what was proposed and not confirmed, with both chances;
-    the chances of all nodes for the whole picture; the shape (rows, columns) of all heat."""
+    """The result of ``find_sightings``. ``confirmed``: what was found, the narrowest names first;
+    ``unconfirmed``: nodes that were proposed and not confirmed, each with the chances of both
+    views; ``whole``: the chances of all nodes for the whole picture; ``raster``: the shape (rows,
+    columns) of every ``heat``."""
 
     confirmed: tuple[Sighting, ...]
     unconfirmed: tuple[tuple[int, float, float], ...]

@@ -1,4 +1,4 @@
-"""What a language model says in the end: its answer without thoughts, channels and small talk.
+"""Extracts the final answer of a language model: without thoughts, channels and small talk.
 
 A chat model's raw text has parts that are no answer: thoughts between tags, channels, the marks
 between turns, "Sure! Here is the description:". And some text is no answer at all: a refusal, an
@@ -117,7 +117,8 @@ def _without_thoughts(text: str) -> str:
 
 
 def _first_turn(text: str) -> str:
-    """What the model says until it ends its turn; it may go on and play the user, too."""
+    """The text up to the end of the model's turn; some models go on and write the user's turn,
+    too."""
     for turn in map(str.strip, _TURN_ENDS.split(text)):
         role = _ROLE.match(turn)
         if role and role["role"].casefold() in ("user", "system"):

@@ -1,8 +1,8 @@
-"""A language model's answer, made into words that may go on: cleaned, counted, cut.
+"""Turns a language model's answer into words that a file may carry: cleaned, counted and cut.
 
 The answer is hostile text: whatever is in it, parsing gives ``Words`` or one ``SedicError``, and
-the words are data that is safe to print. Words are not yet a description: nobody has looked
-whether the named objects are in the picture, or where.
+the words are data that is safe to print. Words are not yet a description: whether and where the
+named objects are in the picture is checked later (``segmentation``).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Words:
 
 
 class Describer(Protocol):
-    """Who puts a picture into words."""
+    """Describes a picture in words."""
 
     def describe(
         self, picture: Picture, objects: int, detail_words: int, overall_words: int

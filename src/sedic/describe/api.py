@@ -49,7 +49,7 @@ _ONLY_THOUGHT = "{}: the model thought about the picture but gave no answer"
 
 @dataclass(frozen=True)
 class _Answer:
-    """What the model wrote, and whether it was stopped while writing."""
+    """The text that the model wrote, and whether it was cut off at the limit of tokens."""
 
     text: str
     cut_off: bool

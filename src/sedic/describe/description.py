@@ -1,4 +1,4 @@
-"""What is said about a picture, who can say it, and how it is cut to a budget of words."""
+"""Descriptions of pictures, the describers' interface, and cutting texts to a budget of words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Description:
-    """What is said about a picture: as a whole, and object by object, most important first."""
+    """The words and masks of a picture: the whole, and its objects, the most important one
+    first."""
 
     overall: str
     objects: tuple[ObjectLayer, ...] = ()
@@ -29,7 +30,7 @@ class Description:
 
 @dataclass(frozen=True)
 class DescriberResult:
-    """A description and lines about how it came about, for people."""
+    """A description, and ``notes`` for people: lines about how it was made."""
 
     description: Description
     notes: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""One HTTP endpoint that takes and gives JSON, and is not trusted.
+"""An HTTP endpoint that takes and returns JSON. Its answers are not trusted.
 
 An exchange is bounded in time and size whatever the server does, goes to one host alone, and over
 https except on this machine. The key is read from the environment for each request and is in no

@@ -1,4 +1,4 @@
-"""Is what was named in the picture, and in which boxes? Asked of Grounding DINO.
+"""Finds named objects in a picture, as boxes, with Grounding DINO.
 
 A name that an open-set detector does not find is a hallucination of the language model (SEDIC
 §3.1). The detector is Liu et al., "Grounding DINO: marrying DINO with grounded pre-training for

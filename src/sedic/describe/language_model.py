@@ -1,4 +1,4 @@
-"""A language model as a describer: it says the words, and other models look for its objects.
+"""A language model as a describer: it gives the words, and other models locate the objects.
 
 SEDIC verifies names with Grounding DINO and draws masks with SAM; MISC asks CLIP for coarse maps.
 """

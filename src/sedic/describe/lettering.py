@@ -1,8 +1,8 @@
 """Words and numbers in a picture, read by RapidOCR where it is installed (``sedic[ocr]``).
 
-What is written somewhere is meaning that no decoder can guess, so it is quoted: ``sail reading
-"14255"``. The reader's answer is text from a stranger; it is cut to plain letters, digits and
-common signs before it goes anywhere.
+No decoder can guess what is written in a picture, so it is quoted: ``sail reading "14255"``. The
+reader's result is untrusted text; it is reduced to letters, digits and common signs before it is
+used.
 """
 
 from __future__ import annotations

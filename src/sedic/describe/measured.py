@@ -1,4 +1,4 @@
-"""The measured description: true sentences about a picture, from measurement alone.
+"""The measured description: statements about a picture that follow from measurements alone.
 
 ``describe`` makes the longest one and cuts it to its budget; phrases come in the order in which a
 decoder misses them when it only has a heavily blurred reference image.

@@ -1,4 +1,4 @@
-"""The named description: what the classifier sees twice, where it is, and how it looks.
+"""The named description: objects that the classifier confirms in two views, with masks and looks.
 
 Names come from ``activation``, masks from ``outline``; colours, texture and light are measured.
 Where the classifier is not installed, the description is the measured one and a note says so.
@@ -91,8 +91,8 @@ class NamedDescriber:
         return DescriberResult(shorten(description, *budget), tuple(rejected))
 
     def misled(self, original: Picture, decoded: Picture) -> str | None:
-        """A line that says what became of what, where the decoded picture shows something of
-        another kind than the original did; None where it does not, or nothing can tell."""
+        """A warning where the decoded picture shows something of another kind than the original;
+        None where it does not, or where the classifier is not installed."""
         from sedic.describe.consistency import compare
 
         classifier = self._loaded()
@@ -112,7 +112,7 @@ class NamedDescriber:
 def _describe(
     picture: Picture, classifier: Classifier, lines: Sequence[Line]
 ) -> tuple[Description, list[str]]:
-    """All that can be said of a picture, and a line for each name that was not confirmed."""
+    """The full description of a picture, and a line for each name that was not confirmed."""
     from sedic.describe import names as table
     from sedic.describe.activation import find_sightings
     from sedic.describe.region_features import area_mean, edges, measure_maps

@@ -1,4 +1,4 @@
-"""From evidence to an outline: what of a picture belongs to the thing that a map points at.
+"""Finds the outline of the object that a map of evidence (0 to 1) marks.
 
 A map of class activation is highest where a class is told most easily, on a face or a beak; it is
 blurred, and it covers some of what is around. So every look (a cluster of colour and texture) is
@@ -74,8 +74,8 @@ def outline(look: Floats, heat: npt.NDArray[np.floating]) -> list[Region]:
 def _sides(own: Floats, near: Floats, laplacian: sparse.csr_matrix) -> Floats:
     """How much each cell (n,) belongs to the thing, 0 to 1.
 
-    ``own``: what speaks for a cell, below 0 against it; ``near`` (n, looks): how much of each look
-    it has.
+    ``own``: the evidence at a cell, negative against the object; ``near`` (n, looks): the share of
+    each look in the cell.
     """
     inside, outside = np.clip(own, 0, 1), np.clip(-own, 0, 1)
     share = inside

@@ -1,4 +1,5 @@
-"""What a multimodal model is asked: a prompt for each of the three systems, the answer's form.
+"""The prompts for a multimodal model, one for each of the three systems, and the form of its
+answer.
 
 SEDIC §3.1 and MISC's language-model encoder ask for the key objects first, then for the looks of
 each, then for the whole. The papers do not print their wording; this is ours. The answer is part

@@ -38,7 +38,7 @@ class _Superpixels:
 
     @property
     def distance(self) -> Floats:
-        """How unlike neighbours look (n,)."""
+        """The difference in look of neighbours (n,)."""
         left, right = self.look[self.pairs.T]
         return np.asarray(np.linalg.norm(left - right, axis=1))
 

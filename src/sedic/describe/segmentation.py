@@ -1,8 +1,8 @@
-"""Boxes to masks, by SAM; and from a model's words to a description, the one way it goes.
+"""Masks for boxes by SAM, and the description that follows from a model's words.
 
 SAM is Kirillov et al., "Segment anything", 2023; SAM 2 is Ravi et al., 2024; both in transformers'
-classes. Which masks are of use, and whose a cell is that two objects claim, is decided here, once:
-the decoder gets disjoint masks.
+classes. Here is decided which masks are kept and which object gets a cell that two masks share: the
+decoder gets disjoint masks.
 """
 
 from __future__ import annotations
@@ -49,20 +49,20 @@ Region = npt.NDArray[np.bool_]  # (rows, columns) over the whole picture, at any
 
 
 class NameFinder(Protocol):
-    """Who finds names in a picture, such as ``ground.Grounder``."""
+    """Finds names in a picture, such as ``grounding.Grounder``."""
 
     def find(self, picture: Picture, names: Sequence[str]) -> list[Grounding]: ...
 
 
 class BoxSegmenter(Protocol):
-    """Who knows the outline of what is in a box, such as ``Segmenter``."""
+    """Finds the outline of the object in a box, such as ``Segmenter``."""
 
     def masks(self, picture: Picture, boxes: Sequence[Box]) -> list[Region]: ...
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one name: its ``outcome`` is ``KEPT`` or the rule that dropped it."""
+    """The verdict on one name: its ``outcome`` is ``KEPT`` or the rule that dropped it."""
 
     grounding: Grounding
     outcome: str
@@ -92,7 +92,7 @@ class Report:
 def locate(
     picture: Picture, words: Words, grounder: NameFinder, segmenter: BoxSegmenter
 ) -> tuple[Description, Report]:
-    """A description of what is said of a (height, width, 3) uint8 picture and is in it.
+    """The description of those objects of ``words`` that are in a (height, width, 3) uint8 picture.
 
     ``words`` keep their order; those of a dropped object are left out, and the report says why.
     No object may be left: the overall description is kept in any case.

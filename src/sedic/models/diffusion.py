@@ -117,7 +117,7 @@ class DiffusionNetworks:
     def encode(self, picture: Tensor) -> Tensor:
         """The scaled latent (1, c, h/8, w/8) of a picture (1, 3, h, w) in [-1, 1].
 
-        Of a distribution, its mode: the condition of a stage is no matter of chance.
+        Where the VAE gives a distribution, its mode is taken, so that the result is deterministic.
         """
         encoded = self.vae.encode(picture.to(self.device, self._vae_dtype))
         latent = encoded.latents if "latents" in encoded else encoded.latent_dist.mode()
@@ -164,7 +164,7 @@ class DiffusionNetworks:
     def predict(
         self, z: Tensor, t: int, context: Tensor, condition: Tensor, strength: float = 1.0
     ) -> Tensor:
-        """What the UNet says of ``z`` (1, c, h, w) at timestep ``t``, once for each context.
+        """The UNet's prediction for ``z`` (1, c, h, w) at timestep ``t``, once for each context.
 
         ``context`` (n, tokens, d); ``condition`` is a latent like ``z`` or a picture
         (1, 3, 8h, 8w) in [0, 1], as ``self.condition`` says; ``strength`` scales the ControlNet's

@@ -1,4 +1,4 @@
-"""One file from the first mirror that has it right."""
+"""Downloads one file from the first mirror that has the right bytes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TRIES = 5  # at one mirror, as long as each brings something
 
 
 class _MirrorError(Exception):
-    """Why one mirror did not do, in a few words."""
+    """Why one mirror failed, in a few words."""
 
 
 def download(urls: Sequence[str], target: Path, sha256: str, limit: int, progress: Progress) -> str:

@@ -1,7 +1,8 @@
 """The embedded restorer: its networks, how they are loaded, and how they begin their training.
 
 The layers of Stable Diffusion with ControlNet, three hundred times smaller, as modules of our own.
-The UNet predicts the clean latent itself (``prediction_type`` "sample"), which few steps want.
+The UNet predicts the clean latent itself (``prediction_type`` "sample"), which works with few
+steps.
 """
 
 from __future__ import annotations

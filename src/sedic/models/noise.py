@@ -3,8 +3,8 @@
 Integers come from Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
 2011), a counter-based generator: word k of a draw is a pure function of (seed, stage, step, k).
 They become normals through the inverse of the normal distribution (Wichura's AS 241, 1988),
-computed with additions, multiplications, divisions and square roots alone, each rounded as IEEE
-754 says, so no mathematics library has a say in the last bit. So a GPU draws the same numbers as a
+computed with additions, multiplications, divisions and square roots alone, each rounded as IEEE 754
+says, so the last bit does not depend on a mathematics library. So a GPU draws the same numbers as a
 processor; a device without float64 (Apple's) gets them from the processor.
 """
 

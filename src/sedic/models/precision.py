@@ -33,9 +33,9 @@ class Placement:
 def picture_dtype() -> torch.dtype:
     """bfloat16 where this CPU computes in it natively, else float32; never float16.
 
-    AMX and AVX512-BF16 processors gain several times; others emulate it and lose. The processor
-    is asked what it can do, not timed: a stopwatch decides differently on a busy machine, and the
-    same picture would give other bytes from run to run.
+    AMX and AVX512-BF16 processors gain several times; others emulate it and lose. The choice
+    follows from the processor's features and not from timing, because timings differ from run to
+    run and the same picture would then give other bytes.
     """
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     native = any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16"))
@@ -97,7 +97,8 @@ def _native(device: torch.device) -> torch.dtype:
 
 @contextmanager
 def own_torch_state() -> Iterator[None]:
-    """Run with torch's defaults, whatever the caller has set, and give his state back afterwards.
+    """Run with torch's defaults, whatever the caller has set, and restore the caller's state
+    afterwards.
 
     Default dtype, default device, autocast and grad mode would otherwise change what is computed,
     and with it the bytes of a file.

@@ -1,4 +1,4 @@
-"""Which models a profile needs, where they come from, and whether what is here is right.
+"""The models that a profile needs: where they come from, and the check of the files that are here.
 
 The lists are the ``[[models]]`` tables of ``profiles/*.toml``, and of ``metric_models.toml``
 for metrics. A model is either files, each of which every mirror offers under the same name, or a

@@ -145,7 +145,8 @@ class LatentCoder:
         *,
         widest_first: bool = True,
     ) -> Latent:
-        """The latent of ``encode``'s bytes; what ``decoder`` does not know is its mean.
+        """The latent of ``encode``'s bytes; symbols that ``decoder`` does not know are replaced by
+        their means.
 
         ``widest_first``: the order of tables, which format version 1 had the other way round.
         """

@@ -19,9 +19,9 @@ from sedic.synthesis.windows import Tiling
 class Canvas:
     """Where a picture of ``width`` x ``height`` pixels is made.
 
-    It is padded at its right and bottom by reflection to what the UNet halves without a rest, and
-    cropped back. Pictures of more than ``tile``**2 pixels are encoded, denoised and decoded in
-    tiles of about that side.
+    It is padded by reflection at its right and bottom to sides that the UNet can halve, and cropped
+    back. Pictures of more than ``tile``**2 pixels are encoded, denoised and decoded in tiles of
+    about that side.
     """
 
     networks: Networks

@@ -1,4 +1,4 @@
-"""Equations 2 and 3: moving the latent so that an object's words look at the object's place.
+"""Equations 2 and 3: moves the latent so that an object's words attend to the object's mask.
 
 The maps are those that MuLan (Li et al., 2024) uses. The gradient passes through the conditional
 prediction alone, at batch 1, from its last map back; nothing but its activations is held.
@@ -79,7 +79,7 @@ def _at_cells(mask: Tensor, cells: int) -> Tensor:
 
 
 class _AllKept(Exception):  # noqa: N818
-    """All maps are there; the rest of the network need not run."""
+    """All maps are collected; the rest of the network need not run."""
 
 
 def attention_maps(unet: nn.Module, predict: Callable[[], object]) -> list[Tensor]:

@@ -4,8 +4,8 @@
     scores = score(metrics, decoded, original, text)
 
 A metric whose weights or library are not here is ``Unavailable`` with the reason. One that cannot
-measure a certain picture (too small, no text, out of memory, an error of its library) leaves a
-note in its ``Scores``, and the others go on. There is never a number that was not measured.
+measure a certain picture (too small, no text, out of memory, an error of its library) leaves a note
+in its ``Scores``, and the others go on. A metric that was not measured has no number.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Texture as a picture's statistics: where it is, how strong it is, which frequencies it has.
+"""Statistics of texture: where it is, how strong it is, which frequencies it has.
 
 Nothing here compares pixels. Planes are float tensors (b, 1, h, w), pictures (b, 3, h, w), both in
 any range of width 1 unless said otherwise.

@@ -103,7 +103,7 @@ def _settings(history: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _loss(history: Sequence[Mapping[str, Any]]) -> str:
-    """What the loss was made of, from the first step on."""
+    """The terms of the loss, from the first step on."""
     lines = []
     for entry in history:
         terms = ", ".join(f"{name} (weight {weight:g})" for name, weight in entry["loss"].items())

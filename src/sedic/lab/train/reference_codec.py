@@ -1,11 +1,11 @@
 """Train the reference codec: rate + distortion, for either learned network.
 
-The loss of a crop at level l is the logarithm of ``rate_weight[l] * bpp + mse * MSE + lpips *
-LPIPS + mesh * MESH``: so every rate has the same say in what the shared layers learn.
+The loss of a crop at level l is the logarithm of ``rate_weight[l] * bpp + mse * MSE + lpips * LPIPS
++ mesh * MESH``: so every rate has the same weight in what the shared layers learn.
 
 ``compact`` learns eight anchored rates at once. The rate term of a crop is never worth more than
-``rate_share`` of its distortion: early in a run, when bits are many, that holds the rate back;
-without it the pictures turn grey before the network has learnt what to spend bits on. The rate
+``rate_share`` of its distortion: this limits the rate term early in a run, when files are large;
+without the limit the pictures turn grey before the network has learnt to use its bits. The rate
 weights are steered: every ``steer_every`` steps the bits of whole held-out pictures are measured at
 every anchor, and each anchor's weight moves until its mean bpp is the target. (Crops of small
 photographs cost twice the bits of whole pictures, so their rate cannot be used.)

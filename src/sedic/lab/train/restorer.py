@@ -14,8 +14,9 @@ The loss is ``mse * MSE + lpips * LPIPS`` of the crop that is shown, plus ``edge
 strengths of its edges lack, plus ``mesh`` times what repeats in it from block to block, plus
 ``latent`` times the squared error of the latents. What is shown is the reference plus what the
 change of its latent decodes to (``result = "added"``), so the VAE takes nothing from a good
-reference. The VAE's decoder learns along, for it makes the finest textures; so that it stays a
-VAE's, it also decodes the photographs' own latents, ``faithful`` of the batch.
+reference. The VAE's decoder is trained, too, because it makes the finest textures. To stay a
+decoder of the VAE's latents it also decodes the photographs' own latents, ``faithful`` of the
+batch.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 After "Wasserstein distortion" (Qiu et al. 2024; Ballé et al. 2024, "Good, cheap, and fast:
 overfitted image compression with Wasserstein distortion"): over a window, the means and deviations
-of features are compared instead of the features. Deviations alone are not enough: a weave has the
-right ones. The local power spectrum tells a weave from a meadow. ``lab.bench.texture.structure``
-says where windows must be small.
+of features are compared instead of the features. Deviations alone are not enough, because a regular
+weave has the right ones; the local power spectrum differs. ``lab.bench.texture.structure`` says
+where windows must be small.
 """
 
 from __future__ import annotations
@@ -128,8 +128,8 @@ def sameness(a: Tensor, b: Tensor, x: Tensor) -> Tensor:
     (b,): 0 where the high-pass of their difference has, where there is texture without edges, the
     deviation that of two independent textures as strong as the original's would have.
 
-    Without this price a decoder soon stops using noise: what is random can please no distance of
-    features as much as a fixed pattern can.
+    Without this term a decoder soon stops using noise, because a fixed pattern gives smaller
+    distances of features than a random one.
     """
     difference, original = (
         (texture.windowed(texture.high_pass(texture.luma(y)).square(), 16) + 1e-6).sqrt()

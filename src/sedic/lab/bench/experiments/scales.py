@@ -23,7 +23,7 @@ from sedic.coding.scale import coded_size
 from sedic.errors import MissingWeightsError
 from sedic.lab.bench.metrics import Unavailable, load_metric
 from sedic.lab.train.photos import find_photographs, shared_folder
-from sedic.picture import Picture, resized
+from sedic.picture import Picture, load_picture, resized
 from sedic.profile import Profile
 
 SCALES = 4
@@ -40,8 +40,7 @@ def photographs(width: int, height: int, count: int) -> list[Picture]:
     """Held-out photographs, cut to this size or, if upright, to the same turned by a quarter."""
     pictures = []
     for path in find_photographs([shared_folder() / "data" / "photos"], held_out=True):
-        with Image.open(path) as file:
-            image = file.convert("RGB")
+        image = Image.fromarray(load_picture(path))
         size = (width, height) if image.width >= image.height else (height, width)
         factor = max(size[0] / image.width, size[1] / image.height)
         if factor > 1.25:
