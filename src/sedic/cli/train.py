@@ -172,6 +172,18 @@ def train_reference(
     _finish(lambda progress: train(recipe, options.out, progress, start, clip, captions))
 
 
+@train_app.command("average")
+def train_average(
+    weights: Annotated[list[Path], typer.Argument(help="Weight files of compact, two or more.")],
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+) -> None:
+    """Average the weights of several runs of the reference codec compact."""
+    from sedic.lab.train.average import average
+
+    note(f"{average(weights, out)}: done")
+    note(PINNING)
+
+
 @train_app.command("vae")
 @grouped
 def train_vae(*, options: RunOptions) -> None:

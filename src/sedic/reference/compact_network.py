@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from sedic.models.layers import block_basis, blocks
 from sedic.reference.entropy_models import max_with_gradient
+from sedic.settings import REALISM
 
 STRIDE = 16  # picture pixels per latent position
 HYPER = 4  # latent positions per hyper-latent position
@@ -304,12 +305,14 @@ class CompactNetwork(nn.Module):
     def gain(self, levels: Tensor) -> Tensor:
         return torch.exp(interpolate(self.log_gain, levels))
 
-    def restore(self, y_hat: Tensor, table: Tensor, levels: Tensor) -> Tensor:
-        """Decoded latent (in steps) and its tables to a picture in about [-0.5, 0.5], with random
-        noise where these weights take some."""
+    def restore(
+        self, y_hat: Tensor, table: Tensor, levels: Tensor, realism: float = REALISM
+    ) -> Tensor:
+        """Decoded latent (in steps) and its tables to a picture in about [-0.5, 0.5], with
+        ``realism`` times random noise where these weights take some."""
         scaled = y_hat * torch.exp(interpolate(self.log_ungain, levels))
         bias = interpolate(self.level_bias, levels)
-        noise = self.synthesis.drawn(y_hat)
+        noise = realism * self.synthesis.drawn(y_hat)
         return self.synthesis(scaled, spread_of(table), bias, noise)  # type: ignore[no-any-return]
 
     def with_noise(self, maps: tuple[int, int, int]) -> CompactNetwork:

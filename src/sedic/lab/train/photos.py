@@ -23,6 +23,7 @@ from PIL import Image
 from sedic.errors import SedicError
 from sedic.failures import translated
 from sedic.files import printable
+from sedic.lab.train.drawings import drawing
 from sedic.picture import Picture, load_picture
 
 _SUFFIXES = {".webp", ".jpg", ".jpeg", ".png"}
@@ -158,6 +159,7 @@ class Crops:
     batch: int
     seed: int
     small: float = 0.0  # share of the crops from photographs shown at up to half their size
+    plain: float = 0.0  # share of the crops that are drawings instead
 
     def __post_init__(self) -> None:
         _ = self._large
@@ -171,13 +173,16 @@ class Crops:
         return self.drawn(step)[0]
 
     def drawn(self, step: int) -> tuple[npt.NDArray[np.uint8], tuple[int, ...]]:
-        """The crops of one step, and which of ``photos`` each one is from."""
+        """The crops of one step, and which of ``photos`` each one is from (or would be, if it is a
+        drawing)."""
         rng = np.random.default_rng((self.seed, step))
         crops, sources = zip(*(self._crop(rng) for _ in range(self.batch)), strict=True)
         return np.stack(crops), sources
 
     def _crop(self, rng: np.random.Generator) -> tuple[Picture, int]:
         index = self._large[int(rng.integers(len(self._large)))]
+        if self.plain and rng.random() < self.plain:
+            return drawing(rng, self.size), index
         photo = self.photos[index]
         short = min(photo.shape[:2])
         side = self.size

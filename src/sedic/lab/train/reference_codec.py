@@ -44,6 +44,7 @@ from sedic.models.precision import picture_dtype
 from sedic.reference import cheng2020, compact
 from sedic.reference.cheng2020_network import Cheng2020Attention
 from sedic.reference.compact_network import ANCHORS, LEVELS, STEPS, Coded, CompactNetwork
+from sedic.settings import REALISM
 
 _MULTIPLE = 64  # pixels: what the sides of whole pictures are a multiple of
 LOWEST_LAMBDA = 0.0018  # of CompressAI's published cheng2020-attn checkpoints
@@ -63,7 +64,9 @@ class ReferenceRecipe(photos.PhotoRecipe):
     clip: float = 0.0  # of 1 - the similarity of picture and caption
     texture: TextureWeights | None = None  # the loss of texture in place of the four above
     noise: tuple[int, int, int] = (4, 4, 32)  # maps that the decoder gets for it
+    realism: float = REALISM  # share of the noise, as much as decoding has by default
     small: float = 0.0  # share of the crops from photographs at up to half their size
+    plain: float = 0.0  # share of the crops that are drawn instead: flat colours, shapes, letters
     low: float = 1.0  # levels are this power of uniform numbers: above 1, more small files
     decoder_only: bool = False  # files keep their sizes
     rate_share: float = 1.0  # of the distortion, at most, for the rate term of a crop
@@ -90,12 +93,13 @@ class ReferenceRecipe(photos.PhotoRecipe):
             self,
             texture=TextureWeights(),
             batch=4,
-            crop=128,
-            learning_rate=2.5e-4,
+            crop=192,
+            learning_rate=6e-5,
             decay=1.0,
-            averaging=0.99,
+            averaging=0.995,
             small=0.3,
-            low=1.5,
+            plain=0.08,
+            low=1.2,
         )
 
     def loss_terms(self) -> dict[str, float]:
@@ -191,9 +195,9 @@ class ReferenceTask:
             if self.texture and isinstance(self.network.network, CompactNetwork):
                 y_hat, table, noisy_bits, bits = self.network.network.quantised(x, levels)
                 restore_inputs = y_hat, table.detach(), levels
-                decoded = self.network.network.restore(*restore_inputs)
+                decoded = self.network.network.restore(*restore_inputs, self.recipe.realism)
                 with torch.no_grad():
-                    other = self.network.network.restore(*restore_inputs)
+                    other = self.network.network.restore(*restore_inputs, self.recipe.realism)
             else:
                 decoded, noisy_bits, bits = self.network(x, levels)
         pixels = x.shape[-1] * x.shape[-2]
@@ -396,7 +400,9 @@ def train(
         recipe, clip, captions, photographs, out / "scenes", progress
     )
     pictures = [photograph.pixels for photograph in photographs]
-    crops = photos.Crops(pictures, recipe.crop, recipe.batch, recipe.seed, recipe.small)
+    crops = photos.Crops(
+        pictures, recipe.crop, recipe.batch, recipe.seed, recipe.small, recipe.plain
+    )
     perceived = Perception(shared, 0 if recipe.texture else recipe.steps)
     texture = None
     if recipe.texture:
