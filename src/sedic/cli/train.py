@@ -174,13 +174,24 @@ def train_reference(
 
 @train_app.command("average")
 def train_average(
-    weights: Annotated[list[Path], typer.Argument(help="Weight files of compact, two or more.")],
+    weights: Annotated[
+        list[str], typer.Argument(metavar="PATH:SHARE...", help="Two weight files or more.")
+    ],
     out: Annotated[Path, typer.Option(help="The file to write.")],
 ) -> None:
-    """Average the weights of several runs of the reference codec compact."""
+    """Average the weights of several runs of the reference codec compact, as in a:0.3 b:0.7."""
     from sedic.lab.train.average import average
 
-    note(f"{average(weights, out)}: done")
+    pairs = [item.rpartition(":") for item in weights]
+    try:
+        sources = [(Path(path), float(share)) for path, _, share in pairs]
+    except ValueError:
+        sources = []
+    if not sources or not all(
+        path and 0 < share < 1e6 for (path, _, _), (_, share) in zip(pairs, sources, strict=True)
+    ):
+        raise typer.BadParameter("give PATH:SHARE, as in run1.safetensors:0.3 run2.safetensors:0.7")
+    note(f"{average(sources, out)}: done")
     note(PINNING)
 
 

@@ -26,11 +26,13 @@ def test_the_mean_of_a_network_without_noise_and_one_with_it(tmp_path: Path) -> 
     plain = CompactNetwork(SMALL)
     noisy = CompactNetwork(SMALL).with_noise((4, 4, 16))
     files = [saved(tmp_path, "a.safetensors", plain), saved(tmp_path, "b.safetensors", noisy)]
-    mean = compact.load_compact(average(files, tmp_path / "mean.safetensors"))[0].state_dict()
+    mean = compact.load_compact(
+        average([(files[0], 3), (files[1], 1)], tmp_path / "mean.safetensors")
+    )[0].state_dict()
     a, b = (compact.load_compact(file)[0].state_dict() for file in files)
     assert set(mean) == set(b) > set(a)
     name = "synthesis.enter.weight"
-    torch.testing.assert_close(mean[name], (a[name] + b[name]) / 2, rtol=0, atol=1e-3)
+    torch.testing.assert_close(mean[name], (3 * a[name] + b[name]) / 4, rtol=0, atol=1e-3)
     only = "synthesis.grain.pattern.weight"
     assert torch.equal(mean[only], b[only])
 
@@ -38,11 +40,11 @@ def test_the_mean_of_a_network_without_noise_and_one_with_it(tmp_path: Path) -> 
 def test_what_cannot_be_averaged_is_refused(tmp_path: Path) -> None:
     one = saved(tmp_path, "a.safetensors", CompactNetwork(SMALL))
     with pytest.raises(SedicError, match="two weight files"):
-        average([one], tmp_path / "mean.safetensors")
+        average([(one, 1)], tmp_path / "mean.safetensors")
     with pytest.raises(SedicError, match="exists"):
-        average([one, one], one)
+        average([(one, 1), (one, 1)], one)
     other = saved(
         tmp_path, "b.safetensors", CompactNetwork(CompactConfig(**{**SMALL.__dict__, "wide": 32}))
     )
     with pytest.raises(SedicError, match="shape"):
-        average([one, other], tmp_path / "mean.safetensors")
+        average([(one, 1), (other, 1)], tmp_path / "mean.safetensors")

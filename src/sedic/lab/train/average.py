@@ -13,8 +13,10 @@ from sedic.files import printable
 from sedic.reference import compact
 
 
-def average(sources: Sequence[Path], out: Path) -> Path:
+def average(sources: Sequence[tuple[Path, float]], out: Path) -> Path:
     """Write the mean of these weight files of ``compact`` to ``out``, which must not exist.
+
+    Each file counts by the positive number beside it.
 
     Runs that continue one another agree enough for it. Weights that only some of them have (the
     inputs of noise) are the mean of those. ``SedicError`` where files differ in anything else.
@@ -24,17 +26,22 @@ def average(sources: Sequence[Path], out: Path) -> Path:
     if out.exists():
         raise SedicError(f"{printable(out)} exists: choose another --out")
     networks = []
-    for source in sources:
+    for source, _ in sources:
         with translated(printable(source)):
             networks.append(compact.load_compact(source)[0])
     largest = max(networks, key=lambda network: len(network.state_dict()))
     states = [network.state_dict() for network in networks]
     mean = {}
     for name, value in largest.state_dict().items():
-        values = [state[name] for state in states if name in state]
-        if any(other.shape != value.shape for other in values):
+        parts = [
+            (state[name].float(), share)
+            for state, (_, share) in zip(states, sources, strict=True)
+            if name in state
+        ]
+        if any(part.shape != value.shape for part, _ in parts):
             raise SedicError(f"the files differ in the shape of {name}")
-        mean[name] = torch.stack([other.float() for other in values]).mean(0)
+        total = torch.stack([share * part for part, share in parts]).sum(0)
+        mean[name] = total / sum(share for _, share in parts)
     largest.load_state_dict(mean)
     compact.save_compact(largest, out)
     return out
