@@ -34,6 +34,7 @@ from sedic.models.layers import with_weights
 from sedic.models.precision import picture_dtype
 from sedic.models.tiled_run import in_tiles
 from sedic.picture import pad_to_multiple
+from sedic.reference.coarse_grain import with_coarse_grain
 from sedic.reference.compact_network import (
     ANCHORS,
     CERTAIN,
@@ -294,6 +295,8 @@ class Compact:
         bias = interpolate(self._network.level_bias, levels)
 
         strength = _strengths(realism, rows, columns)
+        coarser = (strength[:, 0] - strength[:, 1]).clamp(min=0)[0]
+        strength[:, 1] += coarser
         noisy = bool(self._network.synthesis.noise_channels and strength.any())
         across = min(columns, _NOISE_SIDE)
         positions = min(rows, _NOISE_SIDE) * across if noisy else 0
@@ -317,9 +320,16 @@ class Compact:
             ).float()
             return torch.round((picture_values + 0.5) * 255).clamp(0, 255).to(torch.uint8)
 
-        inputs = torch.cat([*latent, places, strength], 1)
-        whole = in_tiles(synthesise, inputs, _PICTURE_TILE // STRIDE, Synthesis.HALO)
-        return whole[0, :, :height, :width].permute(1, 2, 0).contiguous().numpy()
+        def shown(strength: Tensor) -> Picture:
+            inputs = torch.cat([*latent, places, strength], 1)
+            whole = in_tiles(synthesise, inputs, _PICTURE_TILE // STRIDE, Synthesis.HALO)
+            return whole[0, :, :height, :width].permute(1, 2, 0).contiguous().numpy()
+
+        picture = shown(strength)
+        if not noisy or not coarser.any():
+            return picture
+        share = (coarser / strength[0, 1].clamp(min=1e-6)).numpy()
+        return with_coarse_grain(picture, shown(0 * strength), share)
 
 
 def _strengths(realism: Realism, rows: int, columns: int) -> Tensor:
