@@ -219,7 +219,8 @@ class Decoder:
         count = visible + 1 if restores else 0
         yield Stage(0, count, "reference", resized(picture, *size))
         if restores:
-            networks, negative = networks or self.profile.networks, self.profile.negative(image.method)
+            networks = networks or self.profile.networks
+            negative = self.profile.negative(image.method)
             for stage in restore(picture, image, networks, settings, tile, negative):
                 result = without_colour(stage.picture) if image.grey else stage.picture
                 yield replace(stage, picture=resized(result, *size))

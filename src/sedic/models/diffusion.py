@@ -178,11 +178,12 @@ class DiffusionNetworks:
         if self._compiled is not None and not torch.is_grad_enabled():
             # As a number, every timestep would be compiled on its own.
             timestep = torch.tensor([t], device=device)
-            return self._compiled(z, timestep, context, condition, strength).float()
+            found = self._compiled(z, timestep, context, condition, strength)
+            return found.to(torch.float32, copy=True)  # the next run of a graph overwrites it
         return self._controlled(z, t, context, condition, strength).float()
 
     def compile(self, **options: Any) -> DiffusionNetworks:
-        """Compile what runs at every step, for speed on many pictures of one size; returns ``self``.
+        """Compile what runs at every step, for many pictures of one size; returns ``self``.
 
         ``options`` are those of ``torch.compile``: by default CUDA graphs are used on a GPU. The
         first step of every size takes a minute or so longer. Guidance, which takes gradients, runs

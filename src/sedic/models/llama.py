@@ -133,7 +133,7 @@ class Llama:
         names = (f"{layer}self_attn.{name}_proj" for name in "qkv")
         heads = self._matrices.apply(x, *names).view(len(x), -1, self._d).transpose(0, 1)
         turned = _turned(heads[: -self._key_heads], turn)
-        queries, keys = turned.split((self._heads, self._key_heads))
+        queries, keys = turned[: self._heads], turned[self._heads :]
         values = heads[-self._key_heads :]
         if past is not None:
             keys, values = torch.cat((past[0], keys), 1), torch.cat((past[1], values), 1)

@@ -58,7 +58,9 @@ class Widened:
         half = torch.empty(height, x.shape[1])
         wide = torch.empty(height, x.shape[1], dtype=self._dtype)
         for name in names:
-            for block in self._tensors[f"{name}.weight"].split(height):
+            matrix = self._tensors[f"{name}.weight"]
+            for start in range(0, len(matrix), height):
+                block = matrix[start : start + height]
                 into = wide[: len(block)]
                 # by way of float32, for which processors have an instruction
                 out.append(F.linear(x, into.copy_(half[: len(block)].copy_(block))))

@@ -2,8 +2,9 @@
 
 Every picture runs Algorithm 1 as if it were alone, in a thread of its own, of which one at a time
 computes. A thread that asks for a prediction waits until all others ask for one too, or have ended;
-then equal requests are answered by one call of the networks. So pictures of one size share their
-steps, whatever their words, masks and seeds are. Guidance, which takes gradients, runs one by one.
+then the caller's thread answers requests of one kind by one call of the networks. So pictures of
+one size share their steps, whatever their words, masks and seeds are. Guidance, which takes
+gradients, runs one by one.
 """
 
 from __future__ import annotations
@@ -40,8 +41,10 @@ def run_together(networks: Networks, jobs: Sequence[Callable[[Networks], T]]) ->
                 meeting.leave()
 
     threads = [threading.Thread(target=work, args=(n,), daemon=True) for n in range(len(jobs))]
-    for thread in threads:
-        thread.start()
+    with meeting.turn:
+        for thread in threads:
+            thread.start()
+        meeting.answer_all()
     for thread in threads:
         thread.join()
     if failures:
@@ -74,14 +77,14 @@ class _Meeting:
         self.turn = threading.Condition()
         self._networks, self._jobs = networks, jobs
         self._asked: list[_Request] = []
+        self._stopped: BaseException | None = None
 
     def predict(self, arguments: _Arguments) -> Tensor:
-        request = _Request(arguments)
+        """What the networks say, once it is the caller's turn to ask them."""
+        request = _Request(arguments, self._stopped)
         self._asked.append(request)
-        if len(self._asked) == self._jobs:
-            self._answer()
-        while request.answer is None and request.failure is None:
-            self.turn.wait()
+        self.turn.notify_all()
+        self.turn.wait_for(lambda: request.answer is not None or request.failure is not None)
         if request.answer is None:
             raise cast(BaseException, request.failure)
         return request.answer
@@ -89,8 +92,20 @@ class _Meeting:
     def leave(self) -> None:
         """A job has ended."""
         self._jobs -= 1
-        if self._asked and len(self._asked) == self._jobs:
-            self._answer()
+        self.turn.notify_all()
+
+    def answer_all(self) -> None:
+        """Answer what is asked until all jobs have ended; interrupted, end them."""
+        try:
+            while self._jobs:
+                self.turn.wait_for(lambda: len(self._asked) == self._jobs)
+                self._answer()
+        except BaseException as error:
+            self._stopped = error
+            for request in self._asked:
+                request.failure = error
+            self.turn.notify_all()
+            raise
 
     def _answer(self) -> None:
         groups: dict[tuple[object, ...], list[_Request]] = {}
@@ -112,10 +127,9 @@ class _Meeting:
 class _Request:
     """What one job asks, and what came of it."""
 
-    def __init__(self, arguments: _Arguments) -> None:
-        self.arguments = arguments
+    def __init__(self, arguments: _Arguments, failure: BaseException | None) -> None:
+        self.arguments, self.failure = arguments, failure
         self.answer: Tensor | None = None
-        self.failure: BaseException | None = None
 
     @property
     def kind(self) -> tuple[object, ...]:
@@ -132,4 +146,4 @@ def _predict(networks: Networks, asked: Sequence[_Arguments]) -> Sequence[Tensor
     z = torch.cat([one[0].expand(texts, -1, -1, -1) for one in asked])
     contexts = torch.cat([one[2] for one in asked])
     conditions = torch.cat([one[3].expand(texts, -1, -1, -1) for one in asked])
-    return networks.predict(z, asked[0][1], contexts, conditions, asked[0][4]).split(texts)
+    return networks.predict(z, asked[0][1], contexts, conditions, asked[0][4]).chunk(len(asked))
