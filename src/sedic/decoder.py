@@ -5,7 +5,7 @@ bytes --coding--> SemanticImage --synthesis--> picture, stage by stage
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from sedic.semantics import ReferenceImage, SemanticImage
 from sedic.settings import Settings
 
 if TYPE_CHECKING:
+    from sedic.models.interface import Networks
     from sedic.picture import Picture
     from sedic.reference import ReferenceCodec
     from sedic.synthesis.stages import Stage
@@ -158,6 +159,30 @@ class Decoder:
         *_, last = self.stages(data, tile)
         return last.picture
 
+    def decompress_many(self, files: Sequence[Bytes], tile: int | None = None) -> list[Picture]:
+        """The pictures of several files, as ``decompress`` gives them but for rounding.
+
+        Those of one coded size share the steps of the networks, as one batch: for GPUs, which one
+        picture does not fill. Memory grows with the number of files. Where some cannot be decoded,
+        what the first of them raises is raised when all have ended.
+        """
+        from sedic.models.precision import own_torch_state
+        from sedic.synthesis.together import run_together
+
+        if not self.profile.restores:
+            return [self.decompress(data, tile) for data in files]
+
+        def job(data: Bytes) -> Callable[[Networks], Picture]:
+            def run(networks: Networks) -> Picture:
+                with own_torch_state():  # which a thread does not inherit
+                    *_, last = self._stages(data, tile, networks)
+                return last.picture
+
+            return run
+
+        with extras.named(), own_torch_state():
+            return run_together(self.profile.networks, [job(data) for data in files])
+
     def stages(self, data: Bytes, tile: int | None = None) -> Iterator[Stage]:
         """The picture as it gets restored: stage 0 is the reference image, the last the result.
 
@@ -178,7 +203,9 @@ class Decoder:
                 return
             yield stage
 
-    def _stages(self, data: Bytes, tile: int | None) -> Iterator[Stage]:
+    def _stages(
+        self, data: Bytes, tile: int | None, networks: Networks | None = None
+    ) -> Iterator[Stage]:
         from sedic.synthesis.stages import Stage, restore
 
         container = self.parse(data)
@@ -192,7 +219,8 @@ class Decoder:
         count = visible + 1 if restores else 0
         yield Stage(0, count, "reference", resized(picture, *size))
         if restores:
-            networks, negative = self.profile.networks, self.profile.negative(image.method)
+            networks = networks or self.profile.networks
+            negative = self.profile.negative(image.method)
             for stage in restore(picture, image, networks, settings, tile, negative):
                 result = without_colour(stage.picture) if image.grey else stage.picture
                 yield replace(stage, picture=resized(result, *size))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,6 @@ def test_pictures_become_latents_at_an_eighth_and_come_back(networks: DiffusionN
 
 
 def test_a_distributions_mode_is_scaled_and_shifted(networks: DiffusionNetworks) -> None:
-    from dataclasses import replace
-
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
     blocks = 4
@@ -187,3 +186,29 @@ def test_an_ir_controlnet_has_no_hint_weights(networks: DiffusionNetworks) -> No
     made = ir_controlnet(dict(networks.controlnet.config))
     assert set(made.state_dict()) == set(networks.controlnet.state_dict())
     assert not any("cond_embedding" in key for key in made.state_dict())
+
+
+@pytest.mark.slow
+def test_compiled_networks_predict_the_same_and_keep_gradients(networks: DiffusionNetworks) -> None:
+    from sedic.synthesis.guidance import attention_maps
+
+    compiled: list[str] = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., object]:
+        compiled.append(graph.print_readable(print_output=False))
+        return graph.forward
+
+    z, text = torch.randn(1, 4, 8, 8), networks.embed("red bus")
+    both = torch.cat((text, networks.embed("")))
+    with torch.no_grad():
+        plain = [networks.predict(z, t, both, z) for t in (999, 500, 1)]
+        ours = replace(networks).compile(backend=backend, dynamic=False)
+        again = [ours.predict(z, t, both, z) for t in (999, 500, 1)]
+    for expected, found in zip(plain, again, strict=True):
+        assert torch.allclose(expected, found, atol=1e-5)
+    graphs = len(compiled)
+    assert graphs  # and not one for every timestep
+    with torch.no_grad():
+        ours.predict(z, 250, both, z)
+    assert len(compiled) == graphs
+    assert len(attention_maps(ours.unet, lambda: ours.predict(z, 9, text, z))) == 4

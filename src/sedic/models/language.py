@@ -16,7 +16,8 @@ from torch import Tensor
 from sedic.coding.token_text import IDENTITY_BYTES, Chances
 from sedic.errors import SedicError
 from sedic.files import printable, read_bounded
-from sedic.models.llama import Llama, suits
+from sedic.models import llama
+from sedic.models.matrices import Halves, Widened
 from sedic.models.pretrained import load_pretrained
 
 PROMPT_FILE = "prompt.txt"
@@ -155,16 +156,13 @@ class LanguageModel:
 
     @cached_property
     def _start(self) -> tuple[Tensor, Any]:
-        return self._after_prompt(self._network)
+        rows, past = self._network(torch.tensor(self._begin), None)
+        return rows[-1], past
 
     @cached_property
     def _draft_start(self) -> tuple[Tensor, Any]:
-        assert self._draft is not None
-        return self._after_prompt(self._draft)
-
-    def _after_prompt(self, network: Network) -> tuple[Tensor, Any]:
-        rows, past = network(torch.tensor(self._begin), None)
-        return rows[-1], past
+        logits, past = self._start
+        return logits, [(keys.float(), values.float()) for keys, values in past]
 
 
 class _Reading:
@@ -211,12 +209,19 @@ class _Transformers:
 def _load(folder: Path) -> tuple[Network, Network | None, int, int]:
     """The network, a faster and less exact one or None, its context and its vocabulary."""
     config = _json(folder / "config.json")
-    if suits(config):
-        network = Llama(config, _tensors(folder))
+    if llama.suits(config):
+        tensors = _tensors(folder)
+        llama.check(config, tensors)
         context, vocabulary = config.get("max_position_embeddings", 1 << 20), config["vocab_size"]
-        if network.parameters > _DOUBLE:
-            return network, None, int(context), int(vocabulary)
-        return network.to(torch.float64), network, int(context), int(vocabulary)
+        exact: Network
+        draft: Network | None = None
+        if sum(value.numel() for value in tensors.values()) <= _DOUBLE:
+            exact = llama.Llama(config, Widened(tensors, torch.float64))
+            draft = llama.Llama(config, Halves(tensors))
+        else:
+            whole = {name: value.float() for name, value in tensors.items()}
+            exact = llama.Llama(config, Widened(whole, torch.float32))
+        return exact, draft, int(context), int(vocabulary)
     model = _transformers_model(folder)
     text = model.config.get_text_config()
     context = int(getattr(text, "max_position_embeddings", None) or 1 << 20)
@@ -295,7 +300,7 @@ def _tensors(folder: Path) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     try:
         for path in sorted(folder.glob("*.safetensors")):
-            tensors |= {name: value.float() for name, value in load_file(path).items()}
+            tensors |= load_file(path)  # mapped, not read
     except (SafetensorError, OSError, ValueError) as error:
         raise SedicError(f"cannot load a language model from {printable(folder)}") from error
     return tensors
