@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from sedic.describe.answer_text import RefusalError
 from sedic.describe.answers import Usage, Words, parse_words
 from sedic.describe.description import one_line
-from sedic.describe.prompts import prompt, shown
+from sedic.describe.prompts import picture_for_model, prompt
 from sedic.errors import DescriberError, MissingWeightsError, OutOfMemoryError, SedicError
 from sedic.files import printable
 
@@ -78,7 +78,9 @@ class LocalDescriber:
         """The words of an answer of at most so many ``tokens``; ``budget`` is ``parse``'s."""
         processor, model = self._loaded
         try:
-            answer, usage = _generate(processor, model, shown(picture, SIDE), question, tokens)
+            answer, usage = _generate(
+                processor, model, picture_for_model(picture, SIDE), question, tokens
+            )
         except (MemoryError, *_UNUSABLE) as error:
             raise _failed(self.model, error) from error
         cut_off = usage.received >= tokens

@@ -20,7 +20,6 @@ from sedic.errors import SedicError
 from sedic.models.convert import read_checkpoint
 from sedic.picture import Picture
 
-FEATURES = 2048
 _SIDE = 299
 
 Size = tuple[int, int]
