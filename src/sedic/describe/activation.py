@@ -112,6 +112,12 @@ def whole_view(picture: Picture) -> Picture:
     return _view(picture, _EVERYTHING, *_size(height, width, _SCALES[0]))
 
 
+def whole_looks(picture: Picture, classifier: Classifier) -> Floats:
+    """The chances (2, classes) that two looks at the whole picture give: what a name of the whole
+    picture must have in both."""
+    return _look_again(picture, [_EVERYTHING], classifier)[0][0]
+
+
 def confirms(
     picture: Picture, piece: npt.NDArray[np.bool_], node: int, classifier: Classifier, names: Names
 ) -> bool:

@@ -154,7 +154,8 @@ def compose(
         colour, looks = _looks(maps, thing.region) if thing.region.any() else ("", "")
         details.append((name, phrase + looks))
         if thing.node == names.person:
-            phrase = f"{names.with_article(thing.node)} in {colour}" if colour else phrase
+            phrase = names.with_article(thing.node) + phrase[len(word) :]
+            phrase += f" in {colour}" if colour else ""
         elif thing.node is not None:
             phrase = names.with_article(thing.node, colour) + phrase[len(word) :]
         phrases.append(phrase)

@@ -92,7 +92,7 @@ def _height(box: Box, picture: Picture) -> float:
 
 
 def _view(picture: Picture, side: int) -> Picture:
-    """The picture with its long side at about ``side`` pixels, in multiples that a view may have."""
+    """The picture with its long side at about ``side`` pixels, as a view may have."""
     from sedic.models.faces import MULTIPLE
 
     scale = side / max(picture.shape[:2])
