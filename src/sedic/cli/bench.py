@@ -248,7 +248,7 @@ def names(
 ) -> None:
     """How many photographs the embedded describer names, and how many right, by threshold.
 
-    Look at sheet.png, write the files of wrong names into a text file and run it again with --wrong.
+    Look at sheet.png, list the files of wrong names in a text file and run it again with --wrong.
     """
     from sedic.files import make_folder, write_atomically
     from sedic.lab.bench import naming

@@ -33,6 +33,7 @@ _PROPOSED = 0.2  # chance in the first look from which a second one is worth its
 _SCALES = (1.0, 1.75)  # of the whole picture: its short side by a view's
 _ALONE = (0.5, 1.0)  # how much what the places alone are called counts, at each scale
 _NEARBY = 0.8  # distance from a window, by its side, over which that fades
+_FLOOR = 0.05  # share of the cells with so little evidence that it counts as none
 _FULL = 0.995  # share of the cells that have less evidence than counts as full
 _LONGEST = 2.5  # long side by short, beyond which a view is squeezed
 _WINDOWS = (0.3, 0.45, 0.65, 0.9)  # sides of windows, by the picture's short side
@@ -289,7 +290,8 @@ def _named_alone(
         total += weight / (1 + np.exp(-half))
     if box != _EVERYTHING:
         total *= _nearby(box, raster, _NEARBY)
-    return _full(total)
+    # Of a wide kind, such as dogs, everything has a little.
+    return _full(np.maximum(total - float(np.quantile(total, _FLOOR)), 0))
 
 
 def _nearby(box: Box, raster: tuple[int, int], reach: float) -> Floats:

@@ -34,7 +34,7 @@ NARROW, WIDE = 0.45, 0.3  # evidence that speaks for neither side, by the best
 _CLEAR = 0.4  # evidence that is taken for an outline where looks say nothing
 _FLAT = 0.05  # range of evidence that says nothing of where
 _LEAST, _MOST = 0.003, 0.9  # share of the picture that a thing may fill
-_ROUND = 1.2  # cells over which an outline is rounded
+_ROUND = 1.7  # cells over which an outline is rounded
 _SURE = 3.0  # log odds, at most
 
 

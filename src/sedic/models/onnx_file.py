@@ -89,7 +89,8 @@ def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 
 def _packed(data: memoryview) -> list[int]:
-    found, at = [], 0
+    found: list[int] = []
+    at = 0
     while at < len(data) and len(found) <= _MOST_DIMS:
         value, at = _varint(data, at)
         found.append(value)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,10 +41,11 @@ class Naming:
 
 def draw(folder: Path, count: int) -> list[Path]:
     """Photographs of a folder that nothing was trained on, then others with a fixed seed."""
-    held_out = photos.find([folder], held_out=True)
-    others = photos.find([folder], held_out=False)
+    others = photos.find_photographs([folder], held_out=False)
     random.Random(18).shuffle(others)
-    return [*held_out, *others][:count]
+    with suppress(SedicError):  # where none is held out
+        others = [*photos.find_photographs([folder], held_out=True), *others]
+    return others[:count]
 
 
 def look_at(
