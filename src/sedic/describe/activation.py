@@ -315,7 +315,8 @@ def _cells(box: Box, raster: tuple[int, int]) -> tuple[slice, slice]:
 
 def _full(values: Floats) -> Floats:
     """``values`` divided such that nearly the highest is 1; what is higher is cut off."""
-    return np.clip(values / max(float(np.quantile(values, _FULL)), 1e-6), 0, 1)
+    full = max(float(np.quantile(values, _FULL)), 1e-6)
+    return np.asarray(np.clip(values / full, 0, 1), np.float32)
 
 
 def _resized(values: Floats, shape: tuple[int, int]) -> Floats:

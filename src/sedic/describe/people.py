@@ -88,7 +88,7 @@ def in_foreground(person: Person, picture: Picture) -> bool:
 
 def _height(box: Box, picture: Picture) -> float:
     """The height of a box by the picture's shorter side."""
-    return (box[2] - box[0]) * picture.shape[0] / min(picture.shape[:2])
+    return float((box[2] - box[0]) * picture.shape[0] / min(picture.shape[:2]))
 
 
 def _view(picture: Picture, side: int) -> Picture:

@@ -84,7 +84,8 @@ def with_people(
     from sedic.describe.outline import outline
     from sedic.describe.people import face_region, in_foreground, likely
 
-    near, far = [], []
+    near: list[Thing] = []
+    far: list[Thing] = []
     for person in people:
         others = [*things, *near, *far]
         face = face_region(person, shape)

@@ -99,7 +99,7 @@ class FaceFinder(nn.Module):
             if index in _ENDS:
                 ends.append(x)
         finest = F.relu(self.lateral[0](ends[3]))
-        for up, lateral, end in zip(self.up, self.lateral[1:], reversed(ends[:3]), strict=True):  # type: ignore[arg-type]
+        for up, lateral, end in zip(self.up, self.lateral[1:], reversed(ends[:3]), strict=True):
             finest = F.relu(up(finest)) + F.relu(lateral(end))
         found: Tensor = self.head(F.relu(self.last(finest)))
         return found
@@ -169,7 +169,7 @@ def load_face_finder(path: Path | None = None) -> FaceFinder:
     for block in network.blocks:
         steps = block.expand, block.depthwise, block.project
         parts += [step for step in steps if isinstance(step, nn.Conv2d)]
-    parts += [*network.lateral, network.last]  # type: ignore[list-item]
+    parts += [*network.lateral, network.last]
     for part in parts:
         part.load_state_dict({"weight": next(numbered), "bias": next(numbered)})
     for number, up in zip((2, 1, 0), network.up, strict=True):
