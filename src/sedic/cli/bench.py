@@ -235,6 +235,42 @@ def speed(
     stopped()
 
 
+@bench_app.command("names")
+def names(
+    folder: Annotated[Path, typer.Argument(help="A folder of photographs.")],
+    count: Annotated[int, typer.Option(min=1, help="How many, those held out first.")] = 60,
+    wrong: Annotated[
+        Path | None, typer.Option(help="A text file of the photographs whose name is wrong.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where the sheet and the table go.")] = Path(
+        "runs/bench-names"
+    ),
+) -> None:
+    """How many photographs the embedded describer names, and how many right, by threshold.
+
+    Look at sheet.png, list the files of wrong names in a text file and run it again with --wrong.
+    """
+    from sedic.files import make_folder, write_atomically
+    from sedic.lab.bench import naming
+    from sedic.picture import save_picture
+
+    judged = naming.read_judgement(wrong) if wrong else None
+    paths = naming.draw(folder, count)
+    with progress_bar() as progress:
+        found = naming.look_at(paths, lambda done: progress(done, len(paths), "looking"))
+    found = [one for one in found if one.chance >= min(naming.THRESHOLDS)]
+    make_folder(out)
+    save_picture(naming.sheet(found, folder), out / "sheet.png", force=True)
+    lines = "".join(f"{one.file}\t{one.name}\t{one.chance:.3f}\n" for one in found)
+    write_atomically(out / "names.tsv", lines.encode(), force=True)
+    if judged is None:
+        note(f"look at {printable(out / 'sheet.png')}, then give the wrong ones with --wrong")
+        return
+    measured = naming.table(found, len(paths), judged)
+    write_atomically(out / "table.md", measured.encode(), force=True)
+    typer.echo(measured, nl=False)
+
+
 @bench_app.command("bd-rate")
 def bd_rate(
     results: Annotated[Path, typer.Argument(help="A results.csv of `sedic bench rd`.")],

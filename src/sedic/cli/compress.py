@@ -29,6 +29,8 @@ from sedic.parts import DESCRIBERS, MASK_CODERS, REFERENCE_CODECS, TEXT_CODERS
 from sedic.semantics import MAX_OBJECTS, MAX_REFERENCE_BYTES, METHODS, Rate
 
 if TYPE_CHECKING:
+    from sedic.encoder import Compressed
+    from sedic.picture import Picture
     from sedic.profile import Profile
     from sedic.reference import ReferenceCodec
 
@@ -191,6 +193,22 @@ def compress(
         warning = misled(picture, compressed.preview) if misled else None
         if warning:
             note(f"  {printable(warning)}")
+
+
+def _warn(profile: Profile, picture: Picture, done: Compressed, *, bare: bool) -> None:
+    """Say so where the decoded picture shows something else than the original.
+
+    Where decoding takes networks that are not embedded, the reference image stands for it.
+    """
+    from sedic.decoder import Decoder
+
+    misled = getattr(profile.describer(), "misled", None)
+    if misled is None:
+        return
+    embedded = "restorer" in profile.store
+    decoded = Decoder(profile, bare=bare).decompress(done.data) if embedded else done.preview
+    if warning := misled(picture, decoded):
+        note(f"  {printable(warning)}")
 
 
 def size_limit(

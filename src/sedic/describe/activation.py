@@ -3,6 +3,8 @@
 A first look at the whole picture at two scales gives a map for every class. The mean of the maps
 over a window approximates the classifier's result for that part. The most certain windows are then
 cut out of the picture and classified in two views. A name is kept only where both views agree.
+Where it is, the maps say in two ways: how much each place adds to the class (Zhou et al. 2016), and
+what the place alone would be called, which is sharper.
 """
 
 from __future__ import annotations
@@ -29,11 +31,16 @@ _EVERYTHING: Box = (0.0, 0.0, 1.0, 1.0)
 RASTER = 96  # long side of a map of evidence
 _PROPOSED = 0.2  # chance in the first look from which a second one is worth its time
 _SCALES = (1.0, 1.75)  # of the whole picture: its short side by a view's
+_ALONE = (0.5, 1.0)  # how much what the places alone are called counts, at each scale
+_NEARBY = 0.8  # distance from a window, by its side, over which that fades
+_FLOOR = 0.05  # share of the cells with so little evidence that it counts as none
+_FULL = 0.995  # share of the cells that have less evidence than counts as full
 _LONGEST = 2.5  # long side by short, beyond which a view is squeezed
 _WINDOWS = (0.3, 0.45, 0.65, 0.9)  # sides of windows, by the picture's short side
 _LOOKS = 4  # windows looked at again, at most
 _WIDER = 1.3  # the second look at a window, by the first
 _FADES = 1.5  # distance from a window, by its side, over which the whole picture's evidence fades
+_AROUND = 1.6  # a view of a window with what is around it, by the window
 _INNER = 0.8  # the same, at the whole picture
 _SAME = 0.3  # intersection by the smaller one, from which two windows may show one thing
 
@@ -92,7 +99,9 @@ def find_sightings(picture: Picture, classifier: Classifier, names: Names) -> Si
                 unconfirmed.append((proposed, float(nodes[0, proposed]), float(nodes[1, proposed])))
             continue
         weights = chances.mean(axis=0) * names.members[node]
-        heat = _heat(maps, own_map, box, weights / weights.sum(), _raster(height, width))
+        raster = _raster(height, width)
+        heat = _heat(maps, own_map, box, weights / weights.sum(), raster)
+        heat = _full(heat + _named_alone(maps, bias, names, node, box, raster))
         confirmed.append(Sighting(node, float(nodes[:, node].min()), box, heat))
     confirmed.sort(key=lambda sighting: (names.depth[sighting.node], -sighting.chance))
     return Sightings(tuple(confirmed), tuple(unconfirmed), whole, _raster(height, width))
@@ -104,6 +113,12 @@ def whole_view(picture: Picture) -> Picture:
     return _view(picture, _EVERYTHING, *_size(height, width, _SCALES[0]))
 
 
+def whole_looks(picture: Picture, classifier: Classifier) -> Floats:
+    """The chances (2, classes) that two looks at the whole picture give: what a name of the whole
+    picture must have in both."""
+    return _look_again(picture, [_EVERYTHING], classifier)[0][0]
+
+
 def confirms(
     picture: Picture, piece: npt.NDArray[np.bool_], node: int, classifier: Classifier, names: Names
 ) -> bool:
@@ -113,6 +128,11 @@ def confirms(
     box = rows[0] / height, columns[0] / width, (rows[-1] + 1) / height, (columns[-1] + 1) / width
     logits, _ = _one(classifier, _view(picture, _scaled(box, _WIDER), SIDE, SIDE))
     return bool(names.chances(softmax(logits))[names.line(node)[:2]].max() >= KEPT[1])
+
+
+def around(picture: Picture, box: Box) -> Picture:
+    """A square view of ``box`` and what is around it; of the whole picture as it is."""
+    return _view(picture, box if box == _EVERYTHING else _scaled(box, _AROUND), SIDE, SIDE)
 
 
 def _size(height: int, width: int, scale: float) -> tuple[int, int]:
@@ -239,20 +259,64 @@ def _heat(
     total = np.zeros(raster, np.float32)
     for whole in maps:
         total += _normal(_resized(np.tensordot(weights, whole, 1), raster))
-    rows, columns = (
-        slice(round(low * size), max(round(high * size), round(low * size) + 1))
-        for low, high, size in ((box[0], box[2], raster[0]), (box[1], box[3], raster[1]))
-    )
+    rows, columns = _cells(box, raster)
     window_heat = np.zeros(raster, np.float32)
     size = rows.stop - rows.start, columns.stop - columns.start
     window_heat[rows, columns] = _normal(_resized(np.tensordot(weights, window_maps, 1), size))
     if box != _EVERYTHING:
-        window = np.zeros(raster, np.bool_)
-        window[rows, columns] = True
-        distance = ndimage.distance_transform_edt(~window) / max(size)
-        total *= np.exp(-np.square(distance / _FADES)).astype(np.float32)
+        total *= _nearby(box, raster, _FADES)
         window_heat = ndimage.gaussian_filter(window_heat, max(size) / 12)
     return _normal(total + window_heat)
+
+
+def _named_alone(
+    maps: Sequence[Floats], bias: Floats, names: Names, node: int, box: Box, raster: tuple[int, int]
+) -> Floats:
+    """How surely each place of the maps, by itself, would be called ``node`` or its kind, 0 to 1 on
+    the ``raster``; less the farther from the window ``box``.
+
+    A place's logits are its values in all maps, plus the bias. Half the log odds of name and kind
+    are averaged, which keeps a place from being all or nothing.
+    """
+    total = np.zeros(raster, np.float32)
+    for logits, weight in zip(maps, _ALONE, strict=True):
+        raised = np.exp(logits + bias[:, None, None] - logits.max(axis=0))
+        odds = []
+        for kind in names.line(node)[:2]:
+            share = np.tensordot(names.members[kind], raised, 1)
+            rest = np.tensordot(1 - names.members[kind], raised, 1)
+            odds.append(np.log(share + 1e-9) - np.log(rest + 1e-9))
+        half = np.clip(_resized(np.mean(odds, axis=0) / 2, raster), -6, 6)
+        total += weight / (1 + np.exp(-half))
+    if box != _EVERYTHING:
+        total *= _nearby(box, raster, _NEARBY)
+    # Of a wide kind, such as dogs, everything has a little.
+    return _full(np.maximum(total - float(np.quantile(total, _FLOOR)), 0))
+
+
+def _nearby(box: Box, raster: tuple[int, int], reach: float) -> Floats:
+    """1 in ``box``, and less outside: 1/e at ``reach`` times its longer side."""
+    rows, columns = _cells(box, raster)
+    window = np.zeros(raster, np.bool_)
+    window[rows, columns] = True
+    side = max(rows.stop - rows.start, columns.stop - columns.start)
+    distance = ndimage.distance_transform_edt(~window) / side
+    return np.asarray(np.exp(-np.square(distance / reach)), np.float32)
+
+
+def _cells(box: Box, raster: tuple[int, int]) -> tuple[slice, slice]:
+    """The rows and columns of a raster in ``box``; one each at least."""
+    rows, columns = (
+        slice(round(low * size), max(round(high * size), round(low * size) + 1))
+        for low, high, size in ((box[0], box[2], raster[0]), (box[1], box[3], raster[1]))
+    )
+    return rows, columns
+
+
+def _full(values: Floats) -> Floats:
+    """``values`` divided such that nearly the highest is 1; what is higher is cut off."""
+    full = max(float(np.quantile(values, _FULL)), 1e-6)
+    return np.asarray(np.clip(values / full, 0, 1), np.float32)
 
 
 def _resized(values: Floats, shape: tuple[int, int]) -> Floats:

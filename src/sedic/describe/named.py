@@ -1,13 +1,14 @@
 """The named description: objects that the classifier confirms in two views, with masks and looks.
 
-Names come from ``activation``, masks from ``outline``; colours, texture and light are measured.
+Names come from ``activation``, things and their masks from ``things``; colours, texture and light
+are measured.
 Where the classifier is not installed, the description is the measured one and a note says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -20,40 +21,26 @@ from sedic.errors import MissingWeightsError, UnsuitableInputError
 from sedic.semantics import MAX_OBJECTS, Mask, ObjectLayer
 
 if TYPE_CHECKING:
-    from sedic.describe.activation import Sighting, Sightings
+    from sedic.describe.activation import Sightings
     from sedic.describe.lettering import Line, Reader
     from sedic.describe.names import Names
-    from sedic.describe.region_features import Floats, Maps, Region
+    from sedic.describe.people import Finder, Person
+    from sedic.describe.region_features import Maps, Region
+    from sedic.describe.things import Thing
     from sedic.models.classifier import Classifier
     from sedic.picture import Picture
     from sedic.semantics import Rate
 
 _LEAST_SIDE = 32  # pixels of the picture, below which nothing is named
-_HIDDEN = 0.5  # share of a region that other objects may have, at most
-_SIMILAR = 0.25  # size of a second instance by the first
-_INSTANCE_PEAK = 0.5  # evidence that a second instance has somewhere
 LETTERING = "lettering"  # the name of what is written on nothing that has a name
-_TEXTURE = 1.5  # units of L* that a unit of texture counts for in an outline
 _INSIDE = frozenset(["valley", "library", "restaurant", "home cinema", "flower field", "room"])
-
-
-@dataclass(frozen=True)
-class Thing:
-    """Something named, or, where ``node`` is None, lettering alone.
-
-    ``region``: where it is, on some raster over the picture; ``reads``: what is written on it.
-    """
-
-    node: int | None
-    chance: float
-    region: Region
-    reads: str = ""
 
 
 class NamedDescriber:
     """The describer ``named``. It loads the classifier when it first describes, and keeps it.
 
-    ``read`` reads lettering; by default RapidOCR, where it is installed.
+    ``read`` reads lettering and ``find_people`` finds people; by default RapidOCR and CenterFace,
+    where they are installed.
     """
 
     def __init__(
@@ -62,10 +49,12 @@ class NamedDescriber:
         model: str = "",
         source: object = None,
         read: Reader | None = None,
+        find_people: Finder | None = None,
     ) -> None:
         self._classifier: Classifier | None = None
         self._missing = ""
         self._read = read
+        self._find_people = find_people
 
     def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> DescriberResult:
         """See ``description.Describer``. Objects are what was named, the surest first.
@@ -87,7 +76,13 @@ class NamedDescriber:
             from sedic.describe.lettering import reader
 
             self._read = reader()
-        description, rejected = _describe(picture, classifier, self._read(picture))
+        if self._find_people is None:
+            from sedic.describe.people import finder
+
+            self._find_people = finder()
+        description, rejected = _describe(
+            picture, classifier, self._find_people(picture), self._read(picture)
+        )
         return DescriberResult(shorten(description, *budget), tuple(rejected))
 
     def misled(self, original: Picture, decoded: Picture) -> str | None:
@@ -110,20 +105,22 @@ class NamedDescriber:
 
 
 def _describe(
-    picture: Picture, classifier: Classifier, lines: Sequence[Line]
+    picture: Picture, classifier: Classifier, people: Sequence[Person], lines: Sequence[Line]
 ) -> tuple[Description, list[str]]:
     """The full description of a picture, and a line for each name that was not confirmed."""
     from sedic.describe import names as table
     from sedic.describe.activation import find_sightings
     from sedic.describe.region_features import area_mean, edges, measure_maps
     from sedic.describe.salience import on_grid
+    from sedic.describe.things import lettered, sighted, with_people
 
     names = table.load_names()
     height, width = picture.shape[:2]
     sightings = find_sightings(picture, classifier, names)
     maps = measure_maps(picture)
-    things = _things(picture, sightings, maps, names, classifier)
-    things = _lettered(things, lines, sightings.raster)[:MAX_OBJECTS]
+    things = sighted(picture, sightings, maps, names, classifier)
+    things = with_people(things, people, picture, maps, names, sightings.raster)
+    things = lettered(things, lines, sightings.raster)[:MAX_OBJECTS]
     scenes = [sighting.node for sighting in sightings.confirmed if sighting.node in names.scenes]
     on_maps = []
     for thing in things:
@@ -156,92 +153,13 @@ def compose(
         name, phrase = quoting(word, thing.reads) if thing.reads else (word, word)
         colour, looks = _looks(maps, thing.region) if thing.region.any() else ("", "")
         details.append((name, phrase + looks))
-        if thing.node is not None:
+        if thing.node == names.person:
+            phrase = names.with_article(thing.node) + phrase[len(word) :]
+            phrase += f" in {colour}" if colour else ""
+        elif thing.node is not None:
             phrase = names.with_article(thing.node, colour) + phrase[len(word) :]
         phrases.append(phrase)
     return ", ".join(_overall(maps, covered, phrases, scenes, names)), details
-
-
-def _lettered(things: list[Thing], lines: Sequence[Line], shape: tuple[int, int]) -> list[Thing]:
-    """``things`` with what is written on them, and lettering that is on none of them as things of
-    its own, after the first; of several lines on one thing, the largest."""
-    from sedic.describe.lettering import region_of, worth_an_object
-
-    lettering_things = []
-    for line in sorted(lines, key=lambda line: -line.area):
-        region = region_of(line, shape)
-        holds = [(thing.region & region).sum() > region.sum() / 2 for thing in things]
-        if not any(holds):
-            if worth_an_object(line):
-                lettering_things.append(Thing(None, 1.0, region, line.text))
-            continue
-        index = holds.index(True)
-        if not things[index].reads:
-            things[index] = replace(things[index], reads=line.text)
-    return [*things[:1], *lettering_things, *things[1:]]
-
-
-def _things(
-    picture: Picture, sightings: Sightings, maps: Maps, names: Names, classifier: Classifier
-) -> list[Thing]:
-    """What was sighted, each thing once, the surest first, in regions that share no cell.
-
-    One name stands for one thing, shown by its surest sighting, unless its region has further
-    pieces, about as large, that the classifier gives the same name when it sees them alone.
-    """
-    from sedic.describe.activation import confirms
-    from sedic.describe.outline import outline
-
-    if not sightings.confirmed:
-        return []
-    shape = sightings.confirmed[0].heat.shape
-    look = _look(maps, shape)
-    things: list[Thing] = []
-    for sighting in _surest(sightings, names):
-        pieces = outline(look, sighting.heat)
-        for number, piece in enumerate(pieces):
-            free = piece & ~np.any([t.region for t in things], axis=0) if things else piece
-            if free.sum() < (1 - _HIDDEN) * piece.sum():
-                continue
-            if number and not (
-                piece.sum() >= _SIMILAR * pieces[0].sum()
-                and sighting.heat[piece].max() >= _INSTANCE_PEAK
-                and confirms(picture, piece, sighting.node, classifier, names)
-            ):
-                continue
-            things.append(Thing(sighting.node, sighting.chance, free))
-    return things
-
-
-def _surest(sightings: Sightings, names: Names) -> Iterator[Sighting]:
-    """Sightings of objects, one for each name: of the whole picture before windows, and a kind
-    only where no narrower name of it was seen."""
-    order = sorted(
-        (sighting for sighting in sightings.confirmed if sighting.node not in names.scenes),
-        key=lambda sighting: (names.depth[sighting.node], -sighting.chance - sighting.whole),
-    )
-    distinct: list[Sighting] = []
-    for sighting in order:
-        line = names.line(sighting.node)
-        kinds = {
-            names.line(other.node)[min(1, len(names.line(other.node)) - 1)] for other in distinct
-        }
-        if any(sighting.node in names.line(other.node) or other.node in line for other in distinct):
-            continue
-        if kinds & set(line):  # two names of one kind: views disagree, or the thing is seen twice
-            continue
-        distinct.append(sighting)
-    return iter(sorted(distinct, key=lambda sighting: -sighting.chance - sighting.whole))
-
-
-def _look(maps: Maps, shape: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """Colour and texture (rows, columns, 6) on a raster, in units of L*."""
-    from sedic.describe.region_features import area_mean, edges
-
-    borders = edges(maps.shape[0], shape[0]), edges(maps.shape[1], shape[1])
-    texture: Floats = np.sqrt(maps.bands[..., :3])
-    features = np.concatenate([maps.lab, _TEXTURE * texture], axis=-1)
-    return area_mean(features, *borders).astype(np.float64)
 
 
 def _looks(maps: Maps, region: Region) -> tuple[str, str]:

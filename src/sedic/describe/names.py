@@ -18,6 +18,7 @@ Floats = npt.NDArray[np.float32]
 
 # Kinds that are where a picture was taken, not an object in it.
 _SCENES = ("landscape", "room")
+_PERSON = "person"
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class Names:
     bare: frozenset[int]
     silent: frozenset[int]
     scenes: frozenset[int]
+
+    @property
+    def person(self) -> int:
+        """The node for people, whom no class shows as such."""
+        return self.words.index(_PERSON)
 
     def chances(self, classes: Floats) -> Floats:
         """Chances (..., n) of the nodes from those of the classes (..., classes)."""

@@ -19,6 +19,7 @@ from sedic.errors import DamagedFileError
 from sedic.models import pack
 from sedic.models.clip_tokenizer import LENGTH, Merges, Tokenizer, leading_tokens
 from sedic.models.interface import fingerprint_of
+from sedic.models.near_words import readable
 from sedic.models.patch_autoencoder import PatchAutoencoder
 from sedic.models.small_text import TextConfig, TextEncoder
 from sedic.models.small_unet import ControlNet, UNet, UNetConfig
@@ -95,13 +96,22 @@ class MiniNetworks:
         return min(LENGTH, self.text_encoder.config.max_position_embeddings)
 
     def embed(self, text: str) -> Tensor:
-        """The text encoder's last hidden state, (1, tokens, d)."""
-        ids = torch.tensor([self.tokenizer.padded(text, self._length)], device=self.device)
+        """The text encoder's last hidden state, (1, tokens, d).
+
+        Words outside its vocabulary are read as near ones (``near_words``).
+        """
+        padded = self.tokenizer.padded(self._readable(text), self._length)
+        ids = torch.tensor([padded], device=self.device)
         return self.text_encoder(ids).float()  # type: ignore[no-any-return]
 
     def word_tokens(self, text: str, words: int) -> list[int]:
         """Where ``embed(text)`` has the tokens of the first ``words`` words; at least one."""
-        return leading_tokens(self.tokenizer.ids, text, words, self._length)
+        return leading_tokens(
+            lambda part: self.tokenizer.ids(self._readable(part)), text, words, self._length
+        )
+
+    def _readable(self, text: str) -> str:
+        return readable(text, self.tokenizer.knows)
 
     def predict(
         self, z: Tensor, t: int, context: Tensor, condition: Tensor, strength: float = 1.0

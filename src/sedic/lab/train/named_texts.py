@@ -41,8 +41,9 @@ def describe_photos(
     Names, regions and word budgets are drawn with a fixed seed. A photograph that cannot be read
     is named in the log and left out; ``SedicError`` if there are none.
     """
-    from sedic.describe.named import Thing, compose
+    from sedic.describe.named import compose
     from sedic.describe.region_features import measure_maps
+    from sedic.describe.things import Thing
 
     names = table.load_names()
     draw = random.Random(0)
