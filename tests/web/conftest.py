@@ -35,7 +35,9 @@ def address(mini: Profile, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     before, tempfile.tempdir = tempfile.tempdir, str(temporary)
     variables = _of_gradio()
     try:
-        with server.running(mini, port=0, limits=Limits(pixels=10_000, upload_bytes=1 << 20)) as url:
+        with server.running(
+            mini, port=0, limits=Limits(pixels=10_000, upload_bytes=1 << 20)
+        ) as url:
             assert [path.name.startswith("sedic-web-") for path in temporary.iterdir()] == [True]
             yield url
     finally:

@@ -15,7 +15,10 @@ from sedic.web.door import _has_address, _name_of
 
 
 def ask(
-    url: str, data: bytes | None = None, headers: dict[str, str] | None = None, method: str | None = None
+    url: str,
+    data: bytes | None = None,
+    headers: dict[str, str] | None = None,
+    method: str | None = None,
 ) -> tuple[int, bytes, dict[str, str]]:
     request = urllib.request.Request(url, data, headers or {}, method=method)
     try:
@@ -119,7 +122,10 @@ def test_files_are_sent_and_not_named(address: str) -> None:
     status, answer = call(address, "decode", fetched)
     assert status == 400 and b"its address" in answer
     assert call(address, "decode", {"deeper": [fetched]})[0] == 400
-    assert ask(f"{address}gradio_api/call/decode", b"{", {"content-type": "application/json"})[0] == 400
+    assert (
+        ask(f"{address}gradio_api/call/decode", b"{", {"content-type": "application/json"})[0]
+        == 400
+    )
     for meta in ({"_type": "gradio.FileData"}, None):
         named = {"path": str(Path(__file__).resolve()), "meta": meta}
         status, answer = call(address, "decode", named)
@@ -136,5 +142,11 @@ def test_served_files_stay_in_no_cache(address: str) -> None:
 
 
 def test_names_and_addresses() -> None:
-    assert [_name_of(host) for host in ("LocalHost:80", "[::1]:80", "a")] == ["localhost", "::1", "a"]
-    assert _has_address([{"a": {"path": "ftp://x"}}]) and not _has_address([{"path": "/x"}, 1, None])
+    assert [_name_of(host) for host in ("LocalHost:80", "[::1]:80", "a")] == [
+        "localhost",
+        "::1",
+        "a",
+    ]
+    assert _has_address([{"a": {"path": "ftp://x"}}]) and not _has_address(
+        [{"path": "/x"}, 1, None]
+    )

@@ -35,9 +35,10 @@ _ROUTES = {
 }
 _ROUTES["HEAD"] = _ROUTES["GET"]
 _HEADERS = {
-    "content-security-policy": "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval';"
-    " style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:;"
-    " object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'",
+    "content-security-policy": "default-src 'self'; style-src 'self' 'unsafe-inline';"
+    " script-src 'self' 'unsafe-inline' 'unsafe-eval'; img-src 'self' data: blob:;"
+    " font-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self';"
+    " frame-ancestors 'none'",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
@@ -90,7 +91,11 @@ class Door:
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 extra = _HEADERS | ({"cache-control": "no-store"} if is_file else {})
-                kept = [(name, value) for name, value in message["headers"] if name.decode() not in extra]
+                kept = [
+                    (name, value)
+                    for name, value in message["headers"]
+                    if name.decode() not in extra
+                ]
                 more = [(name.encode(), value.encode()) for name, value in extra.items()]
                 message = {**message, "headers": [*kept, *more]}
             await send(message)
@@ -98,7 +103,9 @@ class Door:
         await self._app(scope, receive, guarded)
 
     def _check(self, scope: Scope) -> None:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
         host = headers.get("host", "")
         if self._hosts and _name_of(host) not in self._hosts:
             raise _RefusedError(403, "this page has another name")  # DNS rebinding

@@ -15,8 +15,8 @@ _PARTS = {
     "masks": ("#4f9d69", "where the objects are"),
 }
 BEFORE = (
-    '<p class="quiet">Drop a photograph and choose how many bytes it may take, or drop a .sedic file.'
-    " Coding and decoding take some seconds each.</p>"
+    '<p class="quiet">Drop a photograph and choose how many bytes it may take, or drop a .sedic'
+    " file. Coding and decoding take some seconds each.</p>"
 )
 SURFACES = (
     " With the small networks of <code>mini</code>, words of surfaces act, inside an object's mask:"
@@ -93,7 +93,9 @@ def bytes_of(facts: Mapping[str, Any]) -> str:
         )
     rows.append(f"<tr><td>file</td><td></td><td>{total:,}</td><td></td></tr>")
     head = "<tr><th>part</th><th></th><th>bytes</th><th>share</th></tr>"
-    return f'<div class="bar">{"".join(bar)}</div><table class="bytes">{head}{"".join(rows)}</table>'
+    return (
+        f'<div class="bar">{"".join(bar)}</div><table class="bytes">{head}{"".join(rows)}</table>'
+    )
 
 
 def change(name: str, inside: float, outside: float, sizes: Sequence[int]) -> str:

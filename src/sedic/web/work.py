@@ -165,7 +165,7 @@ def difference(before: Picture, after: Picture) -> Picture:
 
 
 def mean_change(before: Picture, after: Picture, where: Region) -> float:
-    """The mean change of a sample, 0 to 255, where the mask ``where`` is set; 0 for an empty one."""
+    """The mean change of a sample, 0 to 255, where the mask ``where`` is set (0: nowhere)."""
     if not where.any():
         return 0.0
     return float(np.abs(before[where].astype(np.int16) - after[where]).mean())
