@@ -70,11 +70,16 @@ def test_a_stranger_uses_the_page(
     words = sedic.read(coded)
     assert words.overall in page.locator(".words").inner_text()
 
-    # The slider between original and decoded picture moves.
-    handle = page.locator("[role=none], .outer").first
-    box = page.locator(".slider-wrap, .slider").first.bounding_box() or handle.bounding_box()
-    assert box is not None
+    # The line between original and decoded picture moves.
+    line = page.get_by_test_id("slider").first
+    line.scroll_into_view_if_needed()
+    before = line.bounding_box()
+    page.mouse.move(before["x"] + before["width"] / 2, before["y"] + before["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(before["x"] - 60, before["y"] + before["height"] / 2, steps=4)
+    page.mouse.up()
     page.wait_for_timeout(500)
+    assert line.bounding_box()["x"] < before["x"] - 30
     shoot(page, f"{width}-compressed")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 

@@ -148,6 +148,7 @@ def build(work: Work, folder: Path) -> gr.Blocks:
                     )
                     parts["difference"] = gr.Image(
                         label="What changed, eight times amplified",
+                        elem_classes="difference",
                         interactive=False,
                         format="png",
                         buttons=[],

@@ -48,7 +48,7 @@ def running(
         page, launch = _page(profile, host, port, limits, Path(name))
         try:
             page.launch(**launch)
-            yield f"http://{'[' + host + ']' if ':' in host else host}:{port}/"
+            yield f"http://{_in_address(host)}:{port}/"
         finally:
             with suppress(Exception):  # one that never started
                 page.close(verbose=False)
@@ -85,7 +85,7 @@ def _page(
     blocks = page.build(Work(profile, limits), folder)
     blocks.queue(max_size=limits.waiting, default_concurrency_limit=1, api_open=False)
     return blocks, {
-        "server_name": host,
+        "server_name": _in_address(host),
         "server_port": port,
         "app_kwargs": {"middleware": [door]},
         "max_file_size": limits.upload_bytes,
@@ -105,6 +105,10 @@ def _page(
         "num_workers": 0,
         **page.LOOKS,
     }
+
+
+def _in_address(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _free_port(host: str, port: int) -> int:

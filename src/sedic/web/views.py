@@ -44,13 +44,13 @@ def status(text: str, share: float) -> str:
 
 def done(notes: Iterable[str]) -> str:
     """What the visitor should know of a result; nothing if there is nothing."""
-    lines = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    lines = "".join(f"<li>{escape(_sentence(note))}</li>" for note in notes)
     return f'<ul class="quiet notes">{lines}</ul>' if lines else ""
 
 
 def problem(message: str) -> str:
     """One line on what went wrong."""
-    return f'<div class="problem" role="alert">{escape(message[:1].upper() + message[1:])}.</div>'
+    return f'<div class="problem" role="alert">{escape(_sentence(message))}</div>'
 
 
 def headline(facts: Mapping[str, Any], source_bytes: int) -> str:
@@ -108,3 +108,8 @@ def change(name: str, inside: float, outside: float, sizes: Sequence[int]) -> st
         f"<p>{file} Samples changed by {inside:.1f} of 255 on average inside the mask of"
         f" <b>{escape(name)}</b>, by {outside:.1f} outside.</p>"
     )
+
+
+def _sentence(text: str) -> str:
+    """A line of the codec's with a capital and a full stop."""
+    return text[:1].upper() + text[1:].rstrip(".") + "."
