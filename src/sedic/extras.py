@@ -23,6 +23,7 @@ EXTRA_OF = {
     "fsspec": "batch",
     "rapidocr": "ocr",
     "onnxruntime": "ocr",
+    "gradio": "web",
 }
 
 

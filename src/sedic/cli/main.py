@@ -35,6 +35,7 @@ from sedic.cli.options import (
 from sedic.cli.packets import packets_app
 from sedic.cli.process import run_and_leave
 from sedic.cli.train import train_app
+from sedic.cli.web import web
 from sedic.errors import SedicError
 from sedic.files import printable
 
@@ -286,6 +287,7 @@ def demo(
 app.command()(find)
 app.add_typer(packets_app, name="packets")
 app.command()(batch)
+app.command()(web)
 app.command()(view)
 app.command()(thumbnail)
 app.add_typer(desktop_app, name="desktop")
