@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from sedic.coding.container import pack
+from sedic.coding.container import repack
 from sedic.decoder import Bytes, Decoder
 from sedic.describe.description import begin, one_line
 from sedic.errors import UnsuitableInputError
@@ -47,15 +47,8 @@ def edit(
         if number not in dropped
     ]
     whole = image.overall if overall is None else one_line(overall)
-    return pack(
-        replace(image, overall=whole, objects=tuple(objects)),
-        profile,
-        profile=container.profile,
-        mark=container.mark,
-        text_coder=container.text_coder,
-        mask_coder=container.mask_coder,
-        settings=container.settings,
-    ).to_bytes()
+    changed = replace(image, overall=whole, objects=tuple(objects))
+    return repack(container, changed, profile).to_bytes()
 
 
 def _describe_anew(layer: ObjectLayer, detail: str) -> ObjectLayer:

@@ -16,12 +16,20 @@ from sedic.coding.container import Container, pack
 from sedic.coding.scale import SCALES, coded_size
 from sedic.describe.description import DescriberResult, Description, shorten
 from sedic.errors import SedicError
-from sedic.picture import is_grey, load_picture, resized
+from sedic.picture import LoadedPicture, is_grey, load_picture, read_picture, resized
 from sedic.profile import Profile
-from sedic.rate import Choice, Layers, choose
+from sedic.rate import NOTHING, Choice, Layers, choose
 from sedic.reference_picture import show_reference
-from sedic.semantics import Rate, ReferenceImage, SemanticImage, check_size, grid_size
+from sedic.semantics import (
+    Carried,
+    Rate,
+    ReferenceImage,
+    SemanticImage,
+    check_size,
+    grid_size,
+)
 from sedic.settings import Settings
+from sedic.transparency import opaque_mask
 
 if TYPE_CHECKING:
     from sedic.picture import Picture, Source
@@ -54,7 +62,7 @@ class Encoder:
 
     def compress(
         self,
-        picture: Source,
+        picture: Source | LoadedPicture,
         rate: Rate,
         description: Description | None = None,
         *,
@@ -67,7 +75,8 @@ class Encoder:
     ) -> Compressed:
         """Code a picture in at most ``rate.max_bytes`` bytes.
 
-        ``picture`` is whatever ``load_picture`` takes. ``description`` stands in for the profile's
+        ``picture`` is whatever ``load_picture`` takes, or what ``read_picture`` gives: then what
+        that kept travels in the file, and its bytes are counted first. ``description`` stands in for the profile's
         describer. ``settings`` are settings of the decoder, by name, that differ from the
         profile's defaults and travel in the file, or a ``preset`` of the profile. ``text_coder``
         and ``mask_coder`` stand in for those of the method. ``seed`` is that of the decoder's
@@ -83,7 +92,8 @@ class Encoder:
         Raises ``UnsuitableInputError`` for a picture or option that cannot be used, ``LimitError``
         where the picture is too large or cannot become that small.
         """
-        pixels = load_picture(picture)
+        loaded = picture if isinstance(picture, LoadedPicture) else read_picture(picture)
+        pixels = loaded.pixels
         height, width = pixels.shape[:2]
         check_size(width, height)
         system = methods.method_named(method)
@@ -110,7 +120,7 @@ class Encoder:
         # Masks of blocks depend on the grid, so they cannot be taken to another one.
         floors = getattr(reference, "scale_floors", ()) if coding.mask_coder != "blocks" else ()
         attempts = [
-            _AtScale(pixels, description, scale, coding, reference, rate.max_bytes)
+            _AtScale(loaded, description, scale, coding, reference, rate.max_bytes)
             for scale in _scales(width, height, rate.max_bytes if floors else None)
         ]
 
@@ -182,7 +192,7 @@ class _AtScale:
 
     def __init__(
         self,
-        pixels: Picture,
+        picture: LoadedPicture,
         description: Description,
         scale: int,
         coding: _Coding,
@@ -190,8 +200,8 @@ class _AtScale:
         max_bytes: int,
     ) -> None:
         self.scale = scale
-        self._pixels = pixels
-        self._original = pixels.shape[1], pixels.shape[0]
+        self._picture = picture
+        self._original = picture.pixels.shape[1], picture.pixels.shape[0]
         self._size = coded_size(*self._original, scale)
         self._description = description
         self._coding = coding
@@ -202,7 +212,17 @@ class _AtScale:
 
     @cached_property
     def _encode(self) -> Callable[[int], bytes]:
-        return self._codec.prepare(resized(self._pixels, *self._size))
+        return self._codec.prepare(resized(self._picture.pixels, *self._size))
+
+    @cached_property
+    def _carried(self) -> Carried:
+        alpha = self._picture.alpha
+        opaque = None if alpha is None else opaque_mask(alpha, self._size)
+        return Carried(opaque, self._picture.exif, self._picture.icc)
+
+    @cached_property
+    def carried_bytes(self) -> int:
+        return len(self._packed(NOTHING).carried)
 
     @cached_property
     def _at_size(self) -> Description:
@@ -218,7 +238,7 @@ class _AtScale:
         return self._encoded[level]
 
     def semantic_bytes(self, layers: Layers) -> int:
-        return len(self._packed(layers).to_bytes()) - len(self._room)
+        return len(self._packed(layers).to_bytes()) - len(self._room) - self.carried_bytes
 
     def container(self, layers: Layers, reference: bytes) -> Container:
         """The file with these words and this reference image."""
@@ -235,6 +255,7 @@ class _AtScale:
             method=self._coding.method,
             seed=self._coding.seed,
             grey=self._coding.grey,
+            carried=self._carried,
         )
 
     def _packed(self, layers: Layers) -> Container:

@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from sedic import exif
+from sedic.coding.carried import decode_metadata
 from sedic.coding.container import Container
 from sedic.decoder import Decoder
 from sedic.errors import SedicError
@@ -43,6 +45,7 @@ def summary(data: bytes, profile: Profile) -> dict[str, Any]:
         "bytes": total,
         "bpp": 8 * total / (container.width * container.height),
         "parts": parts,
+        "carried": _carried(container),
         "reference_codec": container.reference_codec,
         "text_coder": container.text_coder,
         "mask_coder": container.mask_coder,
@@ -86,6 +89,8 @@ def print_table(data: bytes, profile: Profile, *, verbose: bool) -> None:
             table.add_section()
         table.add_row(name, str(size), f"{8 * size / pixels:.4f}", f"{size / facts['bytes']:.1%}")
     console.print(table)
+    for line in _carried_lines(container):
+        console.print(line, highlight=False, markup=False)
     console.print(_decoder(data, profile), highlight=False, markup=False)
     image, problem = _image(data, profile)
     if image is None:
@@ -100,6 +105,30 @@ def print_table(data: bytes, profile: Profile, *, verbose: bool) -> None:
     if verbose:
         for line in explain(container, profile):
             console.print(f"- {line}", highlight=False, markup=False)
+
+
+def _carried(container: Container) -> dict[str, Any]:
+    """What travels with the picture, JSON-ready: whether alpha and place do, EXIF's entries and
+    the profile's bytes."""
+    entries = exif.read(decode_metadata(container.carried).exif)
+    return {
+        "alpha": "alpha" in container.parts(),
+        "exif": len(entries),
+        "gps": any(entry.directory == exif.PLACE for entry in entries),
+        "icc": len(decode_metadata(container.carried).icc),
+    }
+
+
+def _carried_lines(container: Container) -> list[str]:
+    """The same for people; no line for what is not there."""
+    found = _carried(container)
+    place = "with" if found["gps"] else "without"
+    said = (
+        ("alpha", "a mask of where the picture is opaque"),
+        ("exif", f"EXIF of {found['exif']} entries, {place} GPS"),
+        ("icc", f"a colour profile of {found['icc']} bytes"),
+    )
+    return [f"travels with it: {text}" for name, text in said if found[name]]
 
 
 def _decoder(data: bytes, profile: Profile) -> str:

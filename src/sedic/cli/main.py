@@ -130,6 +130,7 @@ def decompress(
 
     from sedic.cli.decoded import provenance_of, write_decoded
     from sedic.coding.container import Container
+    from sedic.semantics import Carried
 
     if profile is not None:
         load_profile(profile)  # a profile of the user's own must be known before its file is read
@@ -170,8 +171,10 @@ def decompress(
 
         stages = decoder.stages(data, tile)
         picture = last_picture(stages, until_stage, progress_dir, force=force)
+        picture = decoder.with_alpha(picture, data)
     provenance = provenance_of(container, owner)
-    write_decoded(picture, output, provenance, caption=caption, force=force)
+    carried = Carried() if partial and not found.complete else decoder.carried(data)
+    write_decoded(picture, output, provenance, carried, caption=caption, force=force)
     note(f"{printable(output)}: {container.width}x{container.height}")
 
 
