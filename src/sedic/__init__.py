@@ -76,8 +76,8 @@ _HOME = {
     "sedic.reference": "ReferenceCodec",
     "sedic.semantics": "Carried Mask ObjectLayer Rate ReferenceImage SemanticImage",
     "sedic.settings": "Settings",
-    "sedic.shortcuts": "carried compress decompress describe_picture edit fit_words inspect preview "
-    "read segment stages",
+    "sedic.shortcuts": "carried compress decompress describe_picture edit fit_words inspect "
+    "preview read segment stages",
     "sedic.synthesis.stages": "Stage",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}

@@ -18,12 +18,14 @@ Picture = npt.NDArray[np.uint8]  # (height, width, 3 or 4)
 MAX_PROFILE = 1 << 16  # bytes
 
 
-def differs_from_srgb(profile: bytes) -> bool:
-    """Whether pictures in this profile hold other values than in sRGB, by more than one of 255.
+def usable(profile: bytes) -> bool:
+    """Whether pictures can be converted to this profile: it is one of red, green and blue, whole,
+    and not larger than ``MAX_PROFILE``."""
+    return _from_srgb(profile) is not None
 
-    Not so for one that cannot be used, that is not of red, green and blue, or that is larger than
-    ``MAX_PROFILE``.
-    """
+
+def differs_from_srgb(profile: bytes) -> bool:
+    """Whether pictures in a usable profile hold other values than in sRGB, by more than one."""
     levels = np.arange(0, 256, 15).astype(np.uint8)
     probe = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(levels.size, -1, 3)
     changed = in_profile(probe, profile)

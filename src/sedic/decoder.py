@@ -83,7 +83,8 @@ class Decoder:
     def preview(self, data: Bytes) -> Picture:
         """A file's reference image, (height, width, 3) uint8: no network of Algorithm 1 is loaded.
 
-        It has alpha, (height, width, 4), where the file carries it. Raises ``SedicError`` where the bytes are no such file or need other weights.
+        It has alpha, (height, width, 4), where the file carries it. Raises ``SedicError`` where the
+        bytes are no such file or need other weights.
         """
         container = self.parse(data)
         reference = self._reference_codec(container, restored=False)
@@ -147,7 +148,7 @@ class Decoder:
             picture = reference.decode_prefix(
                 container.reference, *container.coded_size, settings.realism
             )
-            if restored and self.profile.restores:
+            if restored and self.profile.restores and not settings.changes_nothing:
                 negative = self.profile.negative(image.method)
                 networks = self.profile.networks
                 *_, last = restore(picture, image, networks, settings, None, negative)
@@ -206,7 +207,7 @@ class Decoder:
         settings = self.settings(data)
         reference = self._reference_codec(container, restored=True)
         image = container.unpack(self.profile)
-        restores = self.profile.restores
+        restores = self.profile.restores and not settings.changes_nothing
         visible = sum(layer.mask.area > 0 for layer in image.objects)
         picture = show_reference(reference, image, settings)
         size = container.width, container.height

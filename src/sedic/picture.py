@@ -127,7 +127,9 @@ def read_picture(
                 opacity[top : top + len(colour)] = share
         view, notes = opened.upright(picture), opened.notes()
         if transparent and not alpha:
-            notes += (f"{opened.name}: its transparent parts are laid over white; --alpha keeps them",)
+            notes += (
+                f"{opened.name}: its transparent parts are laid over white; --alpha keeps them",
+            )
         exif, icc, more = kept(opened.image, keep, opened.name)
         if opacity is not None:
             opacity = np.ascontiguousarray(opened.upright(opacity)) if transparent else None

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from PIL import Image
 
 from sedic import exif
-from sedic.colour_profiles import MAX_PROFILE, differs_from_srgb
+from sedic.colour_profiles import MAX_PROFILE, differs_from_srgb, usable
 
 KEPT = ("exif", "gps", "icc")  # what may be kept
 
@@ -30,13 +30,13 @@ def kept(
     profile = image.info.get("icc_profile") if "icc" in keep else None
     if not isinstance(profile, bytes) or not profile:
         return described, b"", tuple(notes)
-    if differs_from_srgb(profile):
-        return described, profile, tuple(notes)
-    if len(profile) > MAX_PROFILE or profile[16:20] != b"RGB ":
+    if not usable(profile):
         notes.append(
-            f"{name}: its colour profile is not kept: it is not of red, green and blue, or has more"
-            f" than {MAX_PROFILE} bytes"
+            f"{name}: its colour profile is not kept: it is damaged, not of red, green and blue, or"
+            f" has more than {MAX_PROFILE} bytes"
         )
+    elif differs_from_srgb(profile):
+        return described, profile, tuple(notes)
     return described, b"", tuple(notes)
 
 

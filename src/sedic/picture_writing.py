@@ -64,10 +64,10 @@ def save_picture(
 
     The suffix of a path chooses the format: PNG (also without suffix), JPEG (quality 95), WebP
     (lossless), TIFF, BMP, PPM; a stream gets PNG. JPEG, BMP and PPM have no alpha: the picture is
-    laid over white. ``xmp`` and ``exif`` are metadata to go with it, and ``icc`` is a colour profile
-    that the picture, which is sRGB, is converted to; BMP and PPM have no place for them. Raises ``OutputError`` for an unknown suffix, an existing
-    file without ``force``, and whatever cannot be written; ``UnsuitableInputError`` for other
-    arrays.
+    laid over white. ``xmp`` and ``exif`` are metadata to go with it; ``icc`` is a colour profile
+    that the picture, which is sRGB, is converted to. BMP and PPM have no place for them. Raises
+    ``OutputError`` for an unknown suffix, an existing file without ``force``, and whatever cannot
+    be written; ``UnsuitableInputError`` for other arrays.
     """
     shaped = picture.ndim == 3 and picture.shape[2] in (3, 4) and picture.size
     if picture.dtype != np.uint8 or not shaped:

@@ -67,9 +67,7 @@ def split(section: bytes) -> dict[str, bytes]:
 
 def sizes(section: bytes) -> dict[str, int]:
     """Bytes of every part, its number and length included."""
-    return {
-        name: 1 + len(number(len(data))) + len(data) for name, data in split(section).items()
-    }
+    return {name: 1 + len(number(len(data))) + len(data) for name, data in split(section).items()}
 
 
 def decode_metadata(section: bytes) -> Carried:
@@ -144,7 +142,12 @@ def _rational(above: int, below: int) -> bytes:
 # What photographs usually say, the most usual last: deflate refers to it. Part of the format.
 _USUAL = (
     (0, 0x010E, 2, b"OLYMPUS DIGITAL CAMERA\0"),
-    (0, 0x010F, 2, b"Panasonic\0FUJIFILM\0SONY\0NIKON CORPORATION\0Canon\0samsung\0Google\0Apple\0"),
+    (
+        0,
+        0x010F,
+        2,
+        b"Panasonic\0FUJIFILM\0SONY\0NIKON CORPORATION\0Canon\0samsung\0Google\0Apple\0",
+    ),
     (0, 0x0110, 2, b"Canon EOS \0NIKON D\0Pixel \0SM-G\0iPhone \0iPhone 13 Pro\0"),
     (0, 0x011A, 5, _rational(300, 1) + _rational(72, 1)),
     (0, 0x011B, 5, _rational(72, 1)),
@@ -209,7 +212,7 @@ _USUAL = (
 _PROFILE = (
     b"mntrRGB XYZ \7\xe0\0\1\0\1\0\0\0\0\0\0acspAPPL\0\0\0\0"
     b"\0\0\0\0\0\0\xf6\xd6\0\1\0\0\0\0\xd3-lcmsADBEappl"
-    b"desc\0\0\0\xfc\0\0\0$cprt\0\0\1 \0\0\0\"wtpt\0\0\1D\0\0\0\x14chad\0\0\1X\0\0\0,"
+    b'desc\0\0\0\xfc\0\0\0$cprt\0\0\1 \0\0\0"wtpt\0\0\1D\0\0\0\x14chad\0\0\1X\0\0\0,'
     b"rXYZ\0\0\0\0\0\0\0\x14gXYZ\0\0\0\0\0\0\0\x14bXYZ\0\0\0\0\0\0\0\x14"
     b"rTRC\0\0\0\0\0\0\0 gTRC\0\0\0\0\0\0\0 bTRC\0\0\0\0\0\0\0 "
     b"curv\0\0\0\0\0\0\0\1\2\x33\0\0desc\0\0\0\0text\0\0\0\0"
