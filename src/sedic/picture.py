@@ -366,4 +366,4 @@ def is_grey(picture: Picture) -> bool:
 
 def without_colour(picture: Picture) -> Picture:
     """The picture with its luma (ITU-R BT.601) in all three channels."""
-    return np.asarray(Image.fromarray(picture).convert("L").convert("RGB"))
+    return np.array(Image.fromarray(picture).convert("L").convert("RGB"))

@@ -22,7 +22,8 @@ _STEEPNESS = 5.0  # of the edge, which is then about 4 pixels wide
 def over_white(colour: Picture, alpha: Alpha) -> Picture:
     """The (height, width, 3) colours laid over white."""
     share = alpha[..., None].astype(np.uint16)
-    return ((colour * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
+    laid: Picture = ((colour * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
+    return laid
 
 
 def fill_below(colour: Picture, alpha: Alpha) -> Picture:
@@ -44,7 +45,12 @@ def fill_below(colour: Picture, alpha: Alpha) -> Picture:
         height, width = level.shape[:2]
         below = filled.repeat(2, 0).repeat(2, 1)[:height, :width]
         filled = level[..., :3] + below * (1 - level[..., 3:])
-    return np.rint(filled).clip(0, 255).astype(np.uint8)
+    return _bytes(filled)
+
+
+def _bytes(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    rounded: npt.NDArray[np.float32] = np.rint(values).clip(0, 255)
+    return rounded.astype(np.uint8)
 
 
 def _halved(level: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -54,7 +60,8 @@ def _halved(level: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     parts = level.reshape(level.shape[0] // 2, 2, -1, 2, 4)
     total = parts.sum((1, 3))
     most = parts[..., 3:].max((1, 3))
-    return total * most / np.maximum(total[..., 3:], 1e-6)
+    halved: npt.NDArray[np.float32] = total * most / np.maximum(total[..., 3:], 1e-6)
+    return halved
 
 
 def opaque_mask(alpha: Alpha, size: tuple[int, int]) -> Mask | None:
@@ -81,5 +88,4 @@ def with_alpha(picture: Picture, opaque: Mask | None, size: tuple[int, int]) -> 
     box = (0.0, 0.0, size[0] / GRID, size[1] / GRID)
     large = smooth.resize(picture.shape[1::-1], Image.Resampling.BICUBIC, box)
     opacity = (np.asarray(large, np.float32) - 127.5) * _STEEPNESS + 127.5
-    alpha = np.rint(opacity).clip(0, 255).astype(np.uint8)
-    return np.dstack([picture, alpha])
+    return np.dstack([picture, _bytes(opacity)])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from sedic.cli.options import STANDARD
+from sedic.errors import OutputError
 
 if TYPE_CHECKING:
     from sedic.coding.container import Container
@@ -55,6 +56,8 @@ def write_decoded(
 
     if caption:
         picture = captioned(picture, provenance)
+    if output == STANDARD and sys.stdout is None:
+        raise OutputError("standard output is closed")
     target = sys.stdout.buffer if output == STANDARD else output
     save_picture(
         picture, target, force=force, xmp=provenance.to_xmp(), exif=carried.exif, icc=carried.icc

@@ -43,7 +43,7 @@ app = typer.Typer(
     "sedic compress photo.jpg photo.sedic --bpp 0.03\n\n"
     "sedic decompress photo.sedic photo.png\n\n"
     "sedic inspect photo.sedic\n\n"
-    'sedic edit photo.sedic other.sedic --object 1 --detail "blue car, dusty"',
+    'sedic edit photo.sedic other.sedic --object 1 --detail "grass, very rough"',
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -254,6 +254,7 @@ def edit(
     """Change the words of a .sedic file; the original picture is not needed."""
     from sedic.coding.container import Container
     from sedic.editing import edit as change
+    from sedic.editing import shows
 
     numbers = number or []
     if len(numbers) != len(detail or []):
@@ -269,6 +270,12 @@ def edit(
     write_output(output, data, force=force)
     rate = 8 * len(data) / (container.width * container.height)
     note(f"{printable(output)}: {len(data)} bytes, {rate:.4f} bpp")
+    if data != before and not shows(before, data, owner):
+        note(
+            f"  the file says something else now, but its picture hardly changes: with profile"
+            f" {owner.name} only words of surfaces act, inside an object's mask (smooth, very"
+            " rough, grainy, coarse, fine)"
+        )
 
 
 @app.command()
