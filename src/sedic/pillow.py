@@ -148,7 +148,7 @@ def _save(
     options = {name: encoder_info[name] for name in _OPTIONS if name in encoder_info}
     owner = encoder_info.get("profile", default or "mini")
     with _os_errors(filename):
-        keep = [name for name, option in _KEPT.items() if given.get(option)]
+        keep = [name for name, option in _KEPT.items() if encoder_info.get(option)]
         data = shortcuts.compress(_stored(image), profile=owner, keep=keep, **options)
     file.write(data)
 

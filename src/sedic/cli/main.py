@@ -173,7 +173,7 @@ def decompress(
         picture = last_picture(stages, until_stage, progress_dir, force=force)
         picture = decoder.with_alpha(picture, data)
     provenance = provenance_of(container, owner)
-    carried = Carried() if partial and not found.complete else decoder.carried(data)
+    carried = Carried() if partial and not decoded.complete else decoder.carried(data)
     write_decoded(picture, output, provenance, carried, caption=caption, force=force)
     note(f"{printable(output)}: {container.width}x{container.height}")
 
