@@ -66,8 +66,8 @@ def shows(before: Bytes, after: Bytes, profile: Profile) -> bool:
     if "restorer" not in profile.store:
         return True
     old, new = (decoder.semantic_image(data) for data in (before, after))
-    said = [strengths(one.objects, one.width, one.height, 1.0) for one in (old, new)]
-    return not np.array_equal(*said)
+    textures = [strengths(image.objects, image.width, image.height, 1.0) for image in (old, new)]
+    return not np.array_equal(*textures)
 
 
 def _describe_anew(layer: ObjectLayer, detail: str) -> ObjectLayer:

@@ -108,27 +108,28 @@ def print_table(data: bytes, profile: Profile, *, verbose: bool) -> None:
 
 
 def _carried(container: Container) -> dict[str, Any]:
-    """What travels with the picture, JSON-ready: whether alpha and place do, EXIF's entries and
-    the profile's bytes."""
-    entries = exif.read(decode_metadata(container.carried).exif)
+    """What travels with the picture, JSON-ready: whether alpha and place do, how many entries of
+    EXIF, and how many bytes of a colour profile."""
+    metadata = decode_metadata(container.carried)
+    entries = exif.read(metadata.exif)
     return {
         "alpha": "alpha" in container.parts(),
         "exif": len(entries),
         "gps": any(entry.directory == exif.PLACE for entry in entries),
-        "icc": len(decode_metadata(container.carried).icc),
+        "icc": len(metadata.icc),
     }
 
 
 def _carried_lines(container: Container) -> list[str]:
     """The same for people; no line for what is not there."""
-    found = _carried(container)
-    place = "with" if found["gps"] else "without"
-    said = (
+    facts = _carried(container)
+    place = "with" if facts["gps"] else "without"
+    texts = (
         ("alpha", "a mask of where the picture is opaque"),
-        ("exif", f"EXIF of {found['exif']} entries, {place} GPS"),
-        ("icc", f"a colour profile of {found['icc']} bytes"),
+        ("exif", f"EXIF of {facts['exif']} entries, {place} GPS"),
+        ("icc", f"a colour profile of {facts['icc']} bytes"),
     )
-    return [f"travels with it: {text}" for name, text in said if found[name]]
+    return [f"travels with it: {text}" for name, text in texts if facts[name]]
 
 
 def _decoder(data: bytes, profile: Profile) -> str:
@@ -145,6 +146,8 @@ def _decoder(data: bytes, profile: Profile) -> str:
     lines += [f"seed = {container.seed}"] if container.seed else []
     steps = f"{container.object_count} x {settings.object_steps} + {settings.last_steps} steps"
     what = steps if profile.restores else "the reference image (this profile has no restorer)"
+    if settings.changes_nothing:
+        what = "the reference image as it is"
     return f"decoder: {what}; {', '.join(lines) or 'all settings as the profile has them'}"
 
 
