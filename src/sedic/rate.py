@@ -59,7 +59,11 @@ class Attempt(Protocol):
     """A picture at one scale of ``coding.scale``."""
 
     scale: int
-    carried_bytes: int  # of what travels with the picture, whatever the rate
+
+    @property
+    def carried_bytes(self) -> int:
+        """Bytes of what travels with the picture, whatever the rate."""
+        ...
 
     def semantic_bytes(self, layers: Layers) -> int:
         """Bytes of everything but the reference image and what is carried."""
