@@ -8,12 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageDraw
 
 import sedic
 import sedic.pillow  # registers the format
 from sedic import exif
 from sedic.coding.container import Container
+from sedic.colour_profiles import in_profile, usable
 from sedic.decoder import Decoder
 from sedic.describe.description import Description
 from sedic.editing import edit
@@ -107,6 +111,20 @@ def test_srgb_is_nothing_to_keep_and_what_cannot_be_kept_is_said() -> None:
         assert not hostile or "colour profile is not kept" in kept.notes[0]
     without = read_picture(photo("PNG", exif=b"no EXIF at all"), keep=["exif"])
     assert "no exif to keep" in without.notes[0]
+
+
+@given(st.data())
+@examples(max_examples=60, deadline=None)
+def test_a_damaged_profile_converts_a_picture_or_is_not_used(data: st.DataObject) -> None:
+    profile = bytearray(other_profile())
+    for _ in range(data.draw(st.integers(1, 8))):
+        profile[data.draw(st.integers(0, len(profile) - 1))] = data.draw(st.integers(0, 255))
+    damaged = bytes(profile[: data.draw(st.integers(0, len(profile)))])
+    picture = np.zeros((2, 3, 4), np.uint8)
+    for hostile in (damaged, bytes(profile)):
+        converted = in_profile(picture, hostile)
+        assert usable(hostile) or converted is None
+        assert converted is None or converted.shape == (2, 3, 4)
 
 
 def test_a_limit_that_it_does_not_leave_room_for_is_named() -> None:
