@@ -240,8 +240,8 @@ def cost(layers: Layers) -> int:
 class Fake:
     """A picture at one scale: half of it, or a quarter, ... costs so much less."""
 
-    def __init__(self, scale: int = 0) -> None:
-        self.scale = scale
+    def __init__(self, scale: int = 0, carried_bytes: int = 0) -> None:
+        self.scale, self.carried_bytes = scale, carried_bytes
 
     def semantic_bytes(self, layers: Layers) -> int:
         return cost(layers)
@@ -276,6 +276,16 @@ def test_more_room_never_says_less() -> None:
 def test_the_smallest_possible_file_is_named() -> None:
     with pytest.raises(SedicError, match="smallest possible file of this picture has 116 bytes"):
         chosen(115)
+
+
+@pytest.mark.parametrize("limit", [300, 777])
+def test_what_is_carried_comes_first_and_the_rest_is_spent_as_without_it(limit: int) -> None:
+    plain = chosen(limit)
+    laden = choose(Rate(limit + 150), [Fake(carried_bytes=150)], 29)
+    assert (laden.layers, laden.reference) == (plain.layers, plain.reference)
+    assert any("150 bytes" in reason for reason in laden.reasons)
+    with pytest.raises(SedicError, match=r"266 bytes, 150 of them of what travels"):
+        choose(Rate(265), [Fake(carried_bytes=150)], 29)
 
 
 def test_what_does_not_fit_is_coded_smaller() -> None:

@@ -19,11 +19,14 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sedic.errors import OutputError, SedicError, UnsuitableInputError
 from sedic.files import make_folder, printable, write_atomically
 from sedic.sources import CODED, PICTURES, Item, file_system, output_name
+
+if TYPE_CHECKING:
+    from sedic.semantics import Carried
 
 ACTIONS = ("compress", "decompress", "preview", "inspect")
 
@@ -75,7 +78,7 @@ class Job:
         if self.action == "inspect":
             return json.dumps(_facts(data)).encode() + b"\n"
         decode = shortcuts.decompress if self.action == "decompress" else shortcuts.preview
-        return _png(decode(data))
+        return _png(decode(data), shortcuts.carried(data))
 
 
 @dataclass(frozen=True)
@@ -316,13 +319,13 @@ def _answer(job: Job, data: bytes) -> _Answer:
     return _Answer(result, seconds=time.perf_counter() - start)
 
 
-def _png(picture: Any) -> bytes:
+def _png(picture: Any, carried: Carried) -> bytes:
     import io
 
     from sedic.picture import save_picture
 
     buffer = io.BytesIO()
-    save_picture(picture, buffer)
+    save_picture(picture, buffer, exif=carried.exif, icc=carried.icc)
     return buffer.getvalue()
 
 

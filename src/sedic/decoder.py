@@ -10,13 +10,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sedic import extras
+from sedic.coding.carried import decode as decode_carried
 from sedic.coding.container import Container
 from sedic.errors import DamagedFileError, MissingWeightsError, SedicError
 from sedic.picture import resized, without_colour
 from sedic.profile import Profile
 from sedic.reference_picture import show_reference
-from sedic.semantics import ReferenceImage, SemanticImage
+from sedic.semantics import Carried, ReferenceImage, SemanticImage, grid_size
 from sedic.settings import Settings
+from sedic.transparency import with_alpha
 
 if TYPE_CHECKING:
     from sedic.models.interface import Networks
@@ -82,7 +84,8 @@ class Decoder:
     def preview(self, data: Bytes) -> Picture:
         """A file's reference image, (height, width, 3) uint8: no network of Algorithm 1 is loaded.
 
-        Raises ``SedicError`` where the bytes are no such file or need other weights.
+        It has alpha, (height, width, 4), where the file carries it. Raises ``SedicError`` where the
+        bytes are no such file or need other weights.
         """
         container = self.parse(data)
         reference = self._reference_codec(container, restored=False)
@@ -95,7 +98,17 @@ class Decoder:
 
         with own_torch_state():
             picture = show_reference(reference, image, settings)
-        return resized(picture, container.width, container.height)
+        picture = resized(picture, container.width, container.height)
+        return with_alpha(picture, image.carried.opaque, container.coded_size)
+
+    def carried(self, data: Bytes) -> Carried:
+        """What travels with a file's picture: where it is opaque, EXIF, a colour profile.
+
+        Raises as ``semantic_image`` does.
+        """
+        container = self.parse(data)
+        grid = grid_size(*container.coded_size)
+        return decode_carried(container.carried, self.profile, grid)
 
     def partial(self, data: Bytes, *, restored: bool = True) -> Partial:
         """The best picture that the first bytes of a file allow.
@@ -136,7 +149,7 @@ class Decoder:
             picture = reference.decode_prefix(
                 container.reference, *container.coded_size, settings.realism
             )
-            if restored and self.profile.restores:
+            if restored and self.profile.restores and not settings.changes_nothing:
                 negative = self.profile.negative(image.method)
                 networks = self.profile.networks
                 *_, last = restore(picture, image, networks, settings, None, negative)
@@ -155,9 +168,18 @@ class Decoder:
             return None
 
     def decompress(self, data: Bytes, tile: int | None = None) -> Picture:
-        """The picture of a file, (height, width, 3) uint8: the last of ``stages``."""
+        """The picture of a file, (height, width, 3) uint8: the last of ``stages``.
+
+        It has alpha, (height, width, 4), where the file carries it. Its colours are sRGB, whatever
+        profile the file carries.
+        """
         *_, last = self.stages(data, tile)
-        return last.picture
+        return self.with_alpha(last.picture, data)
+
+    def with_alpha(self, picture: Picture, data: Bytes) -> Picture:
+        """The picture of a stage, which is without alpha, with the one that the file carries."""
+        size = self.parse(data).coded_size
+        return with_alpha(picture, self.carried(data).opaque, size)
 
     def decompress_many(self, files: Sequence[Bytes], tile: int | None = None) -> list[Picture]:
         """The pictures of several files, as ``decompress`` gives them but for rounding.
@@ -212,7 +234,7 @@ class Decoder:
         settings = self.settings(data)
         reference = self._reference_codec(container, restored=True)
         image = container.unpack(self.profile)
-        restores = self.profile.restores
+        restores = self.profile.restores and not settings.changes_nothing
         visible = sum(layer.mask.area > 0 for layer in image.objects)
         picture = show_reference(reference, image, settings)
         size = container.width, container.height

@@ -61,6 +61,7 @@ class Profile:
         self.path = path
         self.number: int = table["number"]
         self.summary: str = table["summary"]
+        self.own_reference = reference is None  # no caller chose another reference codec
         self.reference_name: str = reference.name if reference else table["reference"]
         self.describer_name: str = table.get("describer", "measured")
         self.releases: list[dict[str, str]] = table.get("releases", [])

@@ -135,7 +135,7 @@ def read_provenance(source: Path | BinaryIO) -> Provenance | None:
 
 
 def captioned(picture: Picture, provenance: Provenance) -> Picture:
-    """A (height, width, 3) picture with what it is, and its words, on a white strip below."""
+    """A (height, width, 3 or 4) picture with what it is, and its words, on a white strip below."""
     width = picture.shape[1]
     size = max(10, min(28, width // 48))
     margin, step = size // 2, round(1.4 * size)
@@ -143,7 +143,8 @@ def captioned(picture: Picture, provenance: Provenance) -> Picture:
     room = max(1, width - 2 * margin)
     texts = [f"Made by a model from {provenance.file_bytes} bytes.", *provenance.words]
     lines = [line for text in texts for line in _wrapped(text, font, room)]
-    strip = Image.new("RGB", (width, step * len(lines) + 2 * margin), "white")
+    height = step * len(lines) + 2 * margin
+    strip = Image.new("RGBA" if picture.shape[2] == 4 else "RGB", (width, height), "white")
     draw = ImageDraw.Draw(strip)
     for number, line in enumerate(lines):
         draw.text((margin, margin + step * number), line, "black", font)

@@ -60,8 +60,13 @@ class Attempt(Protocol):
 
     scale: int
 
+    @property
+    def carried_bytes(self) -> int:
+        """Bytes of what travels with the picture, whatever the rate."""
+        ...
+
     def semantic_bytes(self, layers: Layers) -> int:
-        """Bytes of everything but the reference image."""
+        """Bytes of everything but the reference image and what is carried."""
         ...
 
     def reference(self, level: int) -> bytes:
@@ -123,21 +128,23 @@ def choose(
     reference image are left out. Raises ``LimitError``, naming the smallest possible size, where
     even that is above the limit.
     """
-    limit = rate.max_bytes
-    reasons = [f"limit: {limit} bytes"]
-    least = 0
+    reasons = [f"limit: {rate.max_bytes} bytes"]
+    least = carried = 0
     for silent in (False, True):
         for attempt in attempts:
-            scale = attempt.scale
+            scale, carried = attempt.scale, attempt.carried_bytes
+            limit = rate.max_bytes - carried
             layers = NOTHING if silent else _layers(rate, attempt, reasons)
             spoken = attempt.semantic_bytes(layers)
             last = attempt is attempts[-1]
             floor = floors[scale] if scale < len(floors) and not last else 0
             smallest = attempt.reference(floor)
-            least = spoken + len(smallest)
-            if least > limit:
+            least = carried + spoken + len(smallest)
+            if least > rate.max_bytes:
                 reasons.append(f"scale {factor(scale)}: level {floor} would need {least} bytes")
                 continue
+            if carried:
+                reasons.append(f"what travels with the picture: {carried} bytes")
             room = limit - spoken
             level, data = highest_that_fits(attempt.reference, floor, smallest, levels, room)
             reasons += [
@@ -147,14 +154,16 @@ def choose(
             ]
             ceiling = scale == 0 and level == levels - 1
             return Choice(layers, scale, level, data, tuple(reasons), ceiling)
-    raise LimitError(f"the smallest possible file of this picture has {least} bytes")
+    beside = f", {carried} of them of what travels with it" if carried else ""
+    raise LimitError(f"the smallest possible file of this picture has {least} bytes{beside}")
 
 
 def _layers(rate: Rate, attempt: Attempt, reasons: list[str]) -> Layers:
     """The most words and objects that take no more than their share."""
+    limit = rate.max_bytes - attempt.carried_bytes
     for layers in ladder(rate):
         spoken = attempt.semantic_bytes(layers)
-        if layers == NOTHING or spoken <= SEMANTIC_SHARE * rate.max_bytes:
+        if layers == NOTHING or spoken <= SEMANTIC_SHARE * limit:
             return layers
         reasons.append(f"{layers}: {spoken} bytes, over {SEMANTIC_SHARE:.0%} of the limit")
     return NOTHING
@@ -199,13 +208,17 @@ def explain(container: Container, profile: Profile) -> list[str]:
         method=container.method,
         profile=profile,
     )
-    spoken = total - parts["reference"]
+    beside = len(container.carried)
+    spoken = total - parts["reference"] - beside
     lines = [
         f"operating point at {total} bytes: J up to {point.max_objects}, "
         f"{point.detail_words} words each, {point.overall_words} overall",
         f"J = {container.object_count}; header, text and masks take {spoken} "
-        f"bytes, {spoken / total:.0%} of the file (rate control allows {SEMANTIC_SHARE:.0%})",
+        f"bytes, {spoken / max(1, total - beside):.0%} of the file (rate control allows "
+        f"{SEMANTIC_SHARE:.0%})",
     ]
+    if beside:
+        lines.append(f"what travels with the picture takes {beside} bytes, before all else")
     if container.reference_codec != "external" and container.reference:
         lines.append(
             f"the rest went to the reference image: {container.reference_codec} at scale "

@@ -165,6 +165,20 @@ class ReferenceImage:
 
 
 @dataclass(frozen=True)
+class Carried:
+    """What travels with a picture because somebody asked for it.
+
+    ``opaque`` is where the picture is not transparent, on the grid of masks; None: everywhere.
+    ``exif``: EXIF as ``exif.write`` makes it, without thumbnail and maker's note. ``icc``: a colour
+    profile, to which a decoded picture is converted when it is written.
+    """
+
+    opaque: Mask | None = None
+    exif: bytes = field(default=b"", repr=False)
+    icc: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True)
 class SemanticImage:
     """A picture as meaning: all that a decoder ever sees.
 
@@ -180,6 +194,7 @@ class SemanticImage:
     method: str = "sedic"
     seed: int = 0  # of the decoder's noise
     grey: bool = False  # the picture has no colour: red, green and blue are equal everywhere
+    carried: Carried = Carried()
 
     def __post_init__(self) -> None:
         check_size(self.width, self.height)
@@ -191,6 +206,12 @@ class SemanticImage:
         if len(self.objects) > MAX_OBJECTS:
             raise UnsuitableInputError(f"{len(self.objects)} objects; at most {MAX_OBJECTS}")
         grid = grid_size(self.width, self.height)
+        opaque = self.carried.opaque
+        if opaque is not None and (opaque.width, opaque.height) != grid:
+            raise UnsuitableInputError(
+                f"mask of opacity is {opaque.width}x{opaque.height};"
+                f" this picture's grid is {grid[0]}x{grid[1]}"
+            )
         for layer in self.objects:
             if (layer.mask.width, layer.mask.height) != grid:
                 raise UnsuitableInputError(

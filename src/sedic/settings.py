@@ -105,6 +105,11 @@ class Settings:
         """T of the stage of object ``number``, from 0 in the order of painting."""
         return self.first_steps if number == 0 and self.first_steps else self.object_steps
 
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether the decoder's result is the reference image itself."""
+        return self.result == "added" and self.amount == 0
+
     def guided_steps(self, number: int = 0) -> int:
         """How many steps of that stage come before T'; a share of one counts as one."""
         return -(-round(self.guided * 100) * self.steps_of(number) // 100)

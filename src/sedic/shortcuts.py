@@ -5,7 +5,7 @@ A profile that is named here is loaded once per process and kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -15,13 +15,14 @@ from sedic.coding.container import Container
 from sedic.decoder import Bytes, Decoder
 from sedic.encoder import Encoder
 from sedic.errors import UnsuitableInputError
-from sedic.picture import load_picture
+from sedic.picture import load_picture, read_picture
 from sedic.profile import Profile
 from sedic.rate import rate_for
 
 if TYPE_CHECKING:
     from sedic.describe.description import Description
     from sedic.picture import Picture, Source
+    from sedic.semantics import Carried
     from sedic.synthesis.stages import Stage
 
 
@@ -51,6 +52,8 @@ def compress(
     method: str = "sedic",
     seed: int = 0,
     settings: Mapping[str, Any] | None = None,
+    keep: Collection[str] = (),
+    alpha: bool = False,
 ) -> bytes:
     """A file's bytes for a picture, at most ``bpp`` bits per pixel or ``max_bytes`` bytes.
 
@@ -58,14 +61,16 @@ def compress(
     Without a limit it is 0.03 bits per pixel, the paper's lower operating point. A ``description``
     is sent whole, as far as it fits; one that the profile makes, as far as it is worth its bytes;
     ``objects`` is another limit than the profile's for the number of objects. ``seed`` and
-    ``settings`` are those of ``Encoder.compress``.
+    ``settings`` are those of ``Encoder.compress``. ``keep`` names what shall travel with the
+    picture: ``exif`` (without place), ``gps``, ``icc``; ``alpha`` says that transparency shall.
+    Their bytes are counted first.
 
     Raises ``SedicError``: see ``Encoder.compress``.
     """
     if bpp is not None and max_bytes is not None:
         raise UnsuitableInputError("give bpp or max_bytes, not both")
-    pixels = load_picture(picture)
-    height, width = pixels.shape[:2]
+    loaded = read_picture(picture, keep=keep, alpha=alpha)
+    height, width = loaded.pixels.shape[:2]
     owner = _profile(profile)
     rate = rate_for(width, height, bpp=bpp, max_bytes=max_bytes, method=method, profile=owner)
     if description is not None:
@@ -73,13 +78,14 @@ def compress(
     if objects is not None:
         rate = replace(rate, max_objects=objects)
     compressed = Encoder(owner).compress(
-        pixels, rate, description, method=method, seed=seed, settings=settings
+        loaded, rate, description, method=method, seed=seed, settings=settings
     )
     return compressed.data
 
 
 def decompress(data: Bytes, *, profile: Profile | None = None, tile: int | None = None) -> Picture:
-    """The picture of a file's bytes, (height, width, 3) uint8 (``Decoder.decompress``)."""
+    """The picture of a file's bytes, (height, width, 3) uint8, or with alpha (height, width, 4)
+    where the file carries it (``Decoder.decompress``)."""
     return Decoder(_profile_of(data, profile)).decompress(data, tile)
 
 
@@ -93,6 +99,12 @@ def stages(
 def preview(data: Bytes, *, profile: Profile | None = None) -> Picture:
     """The reference image of a file's bytes, (height, width, 3) uint8 (``Decoder.preview``)."""
     return Decoder(_profile_of(data, profile)).preview(data)
+
+
+def carried(data: Bytes, *, profile: Profile | None = None) -> Carried:
+    """What travels with a file's picture: EXIF, a colour profile, where it is opaque
+    (``Decoder.carried``)."""
+    return Decoder(_profile_of(data, profile)).carried(data)
 
 
 def inspect(data: Bytes) -> Container:

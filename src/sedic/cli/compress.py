@@ -114,6 +114,18 @@ def compress(
             help="Leave out checksum and profile: the receiver must know that it is a bare file.",
         ),
     ] = False,
+    keep: Annotated[
+        str,
+        typer.Option(
+            metavar="exif,gps,icc",
+            help="What shall travel in the file, counted in its bytes: EXIF, which has no place"
+            " without gps; the colour profile. Nothing, if not said.",
+        ),
+    ] = "",
+    alpha: Annotated[
+        bool,
+        typer.Option("--alpha", help="Keep transparency, as a mask, instead of a white ground."),
+    ] = False,
     force: Force = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Say why rate control chose what it chose.")
@@ -123,7 +135,7 @@ def compress(
     from sedic.describe import sidecar
     from sedic.describe.description import Description
     from sedic.encoder import Encoder
-    from sedic.picture import read_picture
+    from sedic.picture import KEPT, read_picture
 
     if method not in METHODS:
         raise typer.BadParameter(f"--method {method}: one of {', '.join(METHODS)}")
@@ -138,7 +150,11 @@ def compress(
         if save_semantics.absolute() == output.absolute():
             raise typer.BadParameter("--save-semantics and the output are the same file")
     settings = settings_from(setting or [])
-    loaded = read_picture(standard_input() if photo == STANDARD else photo)
+    wanted = [name.strip() for name in keep.split(",") if name.strip()]
+    if unknown := sorted(set(wanted) - set(KEPT)):
+        raise typer.BadParameter(f"--keep {unknown[0]}: exif, gps, icc or several with commas")
+    source = standard_input() if photo == STANDARD else photo
+    loaded = read_picture(source, keep=wanted, alpha=alpha)
     picture = loaded.pixels
     height, width = picture.shape[:2]
     with busy("loading the codec") as say:
@@ -162,7 +178,7 @@ def compress(
         )
         say("compressing")
         compressed = encoder.compress(
-            picture,
+            loaded,
             limit,
             described.description,
             method=method,

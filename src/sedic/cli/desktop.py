@@ -58,7 +58,8 @@ def view(
     with busy("decompressing"):
         picture = shortcuts.preview(data) if preview else shortcuts.decompress(data)
     target = Path(mkdtemp(prefix="sedic-")) / f"{slug(file.stem)}.png"  # the viewer outlives us
-    save_picture(picture, target)
+    carried = shortcuts.carried(data)
+    save_picture(picture, target, exif=carried.exif, icc=carried.icc)
     note(printable(target))
     if typer.launch(str(target)):
         raise OutputError(f"there is no program here to show {printable(target)}")

@@ -44,7 +44,7 @@ app = typer.Typer(
     "sedic compress photo.jpg photo.sedic --bpp 0.03\n\n"
     "sedic decompress photo.sedic photo.png\n\n"
     "sedic inspect photo.sedic\n\n"
-    'sedic edit photo.sedic other.sedic --object 1 --detail "blue car, dusty"',
+    'sedic edit photo.sedic other.sedic --object 1 --detail "grass, very rough"',
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -131,6 +131,7 @@ def decompress(
 
     from sedic.cli.decoded import provenance_of, write_decoded
     from sedic.coding.container import Container
+    from sedic.semantics import Carried
 
     if profile is not None:
         load_profile(profile)  # a profile of the user's own must be known before its file is read
@@ -171,8 +172,10 @@ def decompress(
 
         stages = decoder.stages(data, tile)
         picture = last_picture(stages, until_stage, progress_dir, force=force)
+        picture = decoder.with_alpha(picture, data)
     provenance = provenance_of(container, owner)
-    write_decoded(picture, output, provenance, caption=caption, force=force)
+    carried = Carried() if partial and not decoded.complete else decoder.carried(data)
+    write_decoded(picture, output, provenance, carried, caption=caption, force=force)
     note(f"{printable(output)}: {container.width}x{container.height}")
 
 
@@ -252,6 +255,7 @@ def edit(
     """Change the words of a .sedic file; the original picture is not needed."""
     from sedic.coding.container import Container
     from sedic.editing import edit as change
+    from sedic.editing import shows
 
     numbers = number or []
     if len(numbers) != len(detail or []):
@@ -267,6 +271,12 @@ def edit(
     write_output(output, data, force=force)
     rate = 8 * len(data) / (container.width * container.height)
     note(f"{printable(output)}: {len(data)} bytes, {rate:.4f} bpp")
+    if data != before and not shows(before, data, owner):
+        note(
+            f"  the file says something else now, but its picture hardly changes: with profile"
+            f" {owner.name} only words of surfaces act, inside an object's mask (smooth, very"
+            " rough, grainy, coarse, fine)"
+        )
 
 
 @app.command()

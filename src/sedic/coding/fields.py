@@ -30,6 +30,10 @@ class Reader:
         """Bytes not yet read."""
         return len(self._data) - self._at
 
+    def next(self, count: int) -> bytes:
+        """The next ``count`` bytes, or fewer at the end; they stay to be read."""
+        return self._data[self._at : self._at + count]
+
     def take(self, count: int) -> bytes:
         """The next ``count`` bytes."""
         if count > self.left:

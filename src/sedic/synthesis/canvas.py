@@ -74,4 +74,5 @@ class Canvas:
 
     def _padded(self, picture: Picture) -> Tensor:
         padded = pad_to_multiple(picture, GRID * self.networks.multiple)
-        return torch.from_numpy(np.ascontiguousarray(padded)).permute(2, 0, 1)[None]
+        owned = np.require(padded, requirements=["C", "W"])  # torch warns of read-only arrays
+        return torch.from_numpy(owned).permute(2, 0, 1)[None]

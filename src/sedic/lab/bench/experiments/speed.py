@@ -12,7 +12,7 @@ from statistics import median, quantiles
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from sedic.coding.container import Container, pack
+from sedic.coding.container import Container, repack
 from sedic.decoder import Decoder
 from sedic.encoder import Compressed, Encoder
 from sedic.errors import MissingWeightsError
@@ -143,15 +143,7 @@ def _apart(profile: Profile, compressed: Compressed, picture: Picture, watch: St
     container = Container.parse(compressed.data)
     image = container.unpack(profile)
     lap_start = watch.lap("apart: words and masks, decoding", lap_start)
-    pack(
-        image,
-        profile,
-        profile=container.profile,
-        mark=container.mark,
-        text_coder=container.text_coder,
-        mask_coder=container.mask_coder,
-        settings=container.settings,
-    ).to_bytes()
+    repack(container, image, profile).to_bytes()
     watch.lap("apart: words and masks, coding", lap_start)
 
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from sedic.coding.container import Container, pack
+from sedic.coding.container import Container, repack
 from sedic.decoder import Decoder
 from sedic.encoder import Compressed, Encoder
 from sedic.lab.bench.experiments import Cell, Outcome
@@ -137,14 +137,12 @@ class Subject:
         container = Container.parse(whole)
         defaults = self.profile.settings(image.method)
         decoder = Settings.from_bytes(container.settings, defaults)
-        return pack(
-            image,
-            self.profile,
-            profile=self.profile.name,
-            mark=mark or container.mark,
-            text_coder=container.text_coder,
-            mask_coder=mask_coder or container.mask_coder,
-            settings=replace(decoder, **(settings or {})).to_bytes(defaults),
+        changes: dict[str, Any] = {"mark": mark} if mark else {}
+        if mask_coder:
+            changes["mask_coder"] = mask_coder
+        changed = replace(decoder, **(settings or {}))
+        return repack(
+            container, image, self.profile, settings=changed.to_bytes(defaults), **changes
         ).to_bytes()
 
     def words(self, data: bytes) -> str:
