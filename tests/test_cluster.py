@@ -25,6 +25,8 @@ from sedic.cli.main import app
 from sedic.errors import SedicError
 from sedic.sources import all_items, open_source
 
+pytestmark = pytest.mark.timeout(1200)  # a cluster begins many processes
+
 ERRANDS = """
 import os
 import time

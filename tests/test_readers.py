@@ -14,7 +14,7 @@ from skimage import io as skimage_io
 from torch.utils.data import DataLoader, Dataset
 
 import sedic
-import sedic.pillow  # noqa: F401  # registers the format
+import sedic.pillow  # registers the format
 from sedic.picture import Picture
 
 PHOTO = samples.chelsea()[20:84, 100:196]
@@ -82,9 +82,7 @@ def test_loaders_for_training(folder: Path, decoded: list[Picture], workers: int
     assert torch.equal(pictures, expected)
 
 
-def test_imageio_and_scikit_image(
-    folder: Path, decoded: list[Picture], tmp_path: Path
-) -> None:
+def test_imageio_and_scikit_image(folder: Path, decoded: list[Picture], tmp_path: Path) -> None:
     path = folder / "cats" / "0.sedic"
     assert np.array_equal(imageio.imread(path), decoded[0])
     assert imageio.improps(path, plugin="pillow").shape == (64, 96, 3)

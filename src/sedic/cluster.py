@@ -5,7 +5,10 @@ for ``Dataset.map_batches``, and ``FilePerRow`` a sink for ``Dataset.write_datas
 
     found = ray.data.read_binary_files("photos", include_paths=True)
     coded = found.map_batches(
-        Coder, fn_constructor_args=[job], batch_format="pyarrow", concurrency=2
+        Coder,
+        fn_constructor_args=[job],
+        batch_format="pyarrow",
+        compute=ray.data.ActorPoolStrategy(size=2),
     )
     coded.write_datasink(FilePerRow("coded", ".sedic"))
 """
@@ -131,7 +134,7 @@ def run(
 def _begin(address: str | None, workers: int | None) -> None:
     """Join the cluster at ``address``, or begin one on this machine."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else Ray reports to its makers
-    os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
         options |= {
@@ -143,6 +146,7 @@ def _begin(address: str | None, workers: int | None) -> None:
     else:
         options["address"] = address
     ray.init(**options)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
 
 
 def _outcomes(
@@ -150,6 +154,7 @@ def _outcomes(
 ) -> Iterator[Outcome]:
     """One task reads each part, and hands one input at a time to whichever worker is free."""
     context = ray.data.DataContext.get_current()
+    context.print_on_execution_start = False
     context.enable_progress_bars = False
     context.issue_detectors_config.detectors = []
     context.target_max_block_size = 1  # bytes, so that every row is a block: one input
@@ -169,7 +174,7 @@ def _outcomes(
             _Worker,
             fn_constructor_args=[job, output, force],
             batch_format="pyarrow",
-            concurrency=workers,
+            compute=ray.data.ActorPoolStrategy(size=workers),
             num_cpus=0.9,
             num_gpus=min(1, gpus / workers) if gpus else None,
             batch_size=1,
