@@ -76,6 +76,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         patch.syspath_prepend(folder)
         patch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_worker_niceness", "0")  # Ray's 15 would wait for all else here
         from ray.cluster_utils import Cluster
 
         node = {"num_cpus": 2, "object_store_memory": 200 << 20, "include_dashboard": False}
@@ -132,12 +133,14 @@ def test_a_cluster_does_what_one_process_does(
     done = CliRunner().invoke(app, command)
     report = (out / "report.jsonl").read_text().splitlines()
     assert told(report) == told(here)
-    assert f"5 done, 0 skipped, {len(here) - 5} failed" in str(done.exception)
+    good = sum(json.loads(line)["status"] == "done" for line in here)
+    assert 5 <= good < len(here)
+    assert f"{good} done, 0 skipped, {len(here) - good} failed" in str(done.exception)
     made = {path.relative_to(out): path.read_bytes() for path in out.rglob("*.json")}
     wanted = (tmp_path / "here").rglob("*.json")
     assert made == {path.relative_to(tmp_path / "here"): path.read_bytes() for path in wanted}
     again = CliRunner().invoke(app, command)
-    assert f"0 done, 5 skipped, {len(here) - 5} failed" in str(again.exception)
+    assert f"0 done, {good} skipped, {len(here) - good} failed" in str(again.exception)
 
 
 def processes_of_workers() -> list[int]:
