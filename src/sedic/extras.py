@@ -21,6 +21,7 @@ EXTRA_OF = {
     "pyarrow": "bench",
     "torchmetrics": "bench",
     "fsspec": "batch",
+    "ray": "ray",
     "rapidocr": "ocr",
     "onnxruntime": "ocr",
     "gradio": "web",

@@ -71,6 +71,10 @@ class Reader(Protocol):
         """The items, always in the same order. Raises ``SedicError`` where the source is bad."""
         ...
 
+    def split(self, count: int) -> list[Reader]:
+        """The same items from several readers, of at most ``count`` items where that is known."""
+        ...
+
 
 def open_source(source: str, suffixes: frozenset[str], column: str | None = None) -> Reader:
     """The reader of a path or URL: of a file, folder, glob, tar shard or Parquet file.
@@ -154,6 +158,11 @@ class Files:
     def count(self) -> int | None:
         return len(self._paths)
 
+    def split(self, count: int) -> list[Reader]:
+        starts = range(0, len(self._paths), count)
+        parts = [self._paths[start : start + count] for start in starts]
+        return [Files(self._system, part, self._root, None) for part in parts]
+
     def items(self) -> Iterator[Item]:
         for path in self._paths:
             yield Item(path, path.removeprefix(self._root), partial(self._read, path))
@@ -175,6 +184,9 @@ class TarShard:
 
     def count(self) -> int | None:
         return None
+
+    def split(self, count: int) -> list[Reader]:
+        return [self]  # a tar archive is read from its begin on
 
     def items(self) -> Iterator[Item]:
         stem = PurePosixPath(self._path).name.partition(".")[0]
@@ -221,7 +233,8 @@ class ParquetRows:
         except ImportError as error:
             raise _missing("Parquet", error) from error
         self._errors = (ArrowException, OSError, ValueError)
-        self._path = self.source = path
+        self._system, self._path = system, path
+        self.source = path
         try:
             self._file = ParquetFile(system.open(path, "rb"))
         except self._errors as error:
@@ -233,8 +246,14 @@ class ParquetRows:
                 f" {printable(', '.join(self._file.schema_arrow.names))}"
             )
 
+    def __reduce__(self) -> tuple[type[ParquetRows], tuple[Any, str, str]]:
+        return ParquetRows, (self._system, self._path, self._column)
+
     def count(self) -> int | None:
         return int(self._file.metadata.num_rows)
+
+    def split(self, count: int) -> list[Reader]:
+        return [self]
 
     def items(self) -> Iterator[Item]:
         stem = PurePosixPath(self._path).stem

@@ -48,6 +48,13 @@ def batch(
         Path | None,
         typer.Option(help="The report, a line of JSON for each input (default: OUT/report.jsonl)."),
     ] = None,
+    engine: Annotated[
+        str, typer.Option(metavar="local|ray", help="Who computes: processes here, or Ray's.")
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(help="With ray: the cluster, as auto or host:port (default: one begun here)."),
+    ] = None,
     force: Force = False,
 ) -> None:
     """Compress, decompress or inspect many pictures; what is done already is skipped."""
@@ -60,19 +67,27 @@ def batch(
         raise typer.BadParameter(f"--method {method}: one of {', '.join(METHODS)}")
     if bpp is not None and max_bytes is not None:
         raise typer.BadParameter("give one of --bpp and --max-bytes")
+    if engine not in ("local", "ray"):
+        raise typer.BadParameter(f"--engine {engine}: one of local, ray")
+    if address is not None and engine != "ray":
+        raise typer.BadParameter("--address is for --engine ray")
     job = many.Job(action, bpp, max_bytes, objects, method, profile)
     remote = "://" in out
     for source in inputs:
         _check_apart(source, out, job.suffix)
     readers = [open_source(source, job.suffixes, column) for source in inputs]
-    output = many.RemoteFolder(out) if remote else many.Folder(Path(out))
+    output = many.open_output(out)
     if not remote:
         make_folder(Path(out))
     log = report or (Path("report.jsonl") if remote else Path(out) / "report.jsonl")
     counts: Counter[str] = Counter()
-    outcomes = many.run(
-        job, all_items(readers), output, workers=workers or os.cpu_count() or 1, force=force
-    )
+    if engine == "ray":
+        from sedic import cluster
+
+        outcomes = cluster.run(job, readers, out, address=address, workers=workers, force=force)
+    else:
+        count = workers or os.cpu_count() or 1
+        outcomes = many.run(job, all_items(readers), output, workers=count, force=force)
     with _Progress(_total(readers)) as progress, _open_report(log) as lines:
         try:
             for outcome in outcomes:
