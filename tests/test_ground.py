@@ -7,7 +7,8 @@ import pytest
 from PIL import Image, ImageDraw
 from skimage import data as samples
 
-from sedic.ground import Ground, choose, find_colour, paint
+from sedic.ground import choose, find_colour, paint
+from sedic.semantics import Ground
 
 
 def mottled(picture: np.ndarray, seed: int = 0) -> np.ndarray:

@@ -5,11 +5,12 @@ in the file (``coding.carried``) and the decoder paints it where the decoded pic
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+
+from sedic.semantics import Ground
 
 if TYPE_CHECKING:
     from sedic.picture import Picture
@@ -19,17 +20,6 @@ _EQUAL = 3  # levels, of 255, by which the pixels of a ground may differ from it
 _TOLERANCES = (8, 16, 24, 32, 48, 64, 96)
 _GAIN = 0.98  # of the squared error, at most, is left where painting is worth its bytes
 _WINDOW = 5  # pixels: mottles are averaged over so many
-
-
-class Ground(NamedTuple):
-    """A colour, and how far a decoded pixel may be from it to be painted.
-
-    ``tolerance``, 1 to 255 levels: pixels that differ by less are painted in full, those that
-    differ by twice as much not at all.
-    """
-
-    colour: tuple[int, int, int]
-    tolerance: int
 
 
 def find_colour(picture: Picture) -> tuple[int, int, int] | None:
@@ -64,6 +54,8 @@ def paint(decoded: Picture, ground: Ground) -> Picture:
 
 def _distance(decoded: Picture, colour: tuple[int, int, int]) -> npt.NDArray[np.float32]:
     """How far each pixel is from a colour: that of its neighbourhood's mean, or half its own."""
+    from scipy import ndimage
+
     difference = decoded.astype(np.float32) - np.array(colour, np.float32)
     near = ndimage.uniform_filter(difference, (_WINDOW, _WINDOW, 1), mode="nearest")
     distance: npt.NDArray[np.float32] = np.maximum(

@@ -10,7 +10,7 @@ be written as the same bytes of meaning. Nothing heavy is imported.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sedic.errors import LimitError, UnsuitableInputError
 from sedic.parts import REFERENCE_CODECS
@@ -164,18 +164,31 @@ class ReferenceImage:
             raise UnsuitableInputError(f"reference image of {len(self.data)} bytes is too large")
 
 
+class Ground(NamedTuple):
+    """A flat colour that much of a picture has, and how close to it a decoded pixel must be.
+
+    ``tolerance``, 1 to 255 levels: pixels that differ by less become ``colour``, those that differ
+    by twice as much stay as they are.
+    """
+
+    colour: tuple[int, int, int]
+    tolerance: int
+
+
 @dataclass(frozen=True)
 class Carried:
-    """What travels with a picture because somebody asked for it.
+    """What travels with a picture: what somebody asked for, and its ground if it has one.
 
     ``opaque`` is where the picture is not transparent, on the grid of masks; None: everywhere.
     ``exif``: EXIF as ``exif.write`` makes it, without thumbnail and maker's note. ``icc``: a colour
-    profile, to which a decoded picture is converted when it is written.
+    profile, to which a decoded picture is converted when it is written. ``ground``: a colour that
+    the decoder paints where its picture is nearly of that colour.
     """
 
     opaque: Mask | None = None
     exif: bytes = field(default=b"", repr=False)
     icc: bytes = field(default=b"", repr=False)
+    ground: Ground | None = None
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def test_what_was_asked_for_travels_from_photo_to_picture(folder: Path) -> None:
     output = run("compress", folder / "photo.png", made, "--keep", "exif, gps", "--alpha", *own)
     assert "white" not in output and made.stat().st_size <= 300
     facts = json.loads(run("inspect", made, "--json"))
-    assert facts["carried"] == {"alpha": True, "exif": 2, "gps": True, "icc": 0}
+    assert facts["carried"] == {"alpha": True, "exif": 2, "gps": True, "icc": 0, "ground": None}
     assert sum(facts["parts"].values()) == facts["bytes"] == made.stat().st_size
     assert "EXIF of 2 entries, with GPS" in run("inspect", made)
     run("decompress", made, folder / "back.png", "--preview")

@@ -18,7 +18,7 @@ from sedic.coding.container import Container, pack, repack
 from sedic.coding.fields import number
 from sedic.errors import DamagedFileError, MissingWeightsError, SedicError, UnsuitableInputError
 from sedic.profile import Profile
-from sedic.semantics import Carried, Mask, ObjectLayer, ReferenceImage, SemanticImage
+from sedic.semantics import Carried, Ground, Mask, ObjectLayer, ReferenceImage, SemanticImage
 
 PROFILE = Profile.load("mini")
 GRID = (12, 8)
@@ -37,7 +37,7 @@ def some_exif() -> bytes:
     return exif.write(exif.read(written.tobytes()))
 
 
-EVERYTHING = Carried(round_mask(), some_exif(), bytes(range(200)))
+EVERYTHING = Carried(round_mask(), some_exif(), bytes(range(200)), Ground((255, 250, 1), 48))
 SECTION = carried.encode(EVERYTHING, PROFILE)
 
 
@@ -56,9 +56,10 @@ def image(what: Carried, objects: int = 1) -> SemanticImage:
         Carried(opaque=round_mask()),
         Carried(exif=some_exif()),
         Carried(icc=b"any bytes at all"),
+        Carried(ground=Ground((0, 0, 0), 255)),
         Carried(),
     ],
-    ids=["all", "alpha", "exif", "icc", "nothing"],
+    ids=["all", "alpha", "exif", "icc", "ground", "nothing"],
 )
 def test_files_carry_it_whole_and_bare(what: Carried, bare: bool, objects: int) -> None:
     meant = image(what, objects)
@@ -68,7 +69,9 @@ def test_files_carry_it_whole_and_bare(what: Carried, bare: bool, objects: int) 
     assert back == made and back.unpack(PROFILE) == meant
     assert back.to_bytes() == data
     assert sum(back.parts().values()) == len(data)
-    assert set(back.parts()) & {"alpha", "exif", "icc"} == set(carried.split(made.carried))
+    assert set(back.parts()) & {"alpha", "exif", "icc", "ground"} == set(
+        carried.split(made.carried)
+    )
     plain = pack(image(Carried(), objects), PROFILE, profile="mini", mark=b"ab", bare=bare)
     assert len(data) - len(plain.to_bytes()) <= len(made.carried) + 6
 
@@ -131,7 +134,9 @@ def test_what_inflates_to_too_much_is_refused() -> None:
 @pytest.mark.parametrize(
     ("section", "error"),
     [
-        (part(4, b"x"), MissingWeightsError),
+        (part(5, b"x"), MissingWeightsError),
+        (part(4, b"abc"), DamagedFileError),
+        (part(4, b"abc\0"), DamagedFileError),
         (part(3, carried._deflated(b"a", "it")) + part(2, b""), DamagedFileError),
         (part(3, carried._deflated(b"a", "it") + b"\0"), DamagedFileError),
         (part(3, b""), DamagedFileError),

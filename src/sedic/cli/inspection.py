@@ -109,7 +109,7 @@ def print_table(data: bytes, profile: Profile, *, verbose: bool) -> None:
 
 def _carried(container: Container) -> dict[str, Any]:
     """What travels with the picture, JSON-ready: whether alpha and place do, how many entries of
-    EXIF, and how many bytes of a colour profile."""
+    EXIF, how many bytes of a colour profile, and the colour of the ground."""
     metadata = decode_metadata(container.carried)
     entries = exif.read(metadata.exif)
     return {
@@ -117,6 +117,7 @@ def _carried(container: Container) -> dict[str, Any]:
         "exif": len(entries),
         "gps": any(entry.directory == exif.PLACE for entry in entries),
         "icc": len(metadata.icc),
+        "ground": list(metadata.ground.colour) if metadata.ground else None,
     }
 
 
@@ -128,6 +129,7 @@ def _carried_lines(container: Container) -> list[str]:
         ("alpha", "a mask of where the picture is opaque"),
         ("exif", f"EXIF of {facts['exif']} entries, {place} GPS"),
         ("icc", f"a colour profile of {facts['icc']} bytes"),
+        ("ground", f"the colour of its ground, red, green, blue = {facts['ground']}"),
     )
     return [f"travels with it: {text}" for name, text in texts if facts[name]]
 

@@ -1,8 +1,9 @@
 """What travels with a picture, as the last section of a file: alpha, EXIF, a colour profile.
 
 The section is a list of parts in rising order of their numbers: a number (one byte), a length
-(``fields.number``), and as many bytes. Alpha is a mask in the mask coder ``context``; the others
-are raw deflate (RFC 1951) with the preset dictionary ``DICTIONARY``.
+(``fields.number``), and as many bytes. Alpha is a mask in the mask coder ``context``; the ground is
+red, green, blue and tolerance; the others are raw deflate (RFC 1951) with the preset dictionary
+``DICTIONARY``.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Protocol
 
 from sedic import exif
@@ -17,11 +19,11 @@ from sedic.coding.fields import Reader, number
 from sedic.coding.header import MAX_CARRIED
 from sedic.coding.masks import MaskCoder
 from sedic.errors import DamagedFileError, MissingWeightsError, UnsuitableInputError
-from sedic.semantics import Carried
+from sedic.semantics import Carried, Ground
 
 MAX_INFLATED = 1 << 16  # bytes of one part
-PARTS = {1: "alpha", 2: "exif", 3: "icc"}
-_ALPHA, _EXIF, _ICC = PARTS
+PARTS = {1: "alpha", 2: "exif", 3: "icc", 4: "ground"}
+_ALPHA, _EXIF, _ICC, _GROUND = PARTS
 
 
 class MaskCoders(Protocol):
@@ -42,6 +44,8 @@ def encode(carried: Carried, coders: MaskCoders) -> bytes:
         parts[_EXIF] = _deflated(_records(exif.read(carried.exif)), "EXIF")
     if carried.icc:
         parts[_ICC] = _deflated(carried.icc, "the colour profile")
+    if carried.ground:
+        parts[_GROUND] = bytes([*carried.ground.colour, carried.ground.tolerance])
     section = b"".join(bytes([key]) + number(len(data)) + data for key, data in parts.items())
     if len(section) > MAX_CARRIED:
         raise UnsuitableInputError(f"more than {MAX_CARRIED} bytes would travel with the picture")
@@ -71,9 +75,10 @@ def sizes(section: bytes) -> dict[str, int]:
 
 
 def decode_metadata(section: bytes) -> Carried:
-    """EXIF and colour profile of a section; alpha, which needs a profile's coder, is left out."""
+    """All of a section but alpha, which needs a profile's coder."""
     parts = split(section)
     return Carried(
+        ground=_ground(parts["ground"]) if "ground" in parts else None,
         exif=_entries(_inflated(parts["exif"])) if "exif" in parts else b"",
         icc=_inflated(parts["icc"]) if "icc" in parts else b"",
     )
@@ -90,7 +95,13 @@ def decode(section: bytes, coders: MaskCoders, grid: tuple[int, int]) -> Carried
     opaque = None
     if "alpha" in parts:
         (opaque,) = coders.mask_coder("context").decode(parts["alpha"], *grid, 1)
-    return Carried(opaque, rest.exif, rest.icc)
+    return replace(rest, opaque=opaque)
+
+
+def _ground(data: bytes) -> Ground:
+    if len(data) != 4 or not data[3]:
+        raise DamagedFileError("the file is damaged: its ground is no colour with a tolerance")
+    return Ground((data[0], data[1], data[2]), data[3])
 
 
 def _deflated(data: bytes, what: str) -> bytes:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 if TYPE_CHECKING:
     from sedic.picture import Picture
@@ -20,6 +19,8 @@ def with_coarse_grain(noisy: Picture, plain: Picture, share: npt.NDArray[np.floa
     ``noisy`` and ``plain`` are decoded with and without noise; their difference is the grain.
     ``share`` is how much of it is made coarser, 0 to 1, on a grid of 16 pixels.
     """
+    from scipy import ndimage
+
     height, width = plain.shape[:2]
     grain = noisy.astype(np.float32) - plain
     blurred = ndimage.gaussian_filter(grain, (_BLUR, _BLUR, 0))
