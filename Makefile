@@ -16,6 +16,7 @@ test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-slow: $(READY) test-lowest
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[ray]' datasets
 	$(BIN)/python -m pytest -m slow
 
 # The core in an environment of the oldest versions that pyproject.toml allows (4 GB: PyPI has torch

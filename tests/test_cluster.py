@@ -253,3 +253,13 @@ def test_what_a_cluster_cannot_reach(tmp_path: Path) -> None:
     reader = open_source(str(tmp_path / "x.sedic"), frozenset([".sedic"]))
     with pytest.raises(SedicError, match="cannot reach this memory"):
         next(cluster.run(Job("inspect"), [reader], "memory://out"))
+    for address, error in (
+        ("127.0.0.1:1", "no cluster answers at 127.0.0.1:1"),
+        ("ray://127.0.0.1:1", "no cluster answers"),
+        ("nonsense", "auto, host:port"),
+        ("host:99999", "auto, host:port"),
+        ("a\nb:1", "no cluster answers"),
+    ):
+        with pytest.raises(SedicError, match=error) as caught:
+            next(cluster.run(Job("inspect"), [reader], str(tmp_path / "out"), address=address))
+        assert "\n" not in str(caught.value)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sedic.errors import OutputError, SedicError, UnsuitableInputError
 from sedic.files import make_folder, printable, write_atomically
 from sedic.sources import CODED, PICTURES, Item, file_system, output_name
-from sedic.workers import Answer, Pool, answer, died
+from sedic.workers import Answer, Pool, compute, died
 
 if TYPE_CHECKING:
     from sedic.semantics import Carried
@@ -177,15 +177,15 @@ def plan(
             yield Outcome(printable(item.source), name, "failed", error=str(error))
 
 
-def finish(source: str, name: str, found: Answer, output: Output, *, force: bool) -> Outcome:
-    """Write what was computed for an input; the outcome of it."""
-    if found.data is None:
-        return Outcome(source, name, "failed", error=found.error)
+def finish(source: str, name: str, answer: Answer, output: Output, *, force: bool) -> Outcome:
+    """Write the output of an input, if there is one; returns the input's outcome."""
+    if answer.data is None:
+        return Outcome(source, name, "failed", error=answer.error)
     try:
-        output.write(name, found.data, force=force)
+        output.write(name, answer.data, force=force)
     except SedicError as error:
         return Outcome(source, name, "failed", error=str(error))
-    return Outcome(source, name, "done", len(found.data), round(found.seconds, 3))
+    return Outcome(source, name, "done", len(answer.data), round(answer.seconds, 3))
 
 
 def run(
@@ -201,8 +201,8 @@ def run(
     if workers == 1:
         for step in steps:
             if isinstance(step, Task):
-                found = answer(job, step.data)
-                step = finish(step.source, step.output, found, output, force=force)
+                answer = compute(job, step.data)
+                step = finish(step.source, step.output, answer, output, force=force)
             yield step
         return
     pool = Pool(job, workers)
@@ -214,11 +214,11 @@ def run(
                 continue
             waiting[pool.submit(step.data)] = step
             if len(waiting) == 2 * workers:
-                for task, found in _collect(pool, waiting):
-                    yield finish(task.source, task.output, found, output, force=force)
+                for task, answer in _collect(pool, waiting):
+                    yield finish(task.source, task.output, answer, output, force=force)
         while waiting:
-            for task, found in _collect(pool, waiting):
-                yield finish(task.source, task.output, found, output, force=force)
+            for task, answer in _collect(pool, waiting):
+                yield finish(task.source, task.output, answer, output, force=force)
     finally:
         pool.stop()
 
@@ -227,7 +227,7 @@ def _collect(pool: Pool, waiting: dict[Future[Answer], Task]) -> Iterator[tuple[
     """Wait until at least one task is done; yields what is.
 
     Where a worker died, the task that killed it is unknown. The tasks that were running are run
-    again one by one; a task that kills its worker again has failed.
+    again one by one; a task that kills its workers again has failed.
     """
     done, _ = wait(waiting, return_when=FIRST_COMPLETED)
     suspects = []

@@ -3,8 +3,8 @@
 ``run`` is what ``sedic batch --engine ray`` does. For a pipeline of your own, ``Coder`` is a class
 for ``Dataset.map_batches``, and ``FilePerRow`` a sink for ``Dataset.write_datasink``:
 
-    found = ray.data.read_binary_files("photos", include_paths=True)
-    coded = found.map_batches(
+    photos = ray.data.read_binary_files("photos", include_paths=True)
+    coded = photos.map_batches(
         Coder,
         fn_constructor_args=[job],
         batch_format="pyarrow",
@@ -18,6 +18,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import socket
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -25,7 +26,7 @@ from typing import Any
 from sedic import extras
 from sedic.batch import Job, Outcome, Output, Task, finish, open_output, plan
 from sedic.errors import UnsuitableInputError
-from sedic.failures import translated
+from sedic.failures import reason, translated
 from sedic.files import printable
 from sedic.sources import Reader, all_items, output_name
 from sedic.workers import Answer, Pool
@@ -51,18 +52,18 @@ class Coder:
         self._pool = Pool(job, 1)
 
     def __call__(self, table: pyarrow.Table) -> pyarrow.Table:
-        found = [self.code(value.as_py()) for value in table["bytes"]]
+        answers = [self.code(value.as_py()) for value in table["bytes"]]
         table = table.drop_columns("bytes")
         for name, kind, values in (
-            ("output", pyarrow.binary(), [one.data for one in found]),
-            ("error", pyarrow.string(), [one.error or None for one in found]),
-            ("seconds", pyarrow.float64(), [one.seconds for one in found]),
+            ("output", pyarrow.binary(), [answer.data for answer in answers]),
+            ("error", pyarrow.string(), [answer.error or None for answer in answers]),
+            ("seconds", pyarrow.float64(), [answer.seconds for answer in answers]),
         ):
             table = table.append_column(name, pyarrow.array(values, kind))
         return table
 
     def code(self, data: bytes | None) -> Answer:
-        """What becomes of one input."""
+        """The output of one input, or why there is none."""
         return Answer(None, "this row has no bytes") if data is None else self._pool.alone(data)
 
     def stop(self) -> None:
@@ -105,7 +106,7 @@ def run(
 
     ``out`` is the folder of outputs or an URL, which every machine of the cluster must reach at
     that name, as it must the inputs. ``address`` is that of a running cluster (``auto``,
-    ``host:port`` or ``ray://host:port``), else one is begun on this machine and ended afterwards.
+    ``host:port`` or ``ray://host:port``), else one is started on this machine and ended afterwards.
     ``workers`` processes compute, by default one for each processor of the cluster. Where networks
     run and the cluster has GPUs, these are shared among the workers, by default one for each GPU.
 
@@ -121,7 +122,7 @@ def run(
     ours = not ray.is_initialized()
     with translated("Ray"):
         if ours:
-            _begin(address, workers)
+            _connect(address, workers)
         try:
             parts = [part for reader in readers for part in reader.split(FILES_A_TASK)]
             if parts:
@@ -131,8 +132,8 @@ def run(
                 ray.shutdown()
 
 
-def _begin(address: str | None, workers: int | None) -> None:
-    """Join the cluster at ``address``, or begin one on this machine."""
+def _connect(address: str | None, workers: int | None) -> None:
+    """Connect to the cluster at ``address``, or start one on this machine."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else Ray reports to its makers
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -144,9 +145,27 @@ def _begin(address: str | None, workers: int | None) -> None:
             "include_dashboard": False,
         }
     else:
+        _check_address(address)
         options["address"] = address
     ray.init(**options)
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+
+
+def _check_address(address: str) -> None:
+    """Raise ``UnsuitableInputError`` where nobody answers; Ray itself tries for minutes."""
+    if address == "auto":
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdecimal() and int(port) < 1 << 16):
+        raise UnsuitableInputError(
+            f"{printable(address)}: the address of a cluster is auto, host:port or ray://host:port"
+        )
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except OSError as error:
+        raise UnsuitableInputError(
+            f"no cluster answers at {printable(address)}: {reason(error)}"
+        ) from error
 
 
 def _outcomes(
@@ -158,9 +177,9 @@ def _outcomes(
     context.enable_progress_bars = False
     context.issue_detectors_config.detectors = []
     context.target_max_block_size = 1  # bytes, so that every row is a block: one input
-    has = ray.cluster_resources()
-    gpus = int(has.get("GPU", 0)) if job.needs_networks else 0
-    workers = workers or gpus or max(1, int(has.get("CPU", 1)))
+    resources = ray.cluster_resources()
+    gpus = int(resources.get("GPU", 0)) if job.needs_networks else 0
+    workers = workers or gpus or max(1, int(resources.get("CPU", 1)))
     rows = (
         ray.data.from_items(
             [{"part": pickle.dumps(part)} for part in parts], override_num_blocks=len(parts)
@@ -206,7 +225,7 @@ class _Read:
     def __call__(self, table: pyarrow.Table) -> Iterable[pyarrow.Table]:
         parts = [pickle.loads(value.as_py()) for value in table["part"]]  # pickled by ``_outcomes``
         for step in plan(self._job, all_items(parts), self._output, force=self._force):
-            row = {"source": step.source, "output": step.output}
+            row: dict[str, Any] = {"source": step.source, "output": step.output}
             if isinstance(step, Task):
                 row["data"] = step.data
             else:
@@ -229,8 +248,8 @@ class _Worker:
             elif not self._force and self._output.exists(row["output"]):  # of one that died since
                 rows.append({**row, "status": "skipped"})
             else:
-                found = self._coder.code(data)
+                answer = self._coder.code(data)
                 source, name = row["source"], row["output"]
-                outcome = finish(source, name, found, self._output, force=self._force)
+                outcome = finish(source, name, answer, self._output, force=self._force)
                 rows.append(vars(outcome))
         return pyarrow.Table.from_pylist(rows, _DONE)

@@ -1,4 +1,4 @@
-"""Processes that compute a job's outputs, and end when whoever began them ends."""
+"""Processes that compute a job's outputs, and end when the process that started them ends."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Answer:
     seconds: float = 0.0
 
 
-def answer(work: Work, data: bytes) -> Answer:
+def compute(work: Work, data: bytes) -> Answer:
     """Compute one output here; whatever goes wrong is told by the answer."""
-    begun = time.perf_counter()
+    start = time.perf_counter()
     try:
         result = work.run(data)
     except SedicError as error:
@@ -47,7 +47,7 @@ def answer(work: Work, data: bytes) -> Answer:
         return Answer(None, "out of memory")
     except Exception as error:  # a mistake of ours must not stop the other pictures
         return Answer(None, f"internal error: {printable(repr(error))}")
-    return Answer(result, seconds=time.perf_counter() - begun)
+    return Answer(result, seconds=time.perf_counter() - start)
 
 
 class Pool:
@@ -55,17 +55,17 @@ class Pool:
 
     def __init__(self, work: Work, workers: int) -> None:
         self._work, self._workers = work, workers
-        self._begin()
+        self._start()
 
-    def _begin(self) -> None:
+    def _start(self) -> None:
         context = multiprocessing.get_context("spawn")  # forked threads of torch would hang
         self._alive, self._held = context.Pipe(duplex=False)
         self._pool = ProcessPoolExecutor(self._workers, context, _start, (self._work, self._alive))
 
     def submit(self, data: bytes) -> Future[Answer]:
-        """Begin to compute; see ``died`` for what a dead worker does to the result."""
+        """Start to compute; ``died`` tells whether there will be a result."""
         try:
-            return self._pool.submit(_answer, data)
+            return self._pool.submit(_compute, data)
         except BrokenProcessPool as error:  # a worker died since the last answer
             future: Future[Answer] = Future()
             future.set_exception(error)
@@ -83,7 +83,7 @@ class Pool:
     def restart(self) -> None:
         """Go on with fresh workers."""
         self.stop()
-        self._begin()
+        self._start()
 
     def stop(self) -> None:
         """End all workers at once, whatever they do."""
@@ -101,7 +101,7 @@ _work: Work  # of this worker process
 
 
 def _start(work: Work, alive: Connection) -> None:
-    """Begin a worker: it leaves Ctrl-C to the parent and ends when ``alive`` is closed there."""
+    """Start a worker: it leaves Ctrl-C to the parent and ends when ``alive`` is closed there."""
     global _work
     _work = work
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -117,5 +117,5 @@ def _start(work: Work, alive: Connection) -> None:
         torch.set_num_threads(1)
 
 
-def _answer(data: bytes) -> Answer:
-    return answer(_work, data)
+def _compute(data: bytes) -> Answer:
+    return compute(_work, data)

@@ -74,7 +74,7 @@ def test_a_written_folder_is_a_profile_and_a_model_of_the_hub_s_client(
             super().__init__(CompactConfig(**config))
 
     loaded = Codec.from_pretrained(folder).state_dict()
-    expected = compact.load(weights)[0].state_dict()
+    expected = compact.load_compact(weights)[0].state_dict()
     assert loaded.keys() == expected.keys()
     assert all(torch.equal(loaded[name].float(), expected[name].float()) for name in expected)
 

@@ -53,7 +53,9 @@ def batch(
     ] = "local",
     address: Annotated[
         str | None,
-        typer.Option(help="With ray: the cluster, as auto or host:port (default: one begun here)."),
+        typer.Option(
+            help="With ray: the cluster, as auto or host:port (default: one started here)."
+        ),
     ] = None,
     force: Force = False,
 ) -> None:

@@ -68,7 +68,7 @@ def write_folder(
         'base = "mini"',
     ]
     make_folder(folder)
-    for part, entry in profiles.read(base)["weights"].items():
+    for part, entry in profiles.read_profile(base)["weights"].items():
         ours = part == "compact"
         source = compact if ours else profiles.weights_folder(base) / entry["name"]
         name = "model.safetensors" if ours else entry["name"]
