@@ -225,9 +225,11 @@ def test_a_pipeline_of_ones_own(address: str, tmp_path: Path) -> None:
         )
         coded.write_parquet(str(tmp_path / "table"))
         coded.write_datasink(FilePerRow(str(tmp_path / "files"), ".sedic"))
+        coded.write_datasink(FilePerRow(str(tmp_path / "tree"), ".sedic", str(tmp_path)))
     expected = sedic.compress(tmp_path / "photos" / "one.png", max_bytes=250)
     written = {path.name: path.read_bytes() for path in (tmp_path / "files").iterdir()}
     assert written == {"one.sedic": expected, "two.sedic": expected}
+    assert (tmp_path / "tree" / "photos" / "two.sedic").read_bytes() == expected
     table = {
         Path(row["path"]).name: row for row in parquet.read_table(tmp_path / "table").to_pylist()
     }

@@ -74,20 +74,26 @@ class Coder:
 class FilePerRow(RowBasedFileDatasink):  # type: ignore[misc]
     """Writes the column ``output`` to one file a row, in the folder (or URL) ``path``.
 
-    A row's file has the name of its column ``path`` without folders, with ``suffix``. Rows without
-    an output write no file.
+    A row's file has the name of its column ``path`` with ``suffix``: below the folder ``root`` its
+    path from there, else its name alone. Rows without an output write no file.
     """
 
-    def __init__(self, path: str, suffix: str) -> None:
+    def __init__(self, path: str, suffix: str, root: str = "") -> None:
         super().__init__(path)
-        self._suffix = suffix
+        self._suffix, self._root = suffix, f"{root.rstrip('/')}/" if root else ""
 
     def write_block(self, block: Any, block_index: int, ctx: Any) -> None:
         for row in block.iter_rows(public_row_format=False):
             if row["output"] is not None:
-                name = output_name(PurePosixPath(row["path"]).name, self._suffix)
+                name = output_name(self._name(row["path"]), self._suffix)
+                folder = str(PurePosixPath(self.path, name).parent)
+                self.filesystem.create_dir(folder, recursive=True)
                 with self.open_output_stream(f"{self.path}/{name}") as file:
                     self.write_row_to_file(row, file)
+
+    def _name(self, path: str) -> str:
+        below = self._root and path.startswith(self._root)
+        return path.removeprefix(self._root) if below else PurePosixPath(path).name
 
     def write_row_to_file(self, row: Any, file: Any) -> None:
         file.write(row["output"])
