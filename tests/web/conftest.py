@@ -42,7 +42,8 @@ def address(mini: Profile, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     finally:
         tempfile.tempdir = before
     assert _of_gradio() == variables
-    assert not list(temporary.iterdir())  # nothing is kept
+    left = list(temporary.rglob("*"))  # gradio's client leaves empty folders in this process
+    assert not [path for path in left if path.is_file() or path.name.startswith("sedic-web")]
 
 
 def _of_gradio() -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,8 @@ from sedic.provenance import read_provenance
 
 if TYPE_CHECKING:
     from gradio_client import Client
+
+    from sedic.profile import Profile
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +82,22 @@ def test_errors_are_lines(client: Client, photo: Path, tmp_path: Path) -> None:
         with pytest.raises(Exception, match=said) as caught:
             client.predict(*arguments, api_name=name)
         assert "\n" not in str(caught.value) and "/tmp" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_files_are_deleted_after_a_while(mini: Profile, photo: Path) -> None:
+    from gradio_client import Client
+
+    from sedic.web import Limits, server
+
+    with server.running(mini, port=0, limits=Limits(keep_seconds=30)) as other:
+        folder = Path(os.environ["GRADIO_TEMP_DIR"])
+        client = Client(other, verbose=False, download_files=False, analytics_enabled=False)
+        client.predict(file(photo), 200, api_name="/compress")
+        assert len(list(folder.rglob("*.sedic"))) == 1
+        end = time.monotonic() + 120
+        while time.monotonic() < end and any(path.is_file() for path in folder.rglob("*")):
+            time.sleep(1)
+        assert not [path for path in folder.rglob("*") if path.is_file()]
+        client.close()
+    assert not folder.exists()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _CALL_BYTES = 1 << 16  # of a request that carries no file
+_DISCARDED_MESSAGES = 4096  # of up to 64 KiB each, of a request that is refused
 _FORM_BYTES = 1 << 14  # of an upload, besides the file
 _NAME = r"[\w-]+"
 _FILE = "/gradio_api/file="
@@ -84,6 +85,8 @@ class Door:
             if scope["method"] == "POST":
                 receive = await self._checked_body(scope, receive)
         except _RefusedError as refusal:
+            if scope["type"] == "http":
+                await _discard(receive)
             await _answer(send, refusal.code, refusal.reason)
             return
         is_file = scope["path"].startswith(_FILE)
@@ -194,6 +197,14 @@ def _has_address(content: Any) -> bool:
 
 def _size_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in list(folder.rglob("*")) if path.is_file())
+
+
+async def _discard(receive: Receive) -> None:
+    """Read the rest of a request: whoever still writes does not listen to an answer."""
+    for _ in range(_DISCARDED_MESSAGES):
+        message = await receive()
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            return
 
 
 async def _answer(send: Send, code: int, reason: str) -> None:
