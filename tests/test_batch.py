@@ -82,7 +82,7 @@ def test_a_folder_keeps_its_tree_and_is_resumed(tree: Path, tmp_path: Path) -> N
 
 def test_every_action(coded: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     last = Stage(1, 1, "whole", np.zeros_like(PHOTO))
-    monkeypatch.setattr("sedic.decoder.Decoder.stages", lambda *_: iter([last]))
+    monkeypatch.setattr("sedic.decoder.Decoder.stages", lambda *_, **__: iter([last]))
     (tmp_path / "x.sedic").write_bytes(coded)
     for action, name in (("decompress", "x.png"), ("preview", "x.png"), ("inspect", "x.json")):
         out = tmp_path / action

@@ -152,7 +152,7 @@ class Decoder:
             if restored and self.profile.restores and not settings.changes_nothing:
                 negative = self.profile.negative(image.method)
                 networks = self.profile.networks
-                *_, last = restore(picture, image, networks, settings, None, negative)
+                *_, last = restore(picture, image, networks, settings, None, negative, every=False)
                 picture = last.picture
         if image.grey:
             picture = without_colour(picture)
@@ -173,7 +173,7 @@ class Decoder:
         It has alpha, (height, width, 4), where the file carries it. Its colours are sRGB, whatever
         profile the file carries.
         """
-        *_, last = self.stages(data, tile)
+        *_, last = self.stages(data, tile, every=False)
         return self.with_alpha(last.picture, data)
 
     def with_alpha(self, picture: Picture, data: Bytes) -> Picture:
@@ -197,7 +197,7 @@ class Decoder:
         def job(data: Bytes) -> Callable[[Networks], Picture]:
             def run(networks: Networks) -> Picture:
                 with own_torch_state():  # which a thread does not inherit
-                    *_, last = self._stages(data, tile, networks)
+                    *_, last = self._stages(data, tile, networks, every=False)
                 return last.picture
 
             return run
@@ -205,18 +205,21 @@ class Decoder:
         with extras.named(), own_torch_state():
             return run_together(self.profile.networks, [job(data) for data in files])
 
-    def stages(self, data: Bytes, tile: int | None = None) -> Iterator[Stage]:
+    def stages(
+        self, data: Bytes, tile: int | None = None, *, every: bool = True
+    ) -> Iterator[Stage]:
         """The picture as it gets restored: stage 0 is the reference image, the last the result.
 
         Pictures of more than ``tile``**2 pixels are restored in overlapping tiles of that side.
-        The networks are loaded after stage 0; a profile that has none has stage 0 alone.
+        The networks are loaded after stage 0; a profile that has none has stage 0 alone. Without
+        ``every`` there are only the first and the last stage, which is faster.
 
         Raises ``DamagedFileError`` where the bytes are no such file, ``LimitError`` where they ask
         for more than the limits allow, ``MissingWeightsError`` where weights are not here.
         """
         from sedic.models.precision import own_torch_state
 
-        steps = self._stages(data, tile)
+        steps = self._stages(data, tile, every=every)
         while True:
             # The caller's state is back while he looks at a stage.
             with extras.named(), own_torch_state():
@@ -226,7 +229,12 @@ class Decoder:
             yield stage
 
     def _stages(
-        self, data: Bytes, tile: int | None, networks: Networks | None = None
+        self,
+        data: Bytes,
+        tile: int | None,
+        networks: Networks | None = None,
+        *,
+        every: bool,
     ) -> Iterator[Stage]:
         from sedic.synthesis.stages import Stage, restore
 
@@ -243,7 +251,7 @@ class Decoder:
         if restores:
             networks = networks or self.profile.networks
             negative = self.profile.negative(image.method)
-            for stage in restore(picture, image, networks, settings, tile, negative):
+            for stage in restore(picture, image, networks, settings, tile, negative, every=every):
                 result = without_colour(stage.picture) if image.grey else stage.picture
                 yield replace(stage, picture=_enlarged(result, container, ground))
 

@@ -14,7 +14,7 @@ import typer
 from sedic.cli.batch import batch
 from sedic.cli.bench import bench_app
 from sedic.cli.compress import compress
-from sedic.cli.console import busy, note
+from sedic.cli.console import busy, note, watched
 from sedic.cli.desktop import desktop_app, thumbnail, view
 from sedic.cli.find import find
 from sedic.cli.models import models_app
@@ -170,7 +170,9 @@ def decompress(
     else:
         from sedic.cli.progress import last_picture
 
-        stages = decoder.stages(data, tile)
+        # Without a terminal, nobody sees the pictures of the objects' stages.
+        every = watched() or until_stage is not None or progress_dir is not None
+        stages = decoder.stages(data, tile, every=every)
         picture = last_picture(stages, until_stage, progress_dir, force=force)
         picture = decoder.with_alpha(picture, data)
     provenance = provenance_of(container, owner)
