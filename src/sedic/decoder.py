@@ -198,7 +198,7 @@ class Decoder:
             def run(networks: Networks) -> Picture:
                 with own_torch_state():  # which a thread does not inherit
                     *_, last = self._stages(data, tile, networks, every=False)
-                return last.picture
+                return self.with_alpha(last.picture, data)
 
             return run
 
