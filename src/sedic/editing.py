@@ -67,7 +67,7 @@ def shows(before: Bytes, after: Bytes, profile: Profile) -> bool:
         return True
     old, new = (decoder.semantic_image(data) for data in (before, after))
     textures = [strengths(image.objects, image.width, image.height, 1.0) for image in (old, new)]
-    return not np.array_equal(*textures)
+    return not np.array_equal(textures[0], textures[1])
 
 
 def _describe_anew(layer: ObjectLayer, detail: str) -> ObjectLayer:

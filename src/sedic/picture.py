@@ -135,7 +135,7 @@ def read_picture(
             opacity = np.ascontiguousarray(opened.upright(opacity)) if transparent else None
     del opened  # before the picture is copied once more
     with _only_sedic_errors(_name(source)):
-        pixels = np.ascontiguousarray(view)
+        pixels: Picture = np.ascontiguousarray(view)
         if opacity is not None:
             pixels = fill_below(pixels, opacity)
         return LoadedPicture(pixels, notes + more, opacity, exif, icc)

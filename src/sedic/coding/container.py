@@ -90,8 +90,7 @@ class Container(Header):
     def to_bytes(self) -> bytes:
         """The file: a bare one, or one of version 2."""
         carries = bool(self.carried)
-        start = super().to_bare_bytes if self.bare else super().to_bytes
-        body = start(carries=carries)
+        body = self.bare_start(carries=carries) if self.bare else self.start(carries=carries)
         sections = self.text, self.reference, self.masks, self.carried
         text, reference, _, last = map(len, sections)
         body += header.lengths(text, reference, self.object_count, last) + b"".join(sections)

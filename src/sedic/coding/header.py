@@ -42,7 +42,7 @@ class Header:
     scale: int = 0
     grey: bool = False  # the picture has no colour; only files of the method sedic say so
 
-    def to_bytes(self, *, carries: bool = False) -> bytes:
+    def start(self, *, carries: bool = False) -> bytes:
         """Version 2, without the lengths of sections. ``carries``: a section of carried parts
         follows."""
         numbers = self._numbers()
@@ -63,7 +63,7 @@ class Header:
             data += special
         return data
 
-    def to_bare_bytes(self, *, carries: bool = False) -> bytes:
+    def bare_start(self, *, carries: bool = False) -> bytes:
         """Bare, without the lengths of sections.
 
         Raises ``UnsuitableInputError`` where the file says what a bare one has no place for.

@@ -20,7 +20,7 @@ def drawing(rng: np.random.Generator, side: int) -> Picture:
     ground = _ground(rng)
     kind = rng.random()
     if kind < _FLAT:
-        return np.broadcast_to(np.uint8(ground), (side, side, 3)).copy()
+        return np.full((side, side, 3), np.array(ground, np.uint8))
     if kind < _FLAT + _RAMP:
         return _ramp(rng, ground, side)
     image = Image.new("RGB", (side, side), ground)
