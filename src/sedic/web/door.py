@@ -78,14 +78,15 @@ class Door:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
         try:
-            if scope["type"] != "http":
-                raise _RefusedError(403, "there are no sockets here")
             self._check(scope)
             if scope["method"] == "POST":
                 receive = await self._checked_body(scope, receive)
         except _RefusedError as refusal:
-            if scope["type"] == "http":
+            if refusal.code == 413:  # nothing of it was read yet
                 await _discard(receive)
             await _answer(send, refusal.code, refusal.reason)
             return
