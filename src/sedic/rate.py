@@ -22,7 +22,11 @@ from sedic.semantics import MAX_NAME_WORDS, Rate
 if TYPE_CHECKING:
     from sedic.profile import Profile
 
-LEAST_FOR_OBJECTS = 200  # bytes of a file, below which words on the whole say more than a mask
+# Below so many bytes of a file, words on the whole say more than a mask, and no more than a short
+# sentence is worth its bytes: ten of them are .02 of LPIPS at 64 bytes, .01 at 100, .005 at 157,
+# and .001 from 340 on (``benchmarks/scales.json``).
+LEAST_FOR_OBJECTS = 200
+SHORT_SENTENCE = 12  # words
 SEMANTIC_SHARE = 1 / 3  # of the limit, at most, for header, text and masks
 LEAST_BYTES = 64  # always suffice
 _GROWTH = log(1.0155)  # of the bytes from one level to the next, about, of the codec with most
@@ -107,6 +111,8 @@ def rate_for(
     if system.objects is None and profile is not None:
         worth = profile.objects_worth(bpp, rate.max_objects)
         rate = replace(rate, max_objects=worth if rate.max_bytes >= LEAST_FOR_OBJECTS else 0)
+    if rate.max_bytes < LEAST_FOR_OBJECTS:
+        rate = replace(rate, overall_words=min(rate.overall_words, SHORT_SENTENCE))
     return system.budget(rate)
 
 

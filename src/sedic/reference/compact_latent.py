@@ -44,7 +44,7 @@ _LATENT_TILE = 128  # latent positions
 _POSITIONS = 4096  # whose symbols' distributions are computed at once
 _EXACT_LIMIT = float((1 << 24) - 1)  # float32 holds integers up to here
 _BLOCK, _BLOCKS = 8, 4  # latent positions a side, and how many blocks, of an estimate
-_EVERY = 5  # levels, of an estimate
+_EVERY = 8  # levels, of an estimate
 
 
 def _at_level(table: Tensor, level: int) -> Tensor:

@@ -79,9 +79,7 @@ class ThumbHash:
         small = _small(picture)
         opaque = np.dstack([small, np.full(small.shape[:2], 255, np.uint8)])
         rows, columns = small.shape[:2]
-        data = bytes(
-            self._library.rgba_to_thumb_hash(columns, rows, opaque.reshape(-1).tolist())
-        )
+        data = bytes(self._library.rgba_to_thumb_hash(columns, rows, opaque.reshape(-1).tolist()))
         if len(data) > limit:
             raise SedicError(f"ThumbHash has {len(data)} bytes, more than {limit}")
         return data

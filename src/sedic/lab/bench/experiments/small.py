@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from sedic.coding.container import Container
+from sedic.coding.scale import factor
 from sedic.errors import SedicError
 from sedic.failures import translated
 from sedic.lab.bench.experiments import Cell, Done, Outcome, UnreachableError
@@ -28,9 +29,12 @@ if TYPE_CHECKING:
     from sedic.picture import Picture
 
 LIMITS = (64, 100, 157, 222, 340, 512, 1024)  # bytes
-SCALES = (4, 6, 8, 12, 16, 24, 32, 48)  # a thumbnail's sides are the picture's over one of these
+SCALES = (6, 8, 12, 16, 24, 32, 48)  # a thumbnail's sides are the picture's over one of these
 FULL = (222, 1024)  # limits at which our whole decoder runs, too
 CHOSEN_BY = "LPIPS-squeeze (Caffe) moved"
+ARRIVED = "sedic, the first bytes"  # its points are shares of a file's bytes
+SHARED_FILE = 600  # bytes at most, of the file whose first bytes arrive
+SHARES = (15, 30, 50, 70, 85, 95, 100)  # per cent
 VALUES = ("bytes", "scale", "encode s", "decode s", *(f"{part} bytes" for part in PARTS))
 
 
@@ -53,6 +57,7 @@ class Small:
     def cells(self) -> tuple[Cell, ...]:
         cells = [(REFERENCE, str(limit)) for limit in self.limits]
         cells += [(OURS, str(limit)) for limit in self.limits if limit in FULL]
+        cells += [(ARRIVED, f"{share} %") for share in SHARES]
         names = [one.name for one in (*self.coders, *self.placeholders)]
         return (*cells, *((name, str(limit)) for name in names for limit in self.limits))
 
@@ -64,6 +69,7 @@ class Small:
     def outcomes(self, index: int, picture: Picture, done: Done) -> Iterator[Outcome]:
         for limit in self.limits:
             yield from self._ours(index, picture, limit, done)
+        yield from self._arrived(index, picture, done)
         for coder in self.coders:
             if all((coder.name, str(limit)) in done for limit in self.limits):
                 continue
@@ -73,23 +79,18 @@ class Small:
             else:
                 yield from self._thumbnails(coder, picture)
         for placeholder in self.placeholders:
-            for limit in self.limits:
-                if (placeholder.name, str(limit)) not in done:
-                    yield _placed(placeholder, picture, limit)
+            if any((placeholder.name, str(limit)) not in done for limit in self.limits):
+                yield from _placed(placeholder, picture, self.limits)
 
     def _ours(self, index: int, picture: Picture, limit: int, done: Done) -> Iterator[Outcome]:
         reference, whole = (REFERENCE, str(limit)), (OURS, str(limit))
         wanted = [cell for cell in (reference, whole) if cell in self.cells and cell not in done]
         if not wanted:
             return
-        height, width = picture.shape[:2]
         subject = self.subject
         try:
-            description = subject.description(index)
-            rate = rate_for(width, height, max_bytes=limit, profile=subject.profile)
-            started = perf_counter()
-            data = subject.encoder.compress(picture, rate, description, seed=subject.seed).data
-            values = {"encode s": perf_counter() - started, **_values(data)}
+            data, seconds = self._file(index, picture, limit)
+            values = {"encode s": seconds, **_values(data)}
         except Exception as error:  # of whatever library
             yield from (Outcome.of_error(cell, error) for cell in wanted)
             return
@@ -103,16 +104,53 @@ class Small:
             except Exception as error:  # of whatever library
                 yield Outcome.of_error(cell, error)
 
+    def _file(self, index: int, picture: Picture, limit: int) -> tuple[bytes, float]:
+        """Our file of at most ``limit`` bytes, and the seconds it took without describing."""
+        height, width = picture.shape[:2]
+        subject = self.subject
+        description = subject.description(index)
+        rate = rate_for(width, height, max_bytes=limit, profile=subject.profile)
+        started = perf_counter()
+        done = subject.encoder.compress(picture, rate, description, seed=subject.seed)
+        return done.data, perf_counter() - started
+
+    def _arrived(self, index: int, picture: Picture, done: Done) -> Iterator[Outcome]:
+        """What the first bytes of a file give, without the restorer."""
+        cells = {share: (ARRIVED, f"{share} %") for share in SHARES}
+        wanted = {share: cell for share, cell in cells.items() if cell not in done}
+        if not wanted:
+            return
+        try:
+            data, _ = self._file(index, picture, SHARED_FILE)
+        except Exception as error:  # of whatever library
+            yield from (Outcome.of_error(cell, error) for cell in wanted.values())
+            return
+        for share, cell in wanted.items():
+            try:
+                first = data[: len(data) * share // 100]
+                part = self.subject.decoder.partial(first, restored=False)
+            except Exception as error:  # of whatever library
+                yield Outcome.of_error(cell, error)
+                continue
+            values = {"bytes": float(len(first)), "reference bytes": float(part.reference_bytes)}
+            if part.picture is None:
+                yield Outcome(cell, unreachable="no byte of the reference image has arrived")
+            else:
+                yield Outcome(cell, part.picture, values, part.words)
+
     def _thumbnails(self, coder: Coder, picture: Picture) -> Iterator[Outcome]:
+        """The best scale at every limit: from the largest on, until the next one is worse."""
         best: dict[int, tuple[float, Outcome]] = {}
-        failed: Exception | None = None
+        open_limits, failed = list(self.limits), None
         for scale in SCALES:
             try:
-                for limit, outcome in _within(coder, picture, scale, self.limits):
+                for limit, outcome in _within(coder, picture, scale, open_limits):
                     assert outcome.picture is not None
                     away = self.chosen_by.measure(outcome.picture, picture, "")
                     if limit not in best or away < best[limit][0]:
                         best[limit] = away, outcome
+                    else:
+                        open_limits.remove(limit)
             except SedicError as error:  # of a picture too small for the codec, say
                 failed = error
         for limit in self.limits:
@@ -140,7 +178,7 @@ def _within(
             files[number] = data, perf_counter() - started
         return len(files[number][0])
 
-    for limit in limits:
+    for limit in tuple(limits):
         number = finest_within(size, len(coder.qualities), limit)
         if number is not None:
             data, seconds = files[number]
@@ -151,23 +189,29 @@ def _within(
             yield limit, Outcome((coder.name, str(limit)), seen, values)
 
 
-def _placed(placeholder: Placeholder, picture: Picture, limit: int) -> Outcome:
-    cell = placeholder.name, str(limit)
-    try:
-        with translated(placeholder.name):
-            started = perf_counter()
-            data = placeholder.encode(picture, limit)
-            encoded = perf_counter()
-            seen = placeholder.decode(data, picture.shape[1], picture.shape[0])
+def _placed(placeholder: Placeholder, picture: Picture, limits: Sequence[int]) -> Iterator[Outcome]:
+    """A placeholder at every limit at which it has other bytes than at the one before."""
+    before = b""
+    for limit in limits:
+        cell = placeholder.name, str(limit)
+        try:
+            with translated(placeholder.name):
+                started = perf_counter()
+                data = placeholder.encode(picture, limit)
+                encoded = perf_counter()
+                seen = placeholder.decode(data, picture.shape[1], picture.shape[0])
+        except Exception as error:  # of whatever library
+            yield Outcome.of_error(cell, error)
+            continue
+        if data == before:
+            yield Outcome(cell, unreachable="needs no more bytes than at the limit before")
+            continue
+        before = data
         values = {"bytes": float(len(data)), "encode s": encoded - started}
-        return Outcome(cell, seen, {**values, "decode s": perf_counter() - encoded})
-    except Exception as error:  # of whatever library
-        return Outcome.of_error(cell, error)
+        yield Outcome(cell, seen, {**values, "decode s": perf_counter() - encoded})
 
 
 def _values(data: bytes) -> Mapping[str, float]:
-    from sedic.coding.scale import factor
-
     container = Container.parse(data)
     measured = measures(container)
     return {name: value for name, value in measured.items() if name in VALUES} | {
