@@ -1,7 +1,9 @@
 """BlurHash and ThumbHash: blurred placeholders in some twenty to two hundred bytes.
 
-Both come from their own Python libraries. Both are made of a small copy of the picture, as their
-authors recommend, and decoded to a small picture that the filter of our decoder enlarges.
+BlurHash comes from its Python library, ThumbHash from ``fast-thumbhash``, a binding of its Rust
+library (the decoder of the Python port ``thumbhash`` 0.1.2 gives one colour). Both are made of a
+small copy of the picture, as their authors recommend, and decoded to a small picture that the
+filter of our decoder enlarges.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ class Placeholder(Protocol):
 class BlurHash:
     """A string of base 83: 6 characters for one component, two more for every other."""
 
-    name = "BlurHash"
+    name, package = "BlurHash", "blurhash"
 
     def __init__(self) -> None:
         import blurhash
@@ -68,25 +70,25 @@ class BlurHash:
 class ThumbHash:
     """Some 25 bytes, whatever the limit."""
 
-    name = "ThumbHash"
+    name, package = "ThumbHash", "fast-thumbhash"
 
     def __init__(self) -> None:
-        import thumbhash
+        import fast_thumbhash
 
-        self._library = thumbhash
+        self._library = fast_thumbhash
 
     def encode(self, picture: Picture, limit: int) -> bytes:
         small = _small(picture)
         opaque = np.dstack([small, np.full(small.shape[:2], 255, np.uint8)])
         rows, columns = small.shape[:2]
-        data = bytes(self._library.rgba_to_thumb_hash(columns, rows, opaque.reshape(-1).tolist()))
+        data = bytes(self._library.rgba_to_thumb_hash(columns, rows, opaque.tobytes()))
         if len(data) > limit:
             raise SedicError(f"ThumbHash has {len(data)} bytes, more than {limit}")
         return data
 
     def decode(self, data: bytes, width: int, height: int) -> Picture:
-        columns, rows, values = self._library.thumb_hash_to_rgba(list(data))
-        seen = np.asarray(values, np.uint8).reshape(rows, columns, 4)[..., :3]
+        columns, rows, values = self._library.thumb_hash_to_rgba(data)
+        seen = np.array(list(values), np.uint8).reshape(rows, columns, 4)[..., :3]
         return resized(np.ascontiguousarray(seen), width, height)
 
 
@@ -97,7 +99,7 @@ def find() -> list[Placeholder | Missing]:
         try:
             found.append(kind())
         except ImportError:
-            found.append(Missing(kind.name, f"pip install {kind.name.lower()}"))
+            found.append(Missing(kind.name, f"pip install {kind.package}"))
     return found
 
 

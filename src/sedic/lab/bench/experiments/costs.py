@@ -20,7 +20,7 @@ INSTALLS = {
     "WebP, AVIF (Pillow)": "pillow",
     "VVC, JPEG XL (ffmpeg)": "imageio-ffmpeg",
     "BlurHash": "blurhash",
-    "ThumbHash": "thumbhash",
+    "ThumbHash": "fast-thumbhash",
 }
 _PILLOW = "from PIL import Image; i = Image.open({source!r}); "
 
@@ -60,7 +60,7 @@ def _lines(folder: Path, source: str, limit: int) -> Iterator[tuple[str, list[st
     yield "BlurHash, encode", [python, "-c", small + code]
     code = f"import blurhash; blurhash.decode(open({file!r}).read(), 96, 64)"
     yield "BlurHash, decode", [python, "-c", code]
-    code = "import thumbhash as t; t.rgba_to_thumb_hash(96, 64, list(i.convert('RGBA').tobytes()))"
+    code = "import fast_thumbhash as t; t.rgba_to_thumb_hash(96, 64, i.convert('RGBA').tobytes())"
     yield "ThumbHash, encode", [python, "-c", small + code]
     try:
         program = ffmpeg("libvvenc")
