@@ -232,7 +232,7 @@ class _AtScale:
 
     def expected_sizes(self, lowest: int) -> Sequence[float] | None:
         expect = getattr(self._encode, "expected_sizes", None)
-        return None if expect is None else expect(lowest)  # type: ignore[no-any-return]
+        return None if expect is None else expect(lowest)
 
     def comes_back(self, choice: Choice) -> bool:
         """Whether the chosen reference image decodes to what was encoded, if the codec can tell,

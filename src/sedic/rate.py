@@ -67,7 +67,11 @@ class Attempt(Protocol):
     """A picture at one scale of ``coding.scale``."""
 
     scale: int
-    pixels: int  # at that scale
+
+    @property
+    def pixels(self) -> int:
+        """Their number at that scale."""
+        ...
 
     def semantic_bytes(self, layers: Layers) -> int:
         """Bytes of everything but the reference image."""
@@ -252,7 +256,7 @@ def highest_that_fits(
             high, too_large = middle, len(candidate)
     expected = expect(low) if high < levels - 1 else None
     if expected is None:
-        hopes = range(high + 1, min(high + 1 + _LOOK_AHEAD, levels))
+        hopes = list(range(high + 1, min(high + 1 + _LOOK_AHEAD, levels)))
     else:
         falls = any(after < _FALL * before for before, after in pairwise(expected))
         margin = _WIDE if falls else _MARGIN

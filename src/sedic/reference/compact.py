@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 # Below these levels the next smaller scale looks better with as many bytes; measured by
 # ``lab.bench.experiments.scales`` on held-out photographs.
 SCALE_FLOORS = 6, 12
-_PICTURE_TILE = 1024  # pixels
+_PICTURE_TILE = 2560  # pixels; 6.5 million are about 1 GiB of features
 _NOISE_SIDE = 64  # latent positions, 1024 pixels, after which a picture's noise repeats
 _NOISE_KEY = 8  # bytes at the start of a reference image that decide its noise, of a prefix, too
 _OLD_LEVELS, _OLD_STEP = 29, 6  # first bytes of format version 1: every sixth level up to 168

@@ -7,7 +7,7 @@ the same on every machine.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -83,7 +83,7 @@ class LatentCoder:
         self._hyper_analysis = entropy.hyper_analysis
         self._hyper_synthesis = fixed(entropy.hyper_synthesis)
         self._heads = [fixed(head) for head in entropy.head]
-        self._context = _Context(entropy.context[0])
+        self._context = _Context(cast(nn.Conv2d, entropy.context[0]))
         self._hyper_index = to_fixed(entropy.hyper_index)
         self._level_bias = to_fixed(entropy.level_bias)
         self._gain = network.gain
@@ -165,9 +165,10 @@ class LatentCoder:
         for head, where in zip(self._heads, (first, ~first), strict=True):
             means, indices = [], []
             around = self._context.around(y_hat) if where is not first else None
-            for rows, columns in zip(
-                *(x.split(_POSITIONS) for x in torch.where(where)), strict=True
-            ):
+            places = torch.stack(torch.where(where))
+            if not places.shape[1]:  # a latent of one position has no second ones
+                continue
+            for rows, columns in torch.split(places, _POSITIONS, 1):
                 known = features[:, :, rows, columns, None].double()
                 if around is not None:
                     known = torch.cat([known, self._context(around, rows, columns)], 1)
@@ -225,13 +226,13 @@ def estimated_sizes(
     latent: an estimate that is good for comparing levels of one picture.
     """
     y = F.pad(y, (0, -y.shape[3] % HYPER, 0, -y.shape[2] % HYPER))
-    levels = torch.arange(lowest, LEVELS + _EVERY - 1, _EVERY).clamp(max=LEVELS - 1).unique()
+    levels = torch.tensor(sorted({*range(lowest, LEVELS, _EVERY), LEVELS - 1}))
     costs = _bits_of(tables)
     blocks = _sample(y)
     bits = torch.stack([_bits(network, costs, block, levels) for block in blocks]).sum(0)
     share = sum(block[0, 0].numel() for block in blocks) / y[0, 0].numel()
     sizes = np.interp(range(lowest, LEVELS), levels.numpy(), bits.double().numpy() / share / 8)
-    return sizes.tolist()  # type: ignore[no-any-return]
+    return sizes.tolist()
 
 
 def _sample(y: Tensor) -> list[Tensor]:
@@ -283,6 +284,8 @@ def _bits(network: CompactNetwork, costs: Tensor, y: Tensor, levels: Tensor) -> 
     first = anchors(y.shape[-2], y.shape[-1])
     y_hat = torch.zeros_like(y)
     for head, where in zip(entropy.head, (first, ~first), strict=True):
+        if not where.any():
+            continue
         known = features[..., where]
         if where is not first:
             known = torch.cat([known, entropy.context(y_hat)[..., where]], 1)
