@@ -56,7 +56,8 @@ def _lines(folder: Path, source: str, limit: int) -> Iterator[tuple[str, list[st
         code = f"i.resize((768, 512)).save({target!r})"
         yield f"{kind} thumbnail, decode", [python, "-c", _PILLOW.format(source=file + kind) + code]
     small = _PILLOW.format(source=source) + "i = i.resize((96, 64)); "
-    code = f"import blurhash; open({file!r}, 'w').write(blurhash.encode(i, 4, 3))"
+    code = "import blurhash as b, numpy as n; h = b.encode(n.asarray(i.convert('RGB')), 4, 3); "
+    code += f"open({file!r}, 'w').write(h)"
     yield "BlurHash, encode", [python, "-c", small + code]
     code = f"import blurhash; blurhash.decode(open({file!r}).read(), 96, 64)"
     yield "BlurHash, decode", [python, "-c", code]
