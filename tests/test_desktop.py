@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def test_install_writes_what_desktops_read(home: Path) -> None:
     done = run("desktop", "install", "--user")
     assert done.exit_code == 0, done.output
     written = {Path(line).relative_to(home).as_posix() for line in done.stdout.splitlines()}
-    assert written == set(desktop.entries(["sedic"]))
+    assert written == {*desktop.entries(["sedic"]), "man/man1/sedic.1"}
     (kind,) = ET.parse(home / "mime/packages/sedic.xml").getroot()
     assert kind.get("type") == "image/x-sedic"
     entry = configparser.ConfigParser(interpolation=None)
@@ -55,8 +56,62 @@ def test_install_writes_what_desktops_read(home: Path) -> None:
     assert section["MimeType"] == "image/x-sedic;"
     assert section["Exec"].endswith(" thumbnail --force -s %s %i %o")
     assert run("desktop", "install", "--user").exit_code == 0  # ours are written anew
-    assert len(run("desktop", "remove", "--user").stdout.splitlines()) == 3
+    assert len(run("desktop", "remove", "--user").stdout.splitlines()) == 4
     assert not [path for name in written if (path := home / name).exists()]
+
+
+def test_the_manual_has_every_command_and_option() -> None:
+    text = run("desktop", "manual").stdout
+    commands = [line for line in text.splitlines() if line.startswith(".SS")]
+    for name in ("compress", "batch", "desktop install", "packets split", "bench report"):
+        assert f'.SS "sedic {name}"' in commands
+    assert r"\fB\-\-max\-bytes" in text and r"At most so many bytes." in text
+    lines = {line.split()[0] for line in text.splitlines() if line.startswith((".", "'"))}
+    assert lines <= {'.\\"', ".TH", ".SH", ".SS", ".B", ".PP", ".TP"}  # no text became a request
+
+
+@pytest.mark.skipif(not shutil.which("man"), reason="needs man")
+def test_man_shows_the_manual(home: Path) -> None:
+    assert run("desktop", "install", "--user").exit_code == 0
+    done = subprocess.run(
+        ["man", "--warnings=w", "-l", home / "man/man1/sedic.1"],
+        capture_output=True,
+        check=True,
+        text=True,
+        env={**os.environ, "LC_ALL": "C.UTF-8", "MANWIDTH": "80"},
+    )
+    assert done.stderr == ""
+    assert "sedic - Pictures as 100 bytes" in done.stdout
+    assert "--max-bytes <int range>" in done.stdout
+
+
+def completing(instruction: str, **variables: str) -> str:
+    """What the program says to a shell that asks for completion."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from sedic.cli.main import app; app(prog_name='sedic')"],
+        capture_output=True,
+        check=False,
+        text=True,
+        env={**os.environ, "_SEDIC_COMPLETE": instruction, **variables},
+    )
+    return done.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_are_told_how_to_complete(shell: str) -> None:
+    said = completing(f"source_{shell}")
+    assert "_SEDIC_COMPLETE" in said and f"complete_{shell}" in said
+
+
+def test_completion_knows_commands_options_and_values() -> None:
+    for words, expected in (
+        ("sedic comp", "compress"),
+        ("sedic batch --eng", "--engine"),
+        ("sedic compress a.jpg --describer nam", "named"),
+    ):
+        count = str(len(words.split(" ")) - 1)
+        said = completing("complete_bash", COMP_WORDS=words, COMP_CWORD=count)
+        assert said.split() == [expected]
 
 
 @pytest.mark.skipif(
@@ -121,5 +176,8 @@ def test_view_opens_the_decoded_picture(coded: Path, monkeypatch: pytest.MonkeyP
     assert run("view", coded, "--preview").exit_code == 0
     assert Path(shown[0]).name == "a-cat.png"
     assert np.array_equal(np.asarray(Image.open(shown[0])), sedic.preview(coded.read_bytes()))
+    bad = coded.with_name("bad.sedic")
+    bad.write_bytes(b"\x5e\xdc and no more")
+    assert isinstance(run("view", bad).exception, sedic.SedicError) and len(shown) == 1
     monkeypatch.setattr("typer.launch", lambda path: 3)
     assert "no program here" in str(run("view", coded, "--preview").exception)

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import re
 import runpy
+import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 from PIL import Image
 from skimage import data as samples
+from typer.core import TyperGroup
 
 import sedic
+from sedic.cli.main import app
 from sedic.pillow import register_sedic_opener
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -119,3 +124,34 @@ def test_example_rate_curve(
     assert len(lines) == 5
     sizes = [int(line.split()[0]) for line in lines[1:]]
     assert sizes == sorted(sizes) and sizes[-1] <= 2000
+
+
+def commands(page: str, heading: str) -> list[list[str]]:
+    """The commands of the block after a heading, without what is said of them."""
+    block = page.split(f"## {heading}\n\n", 1)[1].split("\n\n", 1)[0]
+    return [shlex.split(re.split(r"   +", line.strip())[0]) for line in block.splitlines()]
+
+
+def test_the_way_to_the_papers_picture_is_of_commands_that_exist(folder: Path) -> None:
+    from sedic.models import registry
+
+    page = (ROOT / "docs/MODELS.md").read_text()
+    walk = commands(page, "From nothing to the paper's picture, on a GPU of 12 GB")
+    assert walk[0][:2] == ["pip", "install"] and 3 < len(walk) <= 10
+    (folder / "photo.sedic").write_bytes(b"")
+    fetched: list[str] = []
+    for _, *arguments in walk[1:]:
+        context = typer.main.get_command(app).make_context("sedic", arguments)
+        while isinstance(context.command, TyperGroup):
+            name, command, rest = context.command.resolve_command(context, left(context))
+            assert name is not None and command is not None
+            context = command.make_context(name, rest, parent=context)
+        if arguments[:2] == ["models", "fetch"]:
+            fetched += context.params["names"]
+        assert context.params.get("profile", "sd21") in (None, "sd21")
+    assert {model.profile for name in fetched for model in registry.select(name)} == {"sd21"}
+
+
+def left(context: Any) -> list[str]:
+    """The arguments that a group leaves to its commands."""
+    return [*getattr(context, "_protected_args", []), *context.args]

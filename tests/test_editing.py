@@ -11,6 +11,7 @@ import pytest
 from sedic.coding.container import Container
 from sedic.describe.description import Description
 from sedic.editing import edit as edit_bytes
+from sedic.editing import shows
 from sedic.encoder import Encoder
 from sedic.errors import SedicError
 from sedic.profile import Profile
@@ -93,6 +94,14 @@ def test_words_of_other_tables_are_not_touched(file: Container) -> None:
     other = replace(file, mark=bytes([file.mark[0] ^ 1, file.mark[1]]))
     with pytest.raises(SedicError, match="other weights"):
         edit(other, "A lane.")
+
+
+def test_whether_other_words_show_depends_on_what_they_are_of(file: Container) -> None:
+    before = file.to_bytes()
+    for detail, seen in (("red bus, very rough", True), ("red bus, blue and dusty", False)):
+        after = edit(file, details={1: detail})
+        assert shows(before, after, PROFILE) is seen
+    assert not shows(before, edit(file, "A lane."), PROFILE)
 
 
 def test_an_object_is_described_or_dropped_not_both(file: Container) -> None:

@@ -208,9 +208,9 @@ def test_misc_sends_blocks_and_image_text_no_objects(picture: np.ndarray) -> Non
 
 def test_methods_have_their_own_budgets_of_words() -> None:
     low = Rate.of_bpp(0.02, 768, 512)
-    assert methods.load("sedic").budget(low) == low
-    assert methods.load("misc").budget(low) == Rate(low.max_bytes, 3, 10, 50)
-    assert methods.load("image-text").budget(low).max_objects == 0
+    assert methods.method_named("sedic").budget(low) == low
+    assert methods.method_named("misc").budget(low) == Rate(low.max_bytes, 3, 10, 50)
+    assert methods.method_named("image-text").budget(low).max_objects == 0
 
 
 def test_import_is_light() -> None:
@@ -240,8 +240,8 @@ def cost(layers: Layers) -> int:
 class Fake:
     """A picture at one scale: half of it, or a quarter, ... costs so much less."""
 
-    def __init__(self, scale: int = 0) -> None:
-        self.scale = scale
+    def __init__(self, scale: int = 0, carried_bytes: int = 0) -> None:
+        self.scale, self.carried_bytes = scale, carried_bytes
         self.pixels = 100_000 >> 2 * scale
 
     def semantic_bytes(self, layers: Layers) -> int:
@@ -280,6 +280,16 @@ def test_more_room_never_says_less() -> None:
 def test_the_smallest_possible_file_is_named() -> None:
     with pytest.raises(SedicError, match="smallest possible file of this picture has 116 bytes"):
         chosen(115)
+
+
+@pytest.mark.parametrize("limit", [300, 777])
+def test_what_is_carried_comes_first_and_the_rest_is_spent_as_without_it(limit: int) -> None:
+    plain = chosen(limit)
+    laden = choose(Rate(limit + 150), [Fake(carried_bytes=150)], 29)
+    assert (laden.layers, laden.reference) == (plain.layers, plain.reference)
+    assert any("150 bytes" in reason for reason in laden.reasons)
+    with pytest.raises(SedicError, match=r"266 bytes, 150 of them of what travels"):
+        choose(Rate(265), [Fake(carried_bytes=150)], 29)
 
 
 def test_what_does_not_fit_is_coded_smaller() -> None:

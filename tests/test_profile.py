@@ -65,6 +65,31 @@ def test_other_weights_are_refused(mini: Profile, tmp_path: Path) -> None:
         store.read("c")
 
 
+USES = {
+    "text": lambda profile: profile.text_coder("primed"),
+    "masks": lambda profile: profile.mask_coder("context"),
+    "compact": lambda profile: profile.reference_codec(),
+    "vae": lambda profile: profile.networks,
+    "restorer": lambda profile: profile.networks,
+}
+
+
+def test_one_changed_byte_in_any_weight_file_is_one_clear_error(
+    mini: Profile, tmp_path: Path
+) -> None:
+    assert mini.store.pins.keys() == USES.keys()
+    for part, use in USES.items():
+        pin = mini.store.pins[part]
+        data = bytearray(pin.path.read_bytes())
+        data[len(data) // 2] ^= 1
+        changed = tmp_path / pin.path.name
+        changed.write_bytes(data)
+        profile = Profile.load("mini")
+        profile.store.pins[part] = Pin(changed, pin.sha256)
+        with pytest.raises(MissingWeightsError, match=f"{pin.path.name} are not this version's"):
+            use(profile)
+
+
 def test_parts_are_made_once(mini: Profile) -> None:
     assert mini.reference_codec() is mini.reference_codec("compact")
     assert mini.text_coder("primed") is mini.text_coder("primed")

@@ -10,7 +10,7 @@ import pytest
 from sedic.coding.container import Container, pack
 from sedic.kept_words import KeptWords
 from sedic.profile import Profile
-from sedic.search import Match, Unread, files_in, search, words_of
+from sedic.search import Match, UnreadableFile, files_in, search, words_of
 from sedic.semantics import Mask, ObjectLayer, ReferenceImage, SemanticImage
 
 MASK = Mask.of(np.ones((2, 3), np.bool_))
@@ -53,7 +53,7 @@ def test_case_plural_and_folders_do_not_matter(folder: Path) -> None:
 
 def test_a_damaged_file_does_not_end_the_search(folder: Path) -> None:
     found = list(search(files_in(folder), "macaw"))
-    unread = [result for result in found if isinstance(result, Unread)]
+    unread = [result for result in found if isinstance(result, UnreadableFile)]
     assert [result.path.name for result in unread] == ["broken.sedic"]
     assert sum(isinstance(result, Match) for result in found) == 2
 
@@ -75,7 +75,7 @@ def test_kept_words_are_those_that_were_decoded(folder: Path, tmp_path: Path) ->
     fresh = list(search(files_in(folder), "macaw"))
     for _ in range(2):
         with KeptWords(base) as kept:
-            assert list(search(files_in(folder), "macaw", kept=kept)) == fresh
+            assert list(search(files_in(folder), "macaw", kept_words=kept)) == fresh
     assert base.is_file()
 
 
@@ -84,9 +84,11 @@ def test_kept_words_are_not_decoded_again(
 ) -> None:
     with KeptWords(tmp_path / "words.sqlite") as kept:
         before = matches(folder, "macaw")
-        list(search(files_in(folder), "macaw", kept=kept))
+        list(search(files_in(folder), "macaw", kept_words=kept))
         monkeypatch.setattr(Container, "words", None)
-        found = [m for m in search(files_in(folder), "macaw", kept=kept) if isinstance(m, Match)]
+        found = [
+            m for m in search(files_in(folder), "macaw", kept_words=kept) if isinstance(m, Match)
+        ]
         assert {match.path.name: match.score for match in found} == before
 
 
@@ -95,4 +97,6 @@ def test_a_broken_database_is_no_hindrance(folder: Path, tmp_path: Path) -> None
     base.write_bytes(b"this is no database" * 100)
     for place in (base, folder / "a.sedic" / "impossible"):
         with KeptWords(place) as kept:
-            assert any(isinstance(m, Match) for m in search(files_in(folder), "macaw", kept=kept))
+            assert any(
+                isinstance(m, Match) for m in search(files_in(folder), "macaw", kept_words=kept)
+            )

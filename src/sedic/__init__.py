@@ -36,12 +36,14 @@ if TYPE_CHECKING:
     from sedic.profile import Profile as Profile
     from sedic.rate import rate_for as rate_for
     from sedic.reference import ReferenceCodec as ReferenceCodec
+    from sedic.semantics import Carried as Carried
     from sedic.semantics import Mask as Mask
     from sedic.semantics import ObjectLayer as ObjectLayer
     from sedic.semantics import Rate as Rate
     from sedic.semantics import ReferenceImage as ReferenceImage
     from sedic.semantics import SemanticImage as SemanticImage
     from sedic.settings import Settings as Settings
+    from sedic.shortcuts import carried as carried
     from sedic.shortcuts import compress as compress
     from sedic.shortcuts import decompress as decompress
     from sedic.shortcuts import describe_picture as describe_picture
@@ -72,10 +74,10 @@ _HOME = {
     "sedic.profile": "Profile",
     "sedic.rate": "rate_for",
     "sedic.reference": "ReferenceCodec",
-    "sedic.semantics": "Mask ObjectLayer Rate ReferenceImage SemanticImage",
+    "sedic.semantics": "Carried Mask ObjectLayer Rate ReferenceImage SemanticImage",
     "sedic.settings": "Settings",
-    "sedic.shortcuts": "compress decompress describe_picture edit fit_words inspect preview read "
-    "segment stages",
+    "sedic.shortcuts": "carried compress decompress describe_picture edit fit_words inspect "
+    "preview read segment stages",
     "sedic.synthesis.stages": "Stage",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}

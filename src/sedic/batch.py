@@ -8,22 +8,19 @@ input costs one line in the report and nothing else.
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import signal
-import threading
-import time
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Generator, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict, dataclass, field
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sedic.errors import OutputError, SedicError, UnsuitableInputError
 from sedic.files import make_folder, printable, write_atomically
 from sedic.sources import CODED, PICTURES, Item, file_system, output_name
+from sedic.workers import Answer, Pool, compute, died
+
+if TYPE_CHECKING:
+    from sedic.semantics import Carried
 
 ACTIONS = ("compress", "decompress", "preview", "inspect")
 
@@ -59,6 +56,16 @@ class Job:
         """The suffix of outputs."""
         return {"compress": ".sedic", "inspect": ".json"}.get(self.action, ".png")
 
+    @property
+    def needs_networks(self) -> bool:
+        """Whether the networks of Algorithm 1 run, which a GPU makes faster."""
+        return self.action == "decompress"
+
+    @property
+    def needs_torch(self) -> bool:
+        """Whether networks run; ``inspect`` only reads."""
+        return self.action != "inspect"
+
     def run(self, data: bytes) -> bytes:
         """The output of one input; raises ``SedicError``."""
         from sedic import shortcuts
@@ -75,12 +82,12 @@ class Job:
         if self.action == "inspect":
             return json.dumps(_facts(data)).encode() + b"\n"
         decode = shortcuts.decompress if self.action == "decompress" else shortcuts.preview
-        return _png(decode(data))
+        return _png(decode(data), shortcuts.carried(data))
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one input: a line of the report.
+    """The result for one input: a line of the report.
 
     ``status`` is ``done``, ``skipped`` (its output is there already) or ``failed``.
     """
@@ -99,7 +106,7 @@ class Outcome:
 
 
 class Output(Protocol):
-    """Where outputs go."""
+    """Where outputs go. It can be pickled, for workers that write themselves."""
 
     def exists(self, name: str) -> bool: ...
     def write(self, name: str, data: bytes, *, force: bool) -> None: ...
@@ -141,6 +148,46 @@ class RemoteFolder:
             raise OutputError(f"cannot write {printable(path)}: {printable(error)}") from error
 
 
+@dataclass(frozen=True)
+class Task:
+    """An input that is to be computed: where it is from, the name of its output, its bytes."""
+
+    source: str
+    output: str
+    data: bytes = field(repr=False)
+
+
+def plan(
+    job: Job, items: Iterator[Item], output: Output, *, force: bool = False
+) -> Iterator[Task | Outcome]:
+    """Read the items one by one: a task for each, or its outcome if it is skipped or unreadable."""
+    seen: set[str] = set()
+    for item in items:
+        name = None
+        try:
+            name = output_name(item.name, job.suffix)
+            if name in seen:
+                raise UnsuitableInputError(f"another input becomes {name}, too")
+            seen.add(name)
+            if not force and output.exists(name):
+                yield Outcome(printable(item.source), name, "skipped")
+                continue
+            yield Task(printable(item.source), name, item.read())
+        except SedicError as error:
+            yield Outcome(printable(item.source), name, "failed", error=str(error))
+
+
+def finish(source: str, name: str, answer: Answer, output: Output, *, force: bool) -> Outcome:
+    """Write the output of an input, if there is one; returns the input's outcome."""
+    if answer.data is None:
+        return Outcome(source, name, "failed", error=answer.error)
+    try:
+        output.write(name, answer.data, force=force)
+    except SedicError as error:
+        return Outcome(source, name, "failed", error=str(error))
+    return Outcome(source, name, "done", len(answer.data), round(answer.seconds, 3))
+
+
 def run(
     job: Job, items: Iterator[Item], output: Output, *, workers: int = 1, force: bool = False
 ) -> Generator[Outcome, None, None]:
@@ -150,179 +197,62 @@ def run(
     worker this process does. At most ``2 * workers`` inputs are in memory at a time. What is raised
     here (by ``items``, by Ctrl-C) ends the workers at once.
     """
-    seen: set[str] = set()
-
-    def tasks() -> Iterator[_Task | Outcome]:
-        for item in items:
-            name = None
-            try:
-                name = output_name(item.name, job.suffix)
-                if name in seen:
-                    raise UnsuitableInputError(f"another input becomes {name}, too")
-                seen.add(name)
-                if not force and output.exists(name):
-                    yield Outcome(printable(item.source), name, "skipped")
-                    continue
-                yield _Task(printable(item.source), name, item.read())
-            except SedicError as error:
-                yield Outcome(printable(item.source), name, "failed", error=str(error))
-
-    def finish(task: _Task, answer: _Answer) -> Outcome:
-        if answer.data is not None:
-            try:
-                output.write(task.output, answer.data, force=force)
-            except SedicError as error:
-                answer = _Answer(None, str(error), answer.seconds)
-        if answer.data is None:
-            return Outcome(task.source, task.output, "failed", error=answer.error)
-        size, seconds = len(answer.data), round(answer.seconds, 3)
-        return Outcome(task.source, task.output, "done", size, seconds)
-
+    steps = plan(job, items, output, force=force)
     if workers == 1:
-        for task in tasks():
-            yield task if isinstance(task, Outcome) else finish(task, _answer(job, task.data))
+        for step in steps:
+            if isinstance(step, Task):
+                answer = compute(job, step.data)
+                step = finish(step.source, step.output, answer, output, force=force)
+            yield step
         return
-    pool = _Pool(job, workers)
+    pool = Pool(job, workers)
     try:
-        waiting: dict[Future[_Answer], _Task] = {}
-        for task in tasks():
-            if isinstance(task, Outcome):
-                yield task
+        waiting: dict[Future[Answer], Task] = {}
+        for step in steps:
+            if isinstance(step, Outcome):
+                yield step
                 continue
-            waiting[pool.submit(task)] = task
+            waiting[pool.submit(step.data)] = step
             if len(waiting) == 2 * workers:
-                yield from _collect(pool, waiting, finish)
+                for task, answer in _collect(pool, waiting):
+                    yield finish(task.source, task.output, answer, output, force=force)
         while waiting:
-            yield from _collect(pool, waiting, finish)
+            for task, answer in _collect(pool, waiting):
+                yield finish(task.source, task.output, answer, output, force=force)
     finally:
         pool.stop()
 
 
-@dataclass(frozen=True)
-class _Task:
-    source: str
-    output: str
-    data: bytes = field(repr=False)
-
-
-@dataclass(frozen=True)
-class _Answer:
-    data: bytes | None
-    error: str = ""
-    seconds: float = 0.0
-
-
-def _collect(
-    pool: _Pool,
-    waiting: dict[Future[_Answer], _Task],
-    finish: Callable[[_Task, _Answer], Outcome],
-) -> Iterator[Outcome]:
+def _collect(pool: Pool, waiting: dict[Future[Answer], Task]) -> Iterator[tuple[Task, Answer]]:
     """Wait until at least one task is done; yields what is.
 
-    Where a worker died, nobody knows in which task: those that were under way run again one by one,
-    and the one that kills its worker alone has failed.
+    Where a worker died, the task that killed it is unknown. The tasks that were running are run
+    again one by one; a task that kills its workers again has failed.
     """
     done, _ = wait(waiting, return_when=FIRST_COMPLETED)
     suspects = []
     for future in done:
         task = waiting.pop(future)
-        try:
-            answer = future.result()
-        except BrokenProcessPool:
+        if died(future):
             suspects.append(task)
         else:
-            yield finish(task, answer)
+            yield task, future.result()
     if not suspects:
         return
     suspects += waiting.values()
     waiting.clear()
     pool.restart()
     for task in suspects:
-        try:
-            answer = pool.submit(task).result()
-        except BrokenProcessPool:
-            pool.restart()
-            answer = _Answer(None, "the worker process died; was memory short?")
-        yield finish(task, answer)
+        yield task, pool.alone(task.data)
 
 
-class _Pool:
-    """Worker processes that end when ``stop`` is called, or when this process ends."""
-
-    def __init__(self, job: Job, workers: int) -> None:
-        self._job, self._workers = job, workers
-        self._begin()
-
-    def _begin(self) -> None:
-        context = multiprocessing.get_context("spawn")  # forked threads of torch would hang
-        self._alive, self._held = context.Pipe(duplex=False)
-        self._pool = ProcessPoolExecutor(self._workers, context, _start, (self._job, self._alive))
-
-    def submit(self, task: _Task) -> Future[_Answer]:
-        try:
-            return self._pool.submit(_work, task.data)
-        except BrokenProcessPool as error:  # a worker died since the last answer
-            future: Future[_Answer] = Future()
-            future.set_exception(error)
-            return future
-
-    def restart(self) -> None:
-        """Go on with fresh workers."""
-        self.stop()
-        self._begin()
-
-    def stop(self) -> None:
-        """End all workers at once, whatever they do."""
-        self._held.close()
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        self._alive.close()
-
-
-_job: Job  # of this worker process
-
-
-def _start(job: Job, alive: Connection) -> None:
-    """Begin a worker: it leaves Ctrl-C to the parent and ends when ``alive`` is closed there."""
-    global _job
-    _job = job
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def end_with_parent() -> None:
-        alive.poll(None)
-        os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    if job.action != "inspect":
-        import torch
-
-        torch.set_num_threads(1)
-
-
-def _work(data: bytes) -> _Answer:
-    return _answer(_job, data)
-
-
-def _answer(job: Job, data: bytes) -> _Answer:
-    """The output of one input, or why there is none."""
-    begun = time.perf_counter()
-    try:
-        result = job.run(data)
-    except SedicError as error:
-        return _Answer(None, str(error))
-    except MemoryError:
-        return _Answer(None, "out of memory")
-    except Exception as error:  # a mistake of ours must not stop the other pictures
-        return _Answer(None, f"internal error: {printable(repr(error))}")
-    return _Answer(result, seconds=time.perf_counter() - begun)
-
-
-def _png(picture: Any) -> bytes:
+def _png(picture: Any, carried: Carried) -> bytes:
     import io
 
     from sedic.picture import save_picture
 
     buffer = io.BytesIO()
-    save_picture(picture, buffer)
+    save_picture(picture, buffer, exif=carried.exif, icc=carried.icc)
     return buffer.getvalue()
 
 
@@ -346,3 +276,8 @@ def _facts(data: bytes) -> dict[str, Any]:
         return facts | {"overall": None, "objects": None, "problem": str(error)}
     objects = [{"name": layer.name, "detail": layer.detail} for layer in words.objects]
     return facts | {"overall": words.overall, "objects": objects, "problem": None}
+
+
+def open_output(out: str) -> Output:
+    """The outputs' folder: of this machine, or behind an URL of fsspec."""
+    return RemoteFolder(out) if "://" in out else Folder(Path(out).absolute())

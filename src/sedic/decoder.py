@@ -5,20 +5,23 @@ bytes --coding--> SemanticImage --synthesis--> picture, stage by stage
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sedic import extras
+from sedic.coding.carried import decode as decode_carried
 from sedic.coding.container import Container
 from sedic.errors import DamagedFileError, MissingWeightsError, SedicError
 from sedic.picture import resized, without_colour
 from sedic.profile import Profile
 from sedic.reference_picture import show_reference
-from sedic.semantics import ReferenceImage, SemanticImage
+from sedic.semantics import Carried, Ground, ReferenceImage, SemanticImage, grid_size
 from sedic.settings import Settings
+from sedic.transparency import with_alpha
 
 if TYPE_CHECKING:
+    from sedic.models.interface import Networks
     from sedic.picture import Picture
     from sedic.reference import ReferenceCodec
     from sedic.synthesis.stages import Stage
@@ -81,7 +84,8 @@ class Decoder:
     def preview(self, data: Bytes) -> Picture:
         """A file's reference image, (height, width, 3) uint8: no network of Algorithm 1 is loaded.
 
-        Raises ``SedicError`` where the bytes are no such file or need other weights.
+        It has alpha, (height, width, 4), where the file carries it. Raises ``SedicError`` where the
+        bytes are no such file or need other weights.
         """
         container = self.parse(data)
         reference = self._reference_codec(container, restored=False)
@@ -94,7 +98,17 @@ class Decoder:
 
         with own_torch_state():
             picture = show_reference(reference, image, settings)
-        return resized(picture, container.width, container.height)
+        picture = _enlarged(picture, container, image.carried.ground)
+        return with_alpha(picture, image.carried.opaque, container.coded_size)
+
+    def carried(self, data: Bytes) -> Carried:
+        """What travels with a file's picture: where it is opaque, EXIF, a colour profile.
+
+        Raises as ``semantic_image`` does.
+        """
+        container = self.parse(data)
+        grid = grid_size(*container.coded_size)
+        return decode_carried(container.carried, self.profile, grid)
 
     def partial(self, data: Bytes, *, restored: bool = True) -> Partial:
         """The best picture that the first bytes of a file allow.
@@ -121,7 +135,7 @@ class Decoder:
         from sedic.models.precision import own_torch_state
         from sedic.synthesis.stages import restore
 
-        known = len(container.reference)
+        length = len(container.reference)
         image = SemanticImage(
             *container.coded_size,
             ReferenceImage(container.reference_codec, container.reference),
@@ -135,14 +149,14 @@ class Decoder:
             picture = reference.decode_prefix(
                 container.reference, *container.coded_size, settings.realism
             )
-            if restored and self.profile.restores:
+            if restored and self.profile.restores and not settings.changes_nothing:
                 negative = self.profile.negative(image.method)
                 networks = self.profile.networks
-                *_, last = restore(picture, image, networks, settings, None, negative)
+                *_, last = restore(picture, image, networks, settings, None, negative, every=False)
                 picture = last.picture
         if image.grey:
             picture = without_colour(picture)
-        return Partial(resized(picture, container.width, container.height), overall, known, False)
+        return Partial(_enlarged(picture, container, None), overall, length, False)
 
     def _whole(self, data: bytes) -> Container | None:
         """The file if nothing is missing. A bare one does not say: the decoder takes it as told."""
@@ -154,22 +168,58 @@ class Decoder:
             return None
 
     def decompress(self, data: Bytes, tile: int | None = None) -> Picture:
-        """The picture of a file, (height, width, 3) uint8: the last of ``stages``."""
-        *_, last = self.stages(data, tile)
-        return last.picture
+        """The picture of a file, (height, width, 3) uint8: the last of ``stages``.
 
-    def stages(self, data: Bytes, tile: int | None = None) -> Iterator[Stage]:
+        It has alpha, (height, width, 4), where the file carries it. Its colours are sRGB, whatever
+        profile the file carries.
+        """
+        *_, last = self.stages(data, tile, every=False)
+        return self.with_alpha(last.picture, data)
+
+    def with_alpha(self, picture: Picture, data: Bytes) -> Picture:
+        """The picture of a stage, which is without alpha, with the one that the file carries."""
+        size = self.parse(data).coded_size
+        return with_alpha(picture, self.carried(data).opaque, size)
+
+    def decompress_many(self, files: Sequence[Bytes], tile: int | None = None) -> list[Picture]:
+        """The pictures of several files, as ``decompress`` gives them but for rounding.
+
+        Those of one coded size share the steps of the networks, as one batch: for GPUs, which one
+        picture does not fill. Memory grows with the number of files. Where some cannot be decoded,
+        what the first of them raises is raised when all have ended.
+        """
+        from sedic.models.precision import own_torch_state
+        from sedic.synthesis.together import run_together
+
+        if not self.profile.restores:
+            return [self.decompress(data, tile) for data in files]
+
+        def job(data: Bytes) -> Callable[[Networks], Picture]:
+            def run(networks: Networks) -> Picture:
+                with own_torch_state():  # which a thread does not inherit
+                    *_, last = self._stages(data, tile, networks, every=False)
+                return last.picture
+
+            return run
+
+        with extras.named(), own_torch_state():
+            return run_together(self.profile.networks, [job(data) for data in files])
+
+    def stages(
+        self, data: Bytes, tile: int | None = None, *, every: bool = True
+    ) -> Iterator[Stage]:
         """The picture as it gets restored: stage 0 is the reference image, the last the result.
 
         Pictures of more than ``tile``**2 pixels are restored in overlapping tiles of that side.
-        The networks are loaded after stage 0; a profile that has none has stage 0 alone.
+        The networks are loaded after stage 0; a profile that has none has stage 0 alone. Without
+        ``every`` there are only the first and the last stage, which is faster.
 
         Raises ``DamagedFileError`` where the bytes are no such file, ``LimitError`` where they ask
         for more than the limits allow, ``MissingWeightsError`` where weights are not here.
         """
         from sedic.models.precision import own_torch_state
 
-        steps = self._stages(data, tile)
+        steps = self._stages(data, tile, every=every)
         while True:
             # The caller's state is back while he looks at a stage.
             with extras.named(), own_torch_state():
@@ -178,24 +228,32 @@ class Decoder:
                 return
             yield stage
 
-    def _stages(self, data: Bytes, tile: int | None) -> Iterator[Stage]:
+    def _stages(
+        self,
+        data: Bytes,
+        tile: int | None,
+        networks: Networks | None = None,
+        *,
+        every: bool,
+    ) -> Iterator[Stage]:
         from sedic.synthesis.stages import Stage, restore
 
         container = self.parse(data)
         settings = self.settings(data)
         reference = self._reference_codec(container, restored=True)
         image = container.unpack(self.profile)
-        restores = self.profile.restores
+        restores = self.profile.restores and not settings.changes_nothing
         visible = sum(layer.mask.area > 0 for layer in image.objects)
         picture = show_reference(reference, image, settings)
-        size = container.width, container.height
+        ground = image.carried.ground
         count = visible + 1 if restores else 0
-        yield Stage(0, count, "reference", resized(picture, *size))
+        yield Stage(0, count, "reference", _enlarged(picture, container, ground))
         if restores:
-            networks, negative = self.profile.networks, self.profile.negative(image.method)
-            for stage in restore(picture, image, networks, settings, tile, negative):
-                shown = without_colour(stage.picture) if image.grey else stage.picture
-                yield replace(stage, picture=resized(shown, *size))
+            networks = networks or self.profile.networks
+            negative = self.profile.negative(image.method)
+            for stage in restore(picture, image, networks, settings, tile, negative, every=every):
+                result = without_colour(stage.picture) if image.grey else stage.picture
+                yield replace(stage, picture=_enlarged(result, container, ground))
 
     def _reference_codec(self, container: Container, *, restored: bool) -> ReferenceCodec:
         reference = self.profile.reference_codec(container.reference_codec)
@@ -209,3 +267,13 @@ class Decoder:
                 f"the file was made with profile {container.profile!r} and is read with"
                 f" {self.profile.name!r}: use Profile.load({container.profile!r})"
             )
+
+
+def _enlarged(picture: Picture, container: Container, ground: Ground | None) -> Picture:
+    """A picture of the coded size at the original size, its ground painted."""
+    picture = resized(picture, container.width, container.height)
+    if ground is None:
+        return picture
+    from sedic.ground import paint
+
+    return paint(picture, ground)

@@ -18,14 +18,14 @@ MARK = "Written by `sedic desktop install`."  # files with this line are ours to
 
 def data_home() -> Path:
     """The folder of a user's desktop files: ``$XDG_DATA_HOME``, else ``~/.local/share``."""
-    given = os.environ.get("XDG_DATA_HOME", "")
-    return Path(given) if Path(given).is_absolute() else Path.home() / ".local" / "share"
+    folder = os.environ.get("XDG_DATA_HOME", "")
+    return Path(folder) if Path(folder).is_absolute() else Path.home() / ".local" / "share"
 
 
 def program() -> list[str]:
     """The words of the command line that run this sedic."""
-    found = shutil.which("sedic")
-    return [found] if found else [sys.executable, "-m", "sedic"]
+    path = shutil.which("sedic")
+    return [path] if path else [sys.executable, "-m", "sedic"]
 
 
 def entries(command: list[str]) -> dict[str, str]:
@@ -109,9 +109,9 @@ def _update(home: Path) -> None:
         ("update-mime-database", "mime"),
         ("update-desktop-database", "applications"),
     ):
-        found = shutil.which(name)
-        if found and (home / folder).is_dir():
-            subprocess.run([found, home / folder], check=False, capture_output=True, timeout=60)
+        path = shutil.which(name)
+        if path and (home / folder).is_dir():
+            subprocess.run([path, home / folder], check=False, capture_output=True, timeout=60)
 
 
 def _quoted(word: str) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from sedic.coding.container import pack
+import numpy as np
+
+from sedic.coding.container import repack
 from sedic.decoder import Bytes, Decoder
 from sedic.describe.description import begin, one_line
 from sedic.errors import UnsuitableInputError
 from sedic.profile import Profile
 from sedic.semantics import MAX_NAME_WORDS, ObjectLayer
+from sedic.synthesis.touch import strengths
 
 
 def edit(
@@ -39,23 +42,32 @@ def edit(
     for number in (*dropped, *details):
         if not 1 <= number <= count:
             raise UnsuitableInputError(f"there is no object {number}: the file has {count}")
-    if both := sorted(set(dropped) & set(details)):
-        raise UnsuitableInputError(f"object {both[0]} is both described and dropped")
+    if twice := sorted(set(dropped) & set(details)):
+        raise UnsuitableInputError(f"object {twice[0]} is both described and dropped")
     objects = [
         _describe_anew(layer, details[number]) if number in details else layer
         for number, layer in enumerate(image.objects, 1)
         if number not in dropped
     ]
     whole = image.overall if overall is None else one_line(overall)
-    return pack(
-        replace(image, overall=whole, objects=tuple(objects)),
-        profile,
-        profile=container.profile,
-        mark=container.mark,
-        text_coder=container.text_coder,
-        mask_coder=container.mask_coder,
-        settings=container.settings,
-    ).to_bytes()
+    changed = replace(image, overall=whole, objects=tuple(objects))
+    return repack(container, changed, profile).to_bytes()
+
+
+def shows(before: Bytes, after: Bytes, profile: Profile) -> bool:
+    """Whether the picture of an edited file differs by more than traces.
+
+    Diffusion models paint by all words. Embedded networks act on words of surfaces alone, inside an
+    object's mask (``synthesis.touch``), and nothing acts where a file has the very picture.
+    """
+    decoder = Decoder(profile)
+    if not profile.restores or decoder.settings(after).changes_nothing:
+        return False
+    if "restorer" not in profile.store:
+        return True
+    old, new = (decoder.semantic_image(data) for data in (before, after))
+    textures = [strengths(image.objects, image.width, image.height, 1.0) for image in (old, new)]
+    return not np.array_equal(*textures)
 
 
 def _describe_anew(layer: ObjectLayer, detail: str) -> ObjectLayer:

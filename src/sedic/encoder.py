@@ -6,6 +6,7 @@ picture --describe--> SemanticImage --coding--> bytes
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,14 +15,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sedic import extras, methods
 from sedic.coding.container import Container, pack
 from sedic.coding.scale import SCALES, coded_size
-from sedic.describe.description import Described, Description, shorten
-from sedic.errors import SedicError
-from sedic.picture import is_grey, load_picture, resized
+from sedic.describe.description import DescriberResult, Description, shorten
+from sedic.errors import LimitError, SedicError
+from sedic.picture import LoadedPicture, is_grey, load_picture, read_picture, resized
 from sedic.profile import Profile
-from sedic.rate import Choice, Layers, choose
+from sedic.rate import NOTHING, Choice, Layers, choose
+from sedic.reference.external import External
+from sedic.reference.lossless import lossless_file
 from sedic.reference_picture import show_reference
-from sedic.semantics import Rate, ReferenceImage, SemanticImage, check_size, grid_size
+from sedic.semantics import (
+    Carried,
+    Rate,
+    ReferenceImage,
+    SemanticImage,
+    check_size,
+    grid_size,
+)
 from sedic.settings import Settings
+from sedic.transparency import opaque_mask
 
 if TYPE_CHECKING:
     from sedic.picture import Picture, Source
@@ -58,7 +69,7 @@ class Encoder:
 
     def compress(
         self,
-        picture: Source,
+        picture: Source | LoadedPicture,
         rate: Rate,
         description: Description | None = None,
         *,
@@ -71,14 +82,16 @@ class Encoder:
     ) -> Compressed:
         """Code a picture in at most ``rate.max_bytes`` bytes.
 
-        ``picture`` is whatever ``load_picture`` takes. ``description`` stands in for the profile's
-        describer. ``settings`` are settings of the decoder, by name, that differ from the
-        profile's defaults and travel in the file, or a ``preset`` of the profile. ``text_coder``
-        and ``mask_coder`` stand in for those of the method. ``seed`` is that of the decoder's
-        noise. ``bare`` leaves out what the receiver must know otherwise: that it is such a file,
-        profile and weights; method, coders, settings and seed are then the usual ones.
+        ``picture`` is whatever ``load_picture`` takes, or what ``read_picture`` gives: then what
+        that kept travels in the file, and its bytes are counted first. ``description`` stands in
+        for the profile's describer. ``settings`` are settings of the decoder, by name, that differ
+        from the profile's defaults and travel in the file, or a ``preset`` of the profile.
+        ``text_coder`` and ``mask_coder`` stand in for those of the method. ``seed`` is that of the
+        decoder's noise. ``bare`` leaves out what the receiver must know otherwise: that it is such
+        a file, profile and weights; method, coders, settings and seed are then the usual ones.
 
-        What does not fit at full size is coded smaller, and the decoder enlarges it.
+        What does not fit at full size is coded smaller, and the decoder enlarges it. A picture of
+        which a lossless file fits (a flat colour, a plain drawing) is coded without any loss.
 
         The bytes are decoded before they are returned: words, masks, settings and the symbols of
         the reference image must come back as they were. ``preview`` is decoded when it is asked
@@ -87,10 +100,11 @@ class Encoder:
         Raises ``UnsuitableInputError`` for a picture or option that cannot be used, ``LimitError``
         where the picture is too large or cannot become that small.
         """
-        pixels = load_picture(picture)
+        loaded = picture if isinstance(picture, LoadedPicture) else read_picture(picture)
+        pixels = loaded.pixels
         height, width = pixels.shape[:2]
         check_size(width, height)
-        system = methods.load(method)
+        system = methods.method_named(method)
         profile = self.profile
         notes: tuple[str, ...] = ()
         if description is None:
@@ -99,30 +113,26 @@ class Encoder:
         description = system.compose(description)
         defaults = profile.settings(method)
         decoder = profile.settings_with(method, settings or {})
-        reference = profile.reference_codec()
         coding = _Coding(
             profile=profile,
             method=method,
             seed=seed,
-            mark=profile.mark(reference.fingerprint),
             text_coder=text_coder or self._text_coder(method, system.text_coder),
             mask_coder=mask_coder or system.mask_coder,
-            settings=decoder.to_bytes(defaults),
             bare=bare,
             grey=method == "sedic" and not bare and is_grey(pixels),
         )
-        # Masks of blocks depend on the grid, so they cannot be taken to another one.
-        floors = getattr(reference, "scale_floors", ()) if coding.mask_coder != "blocks" else ()
-        attempts = [
-            _AtScale(pixels, description, scale, coding, reference, rate.max_bytes)
-            for scale in _scales(width, height, rate.max_bytes if floors else None)
+        plans = [
+            *self._exact_plan(loaded, description, coding, rate, decoder),
+            self._usual_plan(loaded, description, coding, rate, decoder),
         ]
 
         from sedic.models.precision import own_torch_state
 
         with own_torch_state():
-            choice = choose(rate, attempts, reference.levels, floors)
-            best = next(one for one in attempts if one.scale == choice.scale)
+            plan, choice = _first_that_fits(plans, rate)
+            reference, decoder = plan.codec, plan.decoder
+            best = next(one for one in plan.attempts if one.scale == choice.scale)
             image = best.image(choice.layers, choice.reference)
             data = best.container(choice.layers, choice.reference).to_bytes()
             if bare:
@@ -134,7 +144,9 @@ class Encoder:
                 parsed.unpack(profile) == image and back == decoder and best.comes_back(choice)
             ):
                 raise SedicError("internal error: the file does not decode to what was encoded")
-        if choice.ceiling and rate.max_bytes - len(data) > rate.max_bytes // 50:
+        if plan.exact:
+            notes += ("so simple a picture is coded without any loss",)
+        elif choice.ceiling and rate.max_bytes - len(data) > rate.max_bytes // 50:
             notes += (
                 f"the file ends at {len(data)} of {rate.max_bytes} bytes: the reference codec has"
                 " no higher level",
@@ -146,6 +158,46 @@ class Encoder:
 
         return Compressed(data, image, choice, notes, show)
 
+    def _usual_plan(
+        self,
+        picture: LoadedPicture,
+        description: Description,
+        coding: _Coding,
+        rate: Rate,
+        decoder: Settings,
+    ) -> _Plan:
+        """The profile's reference codec, at all scales where it has floors for them."""
+        codec = self.profile.reference_codec()
+        # Masks of blocks depend on the grid, so they cannot be taken to another one.
+        floors = getattr(codec, "scale_floors", ()) if coding.mask_coder != "blocks" else ()
+        height, width = picture.pixels.shape[:2]
+        attempts = [
+            _AtScale(picture, description, scale, coding, codec, decoder, rate.max_bytes)
+            for scale in _scales(width, height, rate.max_bytes if floors else None)
+        ]
+        return _Plan(codec, decoder, attempts, floors)
+
+    def _exact_plan(
+        self,
+        picture: LoadedPicture,
+        description: Description,
+        coding: _Coding,
+        rate: Rate,
+        decoder: Settings,
+    ) -> Iterator[_Plan]:
+        """The picture itself as reference image, of which nothing is changed, if it is that simple.
+
+        Not for a reference codec that the caller chose, nor in bare files, which cannot say so.
+        """
+        if coding.bare or not self.profile.own_reference:
+            return
+        file = lossless_file(picture.pixels, rate.max_bytes)
+        if file is not None:
+            codec = External(file=file)
+            still = replace(decoder, result="added", amount=0.0)
+            attempt = _AtScale(picture, description, 0, coding, codec, still, rate.max_bytes)
+            yield _Plan(codec, still, [attempt], (), exact=True)
+
     def describe(
         self,
         picture: Source,
@@ -155,7 +207,7 @@ class Encoder:
         describer: str | None = None,
         model: str = "",
         source: Path | None = None,
-    ) -> Described:
+    ) -> DescriberResult:
         """The words and masks of a picture, and notes about how they came about.
 
         ``describer`` is a name of ``parts.DESCRIBERS``, by default the profile's own; ``model``
@@ -178,12 +230,29 @@ class _Coding(NamedTuple):
     profile: Profile
     method: str
     seed: int
-    mark: bytes
     text_coder: str
     mask_coder: str
-    settings: bytes
     bare: bool
     grey: bool
+
+
+class _Plan(NamedTuple):
+    """A way to code a picture: with a reference codec, and settings of the decoder."""
+
+    codec: ReferenceCodec
+    decoder: Settings
+    attempts: Sequence[_AtScale]  # the largest scale first
+    floors: Sequence[int]
+    exact: bool = False  # the decoder shows the very picture
+
+
+def _first_that_fits(plans: Sequence[_Plan], rate: Rate) -> tuple[_Plan, Choice]:
+    """The first plan with a file that is small enough; raises ``LimitError`` as the last one."""
+    for plan in plans[:-1]:
+        with suppress(LimitError):
+            return plan, choose(rate, plan.attempts, plan.codec.levels, plan.floors)
+    plan = plans[-1]
+    return plan, choose(rate, plan.attempts, plan.codec.levels, plan.floors)
 
 
 class _AtScale:
@@ -191,20 +260,22 @@ class _AtScale:
 
     def __init__(
         self,
-        pixels: Picture,
+        picture: LoadedPicture,
         description: Description,
         scale: int,
         coding: _Coding,
         reference: ReferenceCodec,
+        decoder: Settings,
         max_bytes: int,
     ) -> None:
         self.scale = scale
-        self._pixels = pixels
-        self._original = pixels.shape[1], pixels.shape[0]
+        self._picture = picture
+        self._original = picture.pixels.shape[1], picture.pixels.shape[0]
         self._size = coded_size(*self._original, scale)
         self._description = description
         self._coding = coding
         self._codec = reference
+        self._settings = decoder
         self._room = bytes(min(max_bytes, 1 << 15))  # as long as a reference image may get
         self._encoded: dict[int, bytes] = {}
         self._containers: dict[Layers, Container] = {}
@@ -215,7 +286,17 @@ class _AtScale:
 
     @cached_property
     def _encode(self) -> Prepared:
-        return self._codec.prepare(resized(self._pixels, *self._size))
+        return self._codec.prepare(resized(self._picture.pixels, *self._size))
+
+    @cached_property
+    def _carried(self) -> Carried:
+        alpha = self._picture.alpha
+        opaque = None if alpha is None else opaque_mask(alpha, self._size)
+        return Carried(opaque, self._picture.exif, self._picture.icc)
+
+    @cached_property
+    def carried_bytes(self) -> int:
+        return len(self._packed(NOTHING).carried)
 
     @cached_property
     def _at_size(self) -> Description:
@@ -243,7 +324,7 @@ class _AtScale:
         return self._codec.decode(choice.reference, *self._size).shape[1::-1] == self._size
 
     def semantic_bytes(self, layers: Layers) -> int:
-        return len(self._packed(layers).to_bytes()) - len(self._room)
+        return len(self._packed(layers).to_bytes()) - len(self._room) - self.carried_bytes
 
     def container(self, layers: Layers, reference: bytes) -> Container:
         """The file with these words and this reference image."""
@@ -260,6 +341,7 @@ class _AtScale:
             method=self._coding.method,
             seed=self._coding.seed,
             grey=self._coding.grey,
+            carried=self._carried,
         )
 
     def _packed(self, layers: Layers) -> Container:
@@ -269,10 +351,10 @@ class _AtScale:
                 self.image(layers, self._room),
                 coding.profile,
                 profile=coding.profile.name,
-                mark=coding.mark,
+                mark=coding.profile.mark(self._codec.fingerprint),
                 text_coder=coding.text_coder,
                 mask_coder=coding.mask_coder,
-                settings=coding.settings,
+                settings=self._settings.to_bytes(coding.profile.settings(coding.method)),
                 size=self._original,
                 scale=self.scale,
                 bare=coding.bare,

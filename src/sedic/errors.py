@@ -9,7 +9,7 @@ from __future__ import annotations
 
 
 class SedicError(Exception):
-    """Something that sedic refuses or cannot do; the message says what, and what to do."""
+    """Base of all errors of sedic; the message says what is wrong and what to do."""
 
 
 class DamagedFileError(SedicError):

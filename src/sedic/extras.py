@@ -21,8 +21,10 @@ EXTRA_OF = {
     "pyarrow": "bench",
     "torchmetrics": "bench",
     "fsspec": "batch",
+    "ray": "ray",
     "rapidocr": "ocr",
     "onnxruntime": "ocr",
+    "gradio": "web",
 }
 
 

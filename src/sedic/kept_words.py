@@ -2,7 +2,7 @@
 
 An entry's key is a hash of the coded text and of the table that it was coded with, so it never goes
 stale: a file that changes, moves or is copied is found by what it holds. A database that cannot be
-used is left alone, and words are decoded as if there were none.
+used is ignored, and words are decoded.
 """
 
 from __future__ import annotations
@@ -59,14 +59,14 @@ class KeptWords:
         pin = profile.store.pins.get("text")
         facts = f"{pin.sha256 if pin else ''} {container.text_coder} {container.object_count} "
         key = hashlib.sha256(facts.encode() + container.text).digest()
-        known = self._get(key)
-        if known is not None:
-            return known
+        words = self._get(key)
+        if words is not None:
+            return words
         words = container.words(profile)
         if self._base is not None and container.text_coder != "model":  # another key would be due
             with suppress(sqlite3.Error):
-                said = json.dumps(words)
-                self._base.execute("insert or ignore into words values (?, ?)", (key, said))
+                text = json.dumps(words)
+                self._base.execute("insert or ignore into words values (?, ?)", (key, text))
         return words
 
     def _get(self, key: bytes) -> Words | None:

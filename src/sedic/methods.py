@@ -32,12 +32,12 @@ class Method:
 
     def budget(self, rate: Rate) -> Rate:
         """``rate`` with this system's objects and words; the limit of bytes stays."""
-        own = {
+        fields = {
             "max_objects": self.objects,
             "detail_words": self.detail_words,
             "overall_words": self.overall_words,
         }
-        return replace(rate, **{name: value for name, value in own.items() if value is not None})
+        return replace(rate, **{name: value for name, value in fields.items() if value is not None})
 
     def compose(self, description: Description) -> Description:
         """What of a description this system sends."""
@@ -45,7 +45,7 @@ class Method:
         if self.blocks:
             from sedic.describe.clip_maps import coarse
 
-            objects = tuple(replace(found, mask=coarse(found.mask)) for found in objects)
+            objects = tuple(replace(layer, mask=coarse(layer.mask)) for layer in objects)
         return Description(description.overall, objects)
 
 
@@ -57,7 +57,7 @@ _SYSTEMS = {
 assert tuple(_SYSTEMS) == METHODS
 
 
-def load(name: str) -> Method:
+def method_named(name: str) -> Method:
     """The system of this name; ``SedicError`` lists the known ones."""
     if name not in _SYSTEMS:
         raise SedicError(f"unknown method {name!r}; one of {', '.join(METHODS)}")

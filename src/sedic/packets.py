@@ -16,8 +16,8 @@ symbol p of a byte position is symbol ``count`` + p of the systematic code with 
 (generator 2, polynomial 11D, first root 2**0); those that are not sent count as lost.
 
 A damaged packet is taken for a whole one once in 256 times. The file must fit its identity, too,
-and its own checksum unless it is bare, before it is handed out. Checks find accidents, not forgery:
-who wants to can make packets of any picture.
+and its own checksum unless it is bare, before it is handed out. The checks find accidental damage.
+They do not protect against forged packets.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _code = reedsolo.RSCodec(MAX_PARITY)
 
 
 @dataclass(frozen=True)
-class Arrived:
+class ReceivedFile:
     """What is known of one file from its packets."""
 
     identity: int
@@ -99,25 +99,25 @@ def split(data: bytes, mtu: int = 222, parity: int = 1, *, bare: bool = False) -
     ]
 
 
-def join(packets: Iterable[bytes]) -> Arrived:
+def join(packets: Iterable[bytes]) -> ReceivedFile:
     """The file of which most arrived; ``join_all`` gives those of a mixed set.
 
     Raises ``DamagedFileError`` where no packet is whole.
     """
-    arrived = join_all(packets)
-    if not arrived:
+    files = join_all(packets)
+    if not files:
         raise DamagedFileError("no packet of a sedic file arrived undamaged")
-    return arrived[0]
+    return files[0]
 
 
-def join_all(packets: Iterable[bytes]) -> list[Arrived]:
+def join_all(packets: Iterable[bytes]) -> list[ReceivedFile]:
     """Every file of which packets arrived, complete ones first, then the most complete.
 
     Order does not matter. Damaged packets are ignored, and so are all that claim the same place
     in a file with different content. Raises ``LimitError`` for more than ``MAX_PACKETS`` packets;
     the work is at most a few milliseconds for each of them.
     """
-    files: dict[tuple[int, bool, int, int], dict[int, set[bytes]]] = {}
+    payloads_by_file: dict[tuple[int, bool, int, int], dict[int, set[bytes]]] = {}
     for number, packet in enumerate(packets):
         if number >= MAX_PACKETS:
             raise LimitError(f"more than {MAX_PACKETS} packets at once")
@@ -130,15 +130,17 @@ def join_all(packets: Iterable[bytes]) -> list[Arrived]:
         if not 1 <= count <= MAX_COUNT or index >= count + MAX_PARITY:
             continue
         key = identity, bool(place & _BARE), count, len(payload)
-        files.setdefault(key, {}).setdefault(index, set()).add(payload)
-    arrived = [
-        _arrived(identity, bare, count, {i: min(p) for i, p in places.items() if len(p) == 1})
-        for (identity, bare, count, _), places in files.items()
+        payloads_by_file.setdefault(key, {}).setdefault(index, set()).add(payload)
+    files = [
+        _received_file(identity, bare, count, {i: min(p) for i, p in places.items() if len(p) == 1})
+        for (identity, bare, count, _), places in payloads_by_file.items()
     ]
-    return sorted(arrived, key=lambda one: (one.data is None, one.needed, -one.count))
+    return sorted(files, key=lambda file: (file.data is None, file.needed, -file.count))
 
 
-def _arrived(identity: int, bare: bool, count: int, payloads: Mapping[int, bytes]) -> Arrived:
+def _received_file(
+    identity: int, bare: bool, count: int, payloads: Mapping[int, bytes]
+) -> ReceivedFile:
     """``payloads``: by index, all of one length."""
     leading = b""
     for index in range(count):
@@ -151,7 +153,7 @@ def _arrived(identity: int, bare: bool, count: int, payloads: Mapping[int, bytes
         fits = end and not padding.strip(b"\0") and _identity(whole) == identity
         if fits and (bare or _is_whole(whole)):
             data = leading = whole
-    return Arrived(identity, bare, count, frozenset(payloads), data, leading)
+    return ReceivedFile(identity, bare, count, frozenset(payloads), data, leading)
 
 
 def _recovered(count: int, payloads: Mapping[int, bytes]) -> bytes:
@@ -159,9 +161,9 @@ def _recovered(count: int, payloads: Mapping[int, bytes]) -> bytes:
     used = tuple(sorted(payloads)[:count])
     lost = [index for index in range(count) if index not in payloads]
     columns = [_data_of_unit(count, used, index) for index in used] if lost else []
-    known = [payloads[index] for index in used]
+    data_payloads = [payloads[index] for index in used]
     rows = dict(payloads) | {
-        index: _combine([column[index] for column in columns], known) for index in lost
+        index: _combine([column[index] for column in columns], data_payloads) for index in lost
     }
     return b"".join(rows[index] for index in range(count))
 

@@ -12,7 +12,8 @@ Another package adds a part through a Python entry point whose object is a ``Par
     # my_package.py
     TINY = Part("tiny", "a grey picture of 8 x 8 cells", "my_package.codec:Tiny", number=200)
 
-Numbers from ``FIRST_PRIVATE`` on are for such parts; they mean what the two ends agreed on.
+Numbers from ``FIRST_PRIVATE`` on are for such parts; encoder and decoder must have the same
+package.
 
 Every kind says with which keyword arguments a factory is called; see each table's comment.
 """
@@ -121,8 +122,8 @@ class Table:
     def __getitem__(self, name: str) -> Part:
         """The part of this name; ``UnsuitableInputError`` lists the known ones."""
         if name not in self._parts:
-            known = ", ".join(self._parts)
-            raise UnsuitableInputError(f"unknown {self.kind} {name!r}; one of {known}")
+            names = ", ".join(self._parts)
+            raise UnsuitableInputError(f"unknown {self.kind} {name!r}; one of {names}")
         return self._parts[name]
 
     def name_of(self, number: int) -> str:

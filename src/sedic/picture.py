@@ -12,8 +12,8 @@ orientation            the one in EXIF is applied
 floating point         in files only: 0 .. 1, or 0 .. 255 if any is above 1; not-a-number is black
 palette, 1 bit, CMYK   converted as Pillow does
 transparent colour     compared with the samples as they are in the file, at full depth
-alpha                  pictures: laid over white in sRGB values, (c a + 255 (255 - a)) / 255;
-                       masks: see ``load_mask``
+alpha                  pictures: laid over white in sRGB values, (c a + 255 (255 - a)) / 255, or
+                       kept if that is asked for; masks: see ``load_mask``
 ICC profile            converted to sRGB (perceptual); one that cannot be used, or changes no value
                        by more than one, is ignored
 arrays                 uint8, (H, W, 3), (H, W, 4) with alpha, (H, W) or (H, W, 1) grey; any strides
@@ -27,7 +27,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,11 +44,15 @@ from sedic.errors import (
     SedicError,
     UnsuitableInputError,
 )
+from sedic.exif import ORIENTATION
 from sedic.files import printable
 from sedic.image_modes import has_low_bytes, load_low_bytes, raw_mode, srgb_strips
+from sedic.picture_metadata import KEPT as KEPT
+from sedic.picture_metadata import kept
 from sedic.picture_writing import check_picture_output as check_picture_output
 from sedic.picture_writing import save_picture as save_picture
 from sedic.semantics import check_size
+from sedic.transparency import fill_below, over_white
 
 Picture = npt.NDArray[np.uint8]  # (height, width, 3), sRGB
 Region = npt.NDArray[np.bool_]  # (height, width)
@@ -57,7 +61,7 @@ Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Im
 
 MAX_INPUT_BYTES = 1 << 30  # of a picture that comes through a pipe
 _ONE_PICTURE = ("MPO", "PSD", "ICNS")  # formats whose further frames are not shown as such
-_ORIENTATION = 0x0112
+_MAX_EXIF = 1 << 16  # bytes that Pillow may look for the orientation in: more is no EXIF
 _UPRIGHT: dict[int, Callable[[Array], Array]] = {
     2: np.fliplr,
     3: lambda picture: picture[::-1, ::-1],
@@ -71,10 +75,18 @@ _UPRIGHT: dict[int, Callable[[Array], Array]] = {
 
 @dataclass(frozen=True)
 class LoadedPicture:
-    """A picture, and one line for each thing in its source that is not in it."""
+    """A picture, one line for each thing in its source that is not in it, and what was kept.
+
+    ``alpha``: (height, width) uint8, where the picture is transparent; its colours are then
+    continued below the transparent parts. ``exif`` is as ``exif.write`` makes it; ``icc`` is the
+    colour profile that ``pixels`` had before they became sRGB.
+    """
 
     pixels: Picture
     notes: tuple[str, ...] = ()
+    alpha: npt.NDArray[np.uint8] | None = None
+    exif: bytes = b""
+    icc: bytes = b""
 
 
 def load_picture(source: Source) -> Picture:
@@ -91,19 +103,42 @@ def load_picture(source: Source) -> Picture:
     return read_picture(source).pixels
 
 
-def read_picture(source: Source) -> LoadedPicture:
-    """``load_picture``, with notes for the user: whether there were further frames or pages."""
+def read_picture(
+    source: Source, *, keep: Collection[str] = (), alpha: bool = False
+) -> LoadedPicture:
+    """``load_picture``, with what shall travel with the picture, and notes for the user.
+
+    ``keep`` has names of ``KEPT``: ``exif`` without ``gps`` has no place in it. ``alpha`` keeps
+    transparency, if there is any, instead of laying it over white.
+    """
+    if unknown := sorted(set(keep) - set(KEPT)):
+        raise UnsuitableInputError(f"cannot keep {unknown[0]!r}: one of {', '.join(KEPT)}")
     if isinstance(source, np.ndarray) and (source.ndim != 3 or source.shape[2] != 4):
         return LoadedPicture(_opaque(_checked(source)))
     with _opened(source) as opened:
         picture = np.empty((*opened.image.size[::-1], 3), np.uint8)
-        for top, colour, alpha in opened.strips():
+        opacity = np.full(picture.shape[:2], 255, np.uint8) if alpha else None
+        transparent = False
+        for top, colour, share in opened.strips():
             strip = picture[top : top + len(colour)]
-            strip[:] = colour if alpha is None else _over_white(colour, alpha)
+            transparent = transparent or (share is not None and bool((share < 255).any()))
+            strip[:] = colour if share is None or alpha else over_white(colour, share)
+            if opacity is not None and share is not None:
+                opacity[top : top + len(colour)] = share
         view, notes = opened.upright(picture), opened.notes()
+        if transparent and not alpha:
+            notes += (
+                f"{opened.name}: its transparent parts are laid over white; --alpha keeps them",
+            )
+        exif, icc, more = kept(opened.image, keep, opened.name)
+        if opacity is not None:
+            opacity = np.ascontiguousarray(opened.upright(opacity)) if transparent else None
     del opened  # before the picture is copied once more
     with _only_sedic_errors(_name(source)):
-        return LoadedPicture(np.ascontiguousarray(view), notes)
+        pixels = np.ascontiguousarray(view)
+        if opacity is not None:
+            pixels = fill_below(pixels, opacity)
+        return LoadedPicture(pixels, notes + more, opacity, exif, icc)
 
 
 def load_mask(source: Source) -> Region:
@@ -164,7 +199,9 @@ class _Opened:
     def upright(self, array: Array) -> Array:
         """``array``, which has the image's rows and columns, turned as EXIF says."""
         try:
-            orientation = self.image.getexif().get(_ORIENTATION)
+            if len(self.image.info.get("exif") or b"") > _MAX_EXIF:
+                return array
+            orientation = self.image.getexif().get(ORIENTATION)
         except Exception:  # damaged metadata do not spoil a picture
             return array
         turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
@@ -177,7 +214,7 @@ class _Opened:
             return ()
         if not several or self.image.format in _ONE_PICTURE:
             return ()
-        return (f"{self.name}: of several frames or pages, only the first is used",)
+        return (f"{self.name}: of several frames or pages, only the first was taken",)
 
 
 @contextmanager
@@ -225,7 +262,7 @@ def _decoded(file: BinaryIO, name: str) -> _Opened:
     if not file.read(1):
         raise DamagedFileError(f"{name}: is empty")
     Image.init()
-    image = _open_image(file, [known for known in Image.OPEN if known != "EPS"])
+    image = _open_image(file, [form for form in Image.OPEN if form != "EPS"])
     _check_size(image.size, name)
     raw = raw_mode(image)
     image.load()
@@ -322,11 +359,6 @@ def _opaque(array: Picture) -> Picture:
     return np.require(array, requirements=["C", "W"])
 
 
-def _over_white(colour: Picture, alpha: npt.NDArray[np.uint8]) -> Picture:
-    share = alpha[..., None].astype(np.uint16)
-    return ((colour * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
-
-
 def is_grey(picture: Picture) -> bool:
     """Whether the three channels of a picture are equal everywhere."""
     return bool((picture[..., :1] == picture[..., 1:]).all())
@@ -334,4 +366,4 @@ def is_grey(picture: Picture) -> bool:
 
 def without_colour(picture: Picture) -> Picture:
     """The picture with its luma (ITU-R BT.601) in all three channels."""
-    return np.asarray(Image.fromarray(picture).convert("L").convert("RGB"))
+    return np.array(Image.fromarray(picture).convert("L").convert("RGB"))

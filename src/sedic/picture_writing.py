@@ -13,10 +13,14 @@ import numpy.typing as npt
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from sedic.colour_profiles import in_profile
 from sedic.errors import OutOfMemoryError, OutputError, UnsuitableInputError
 from sedic.files import check_output, new_file, printable
+from sedic.transparency import over_white
 
 _TIFF_XMP = 700  # tag
+_OPAQUE = ("JPEG", "BMP", "PPM")  # formats without alpha
+_BARE = ("BMP", "PPM")  # and without metadata
 # Run lengths alone (zlib's Z_RLE): a fifth of the time, and a few per cent more bytes.
 _PNG = {"compress_type": 3}
 _FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -52,30 +56,36 @@ def save_picture(
     *,
     force: bool = False,
     xmp: bytes = b"",
+    exif: bytes = b"",
+    icc: bytes = b"",
 ) -> None:
-    """Write a (height, width, 3) uint8 array, whole or not at all.
+    """Write a (height, width, 3) uint8 array, or one with alpha, (height, width, 4), whole or not
+    at all.
 
     The suffix of a path chooses the format: PNG (also without suffix), JPEG (quality 95), WebP
-    (lossless), TIFF, BMP, PPM; a stream gets PNG. ``xmp`` is a packet of metadata to go with it,
-    which BMP and PPM have no place for. Raises ``OutputError`` for an unknown suffix, an existing
-    file without ``force``, and whatever cannot be written; ``UnsuitableInputError`` for other
-    arrays.
+    (lossless), TIFF, BMP, PPM; a stream gets PNG. JPEG, BMP and PPM have no alpha: the picture is
+    laid over white. ``xmp`` and ``exif`` are metadata to go with it; ``icc`` is a colour profile
+    that the picture, which is sRGB, is converted to. BMP and PPM have no place for them. Raises
+    ``OutputError`` for an unknown suffix, an existing file without ``force``, and whatever cannot
+    be written; ``UnsuitableInputError`` for other arrays.
     """
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+    shaped = picture.ndim == 3 and picture.shape[2] in (3, 4) and picture.size
+    if picture.dtype != np.uint8 or not shaped:
         raise UnsuitableInputError(
-            "a picture to save is a (height, width, 3) array of uint8,"
-            f" not {picture.shape} of {picture.dtype}"
+            "a picture to save is a (height, width, 3) array of uint8, or with alpha one of"
+            f" (height, width, 4), not {picture.shape} of {picture.dtype}"
         )
-    image = Image.fromarray(np.ascontiguousarray(picture))
     try:
         if isinstance(target, (str, os.PathLike)):
             path = Path(target)
             format_name, settings = _format_of(path)
+            image, extra = _prepared(picture, format_name, xmp, exif, icc)
             with new_file(path, force=force) as file:
-                image.save(file, format_name, **settings, **_metadata(format_name, xmp))
+                image.save(file, format_name, **settings, **extra)
             return
         buffer = io.BytesIO()
-        image.save(buffer, "PNG", **_PNG, **_metadata("PNG", xmp))
+        image, extra = _prepared(picture, "PNG", xmp, exif, icc)
+        image.save(buffer, "PNG", **_PNG, **extra)
     except MemoryError as error:
         raise OutOfMemoryError("not enough memory to write the picture") from error
     try:
@@ -88,19 +98,36 @@ def save_picture(
 def _format_of(path: Path) -> tuple[str, dict[str, Any]]:
     suffix = path.suffix.lower()
     if suffix not in _FORMATS:
-        known = " ".join(filter(None, _FORMATS))
-        raise OutputError(f"{printable(path)}: unknown picture format; use one of {known}")
+        names = " ".join(filter(None, _FORMATS))
+        raise OutputError(f"{printable(path)}: unknown picture format; use one of {names}")
     return _FORMATS[suffix]
 
 
-def _metadata(format_name: str, xmp: bytes) -> dict[str, Any]:
-    """How Pillow wants an XMP packet for this format."""
-    if not xmp or format_name in ("BMP", "PPM"):
-        return {}
-    if format_name == "PNG":
+def _prepared(
+    picture: npt.NDArray[np.uint8], format_name: str, xmp: bytes, exif: bytes, icc: bytes
+) -> tuple[Image.Image, dict[str, Any]]:
+    """The picture as a format can hold it, and how Pillow wants its metadata."""
+    if picture.shape[2] == 4 and format_name in _OPAQUE:
+        picture = over_white(picture[..., :3], picture[..., 3])
+    if format_name in _BARE:
+        return Image.fromarray(np.ascontiguousarray(picture)), {}
+    extra: dict[str, Any] = {}
+    converted = in_profile(picture, icc) if icc else None
+    if converted is not None:
+        picture, extra["icc_profile"] = converted, icc
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    if format_name == "TIFF":
+        described = Image.Exif()
+        described.load(exif)
+        if xmp:
+            described[_TIFF_XMP] = xmp
+        return image, extra | {"exif": described}
+    if exif:
+        extra["exif"] = exif
+    if xmp and format_name == "PNG":
         chunks = PngInfo()
         chunks.add_itxt("XML:com.adobe.xmp", xmp.decode())
-        return {"pnginfo": chunks}
-    if format_name == "TIFF":
-        return {"tiffinfo": {_TIFF_XMP: xmp}}
-    return {"xmp": xmp}
+        extra["pnginfo"] = chunks
+    elif xmp:
+        extra["xmp"] = xmp
+    return image, extra

@@ -19,10 +19,11 @@ from typing import IO, TYPE_CHECKING, Any
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from sedic import shortcuts
+from sedic.coding.carried import decode_metadata
 from sedic.coding.container import Container, begins
+from sedic.colour_profiles import in_profile
 from sedic.errors import SedicError, UnsuitableInputError
 from sedic.files import printable
-from sedic.picture import load_picture
 
 if TYPE_CHECKING:
     from sedic.picture import Picture
@@ -35,14 +36,18 @@ MAX_BYTES = 1 << 25  # of a file that is read at all
 
 _PNG_MODES = ("1", "L", "LA", "I;16", "P", "PA", "RGB", "RGBA")
 _TIFF_MODES = ("I", "F", "CMYK", "YCbCr", "LAB", "RGBX")
-_OPTIONS = ("bpp", "max_bytes", "objects", "description", "method", "seed", "settings")
+_OPTIONS = ("bpp", "max_bytes", "objects", "description", "method", "seed", "settings", "alpha")
+# What travels in the file, and the option of ``Image.save`` that asks for it. EXIF has no place
+# unless ``gps=True`` says so.
+_KEPT = {"exif": "exif", "icc": "icc_profile", "gps": "gps"}
 
 
 class SedicImageFile(ImageFile.ImageFile):
     """An opened ``.sedic`` file. Size, mode and ``info`` are there at once; pixels when needed.
 
-    ``info`` holds ``profile``, ``method``, ``bytes``, ``bpp`` and, where this machine has the
-    profile's tables, ``overall`` (str) and ``objects`` (a tuple of details).
+    ``info`` holds ``profile``, ``method``, ``bytes``, ``bpp``, where the file carries them ``exif``
+    and ``icc_profile`` and, where this machine has the profile's tables, ``overall`` (str) and
+    ``objects`` (a tuple of details). The mode is RGB, or RGBA where the file carries alpha.
     """
 
     format = FORMAT
@@ -60,16 +65,19 @@ class SedicImageFile(ImageFile.ImageFile):
         self._data = self.fp.read(MAX_BYTES + 1)
         try:
             container = Container.parse(self._data)
+            carried = decode_metadata(container.carried)
         except SedicError as error:
             raise UnidentifiedImageError(f"{_name(self.filename)}: {error}") from error
         self._size = container.width, container.height
-        self._mode = "RGB"
+        self._mode = "RGBA" if "alpha" in container.parts() else "RGB"
+        extra = {"exif": carried.exif, "icc_profile": carried.icc}
         self.info = {
             "profile": container.profile,
             "method": container.method,
             "bytes": len(self._data),
             "bpp": 8 * len(self._data) / (container.width * container.height),
             **_words(container, self._profile),
+            **{name: value for name, value in extra.items() if value},
         }
         self.tile = [ImageFile._Tile("sedic", (0, 0, *self._size))]
 
@@ -92,6 +100,8 @@ class SedicImageFile(ImageFile.ImageFile):
             decode = shortcuts.preview if self._preview_is_enough else shortcuts.decompress
             with _os_errors(self.filename):
                 picture = decode(self._data, profile=self._profile)
+            if profile := self.info.get("icc_profile"):
+                picture = self._in_profile(picture, profile)
             self.tile = []
             self.load_prepare()
             self.frombytes(picture.tobytes())
@@ -99,6 +109,13 @@ class SedicImageFile(ImageFile.ImageFile):
                 self.fp.close()
             self.fp = None
         return super().load()
+
+    def _in_profile(self, picture: Picture, profile: bytes) -> Picture:
+        """The picture in the colours of its profile, which is dropped where it cannot be used."""
+        converted = in_profile(picture, profile)
+        if converted is None:
+            del self.info["icc_profile"]
+        return picture if converted is None else converted
 
     def verify(self) -> None:
         """Raise ``OSError`` unless words, masks and reference image decode with weights of here."""
@@ -127,26 +144,27 @@ def _save(
     image: Image.Image, file: IO[bytes], filename: str | bytes, default: Profile | None
 ) -> None:
     """``Image.save`` with the options of ``shortcuts.compress``; others are ignored, as usual."""
-    given = image.encoderinfo
-    options = {name: given[name] for name in _OPTIONS if name in given}
-    owner = given.get("profile", default or "mini")
+    encoder_info = image.encoderinfo
+    options = {name: encoder_info[name] for name in _OPTIONS if name in encoder_info}
+    owner = encoder_info.get("profile", default or "mini")
     with _os_errors(filename):
-        data = shortcuts.compress(_pixels(image), profile=owner, **options)
+        keep = [name for name, option in _KEPT.items() if encoder_info.get(option)]
+        data = shortcuts.compress(_stored(image), profile=owner, keep=keep, **options)
     file.write(data)
 
 
-def _pixels(image: Image.Image) -> Picture:
-    """The pixels as ``load_picture`` converts them: depth, colour profile, transparency.
+def _stored(image: Image.Image) -> bytes:
+    """The image as a file that ``load_picture`` reads: depth, colour profile, transparency, EXIF.
 
     As in Pillow's own writers a colour profile comes from ``icc_profile=`` or the image, EXIF from
-    ``exif=`` alone. The file has no place for EXIF, so its orientation is applied.
+    ``exif=`` alone; its orientation is applied.
     """
     if image.mode not in _PNG_MODES + _TIFF_MODES:
         raise OSError(f"cannot write mode {image.mode} as {FORMAT}")
-    given = image.encoderinfo
+    options = image.encoderinfo
     extra = {
-        "icc_profile": given.get("icc_profile", image.info.get("icc_profile")),
-        "exif": given.get("exif"),
+        "icc_profile": options.get("icc_profile", image.info.get("icc_profile")),
+        "exif": options.get("exif"),
     }
     plain = image.convert("RGBA") if image.mode == "PA" else image.copy()
     buffer = io.BytesIO()
@@ -156,13 +174,13 @@ def _pixels(image: Image.Image) -> Picture:
         compress_level=0,
         **{name: value for name, value in extra.items() if value},
     )
-    return load_picture(buffer.getvalue())
+    return buffer.getvalue()
 
 
 def _words(container: Container, profile: Profile | None) -> dict[str | tuple[int, int], Any]:
     """The words of a file for ``info``, without its masks; nothing where they cannot be read."""
     with suppress(SedicError):
-        profile = profile or shortcuts.load(container.profile)
+        profile = profile or shortcuts.cached_profile(container.profile)
         if container.profile == profile.name:
             profile.check_tables(container.mark, container.reference_codec)
             overall, details = container.words(profile)

@@ -56,11 +56,12 @@ class Profile:
         networks: Networks | None = None,
         language: TokenModel | None = None,
     ) -> None:
-        table = profiles.read(path)
+        table = profiles.read_profile(path)
         self.name = name
         self.path = path
         self.number: int = table["number"]
         self.summary: str = table["summary"]
+        self.own_reference = reference is None  # no caller chose another reference codec
         self.reference_name: str = reference.name if reference else table["reference"]
         self.describer_name: str = table.get("describer", "measured")
         self.releases: list[dict[str, str]] = table.get("releases", [])
@@ -99,7 +100,7 @@ class Profile:
         ``networks`` stand in for the profile's own reference codec and networks; ``language`` is
         the language model of the text coder ``model``.
 
-        Raises ``UnsuitableInputError`` for an unknown name, and as ``profiles.read`` does.
+        Raises ``UnsuitableInputError`` for an unknown name, and as ``profiles.read_profile`` does.
         """
         on_hub = isinstance(source, str) and source.startswith("hf:")
         if on_hub or isinstance(source, Path) or source.endswith(".toml"):
@@ -108,7 +109,7 @@ class Profile:
                 from sedic.models import hub
 
                 path, name = hub.profile_file(str(source), revision), Path(source).name
-            number = profiles.read(path)["number"]
+            number = profiles.read_profile(path)["number"]
             if not isinstance(number, int) or not FIRST_PRIVATE <= number <= LAST_PRIVATE:
                 raise UnsuitableInputError(
                     f"{path}: the number of a profile of your own must be"
@@ -205,7 +206,7 @@ class Profile:
         if self.language is not None or not language.is_here():
             return self.language
         with extras.named():
-            return language.find()
+            return language.find_language_model()
 
     def _table_of(self, coder: str) -> bytes | None:
         """The table of a text or mask coder; None if the profile has none for it."""
@@ -226,11 +227,11 @@ class Profile:
         place = precision.placement(self._device, self._dtype)
         if "restorer" in self.store:
             vae, restorer = self.store.path("vae"), self.store.path("restorer")
-            loaded: Networks = mini.load(vae, restorer, place.dtype)
+            loaded: Networks = mini.load_mini(vae, restorer, place.dtype)
         else:
             folder = registry.require(self.name)
             with extras.named():
-                loaded = diffusion.load(folder, place.dtype)
+                loaded = diffusion.load_diffusion(folder, place.dtype)
                 for model in registry.select(self.name):
                     if model.lora:
                         lora.fold(loaded.unet, model.path / model.files[0].ready, model.lora)
@@ -263,10 +264,10 @@ class Profile:
         rest = dict(changes)
         preset = rest.pop("preset", None)
         if preset is not None and preset not in self._presets:
-            known = ", ".join(self._presets) or "there is none"
-            raise UnsuitableInputError(f"no preset {preset!r} in profile {self.name}: {known}")
-        chosen = self._presets[preset] if preset is not None else {}
-        return Settings.of(asdict(self.settings(method)) | chosen | rest)
+            names = ", ".join(self._presets) or "there is none"
+            raise UnsuitableInputError(f"no preset {preset!r} in profile {self.name}: {names}")
+        preset_values = self._presets[preset] if preset is not None else {}
+        return Settings.of(asdict(self.settings(method)) | preset_values | rest)
 
     def negative(self, method: str) -> str:
         """The text that classifier-free guidance leads away from, for files of ``method``."""
@@ -335,16 +336,16 @@ class Profile:
         no_restorer = self.coding_fingerprint(reference)[:2]  # of files before there was one
         if mark in (ours, no_restorer) or (mark[0] == ours[0] and not restored):
             return
-        both = f"mark {mark.hex()}, here {ours.hex()}"
+        marks = f"mark {mark.hex()}, here {ours.hex()}"
         release = next((r["version"] for r in self.releases if r["mark"] == mark.hex()), None)
         advice = f"; sedic {release} reads it" if release else ""
         if mark[0] != ours[0]:
             raise MissingWeightsError(
                 f"the file was made with other weights of profile {self.name} or of its reference"
-                f" codec ({both}){advice}"
+                f" codec ({marks}){advice}"
             )
         raise MissingWeightsError(
-            f"the file was made for another restorer of profile {self.name} ({both}){advice};"
+            f"the file was made for another restorer of profile {self.name} ({marks}){advice};"
             " --preview shows its reference image"
         )
 
@@ -370,7 +371,7 @@ def _pins(path: Path, table: dict[str, Any]) -> dict[str, Pin]:
     weights = table["weights"]
     if isinstance(weights, str):
         base = PROFILES[weights].make()
-        shared = _pins(base, profiles.read(base))
+        shared = _pins(base, profiles.read_profile(base))
         coding = {"text", "masks", *REFERENCE_CODECS.names}
         return {part: pin for part, pin in shared.items() if part in coding}
     folder = profiles.weights_folder(path)

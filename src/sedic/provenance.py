@@ -1,4 +1,4 @@
-"""What a decoded picture says about itself: that a model made it from so many bytes.
+"""Provenance of a decoded picture: metadata that say that a model made it, and from how many bytes.
 
 ``Provenance`` is written into the picture file as XMP, the metadata that picture programs, news
 agencies and search engines read: IPTC's ``DigitalSourceType`` for media composed with a trained
@@ -113,9 +113,9 @@ class Provenance:
 
     def lines(self) -> list[str]:
         """For people: what the picture is, safe to print."""
-        made = printable(f"made by a model from a file of {self.file_bytes} bytes")
+        origin = printable(f"made by a model from a file of {self.file_bytes} bytes")
         by = printable(f"by {self.tool}, profile {self.profile}, weights {self.weights}")
-        return [made, by, *(printable(one) for one in self.words)]
+        return [origin, by, *(printable(one) for one in self.words)]
 
 
 def read_provenance(source: Path | BinaryIO) -> Provenance | None:
@@ -126,24 +126,25 @@ def read_provenance(source: Path | BinaryIO) -> Provenance | None:
     """
     try:
         with Image.open(source) as image:
-            found = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+            xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DamagedFileError("no picture, or one whose metadata cannot be read") from error
-    if not found:
+    if not xmp:
         return None
-    return Provenance.of_xmp(found.encode() if isinstance(found, str) else bytes(found))
+    return Provenance.of_xmp(xmp.encode() if isinstance(xmp, str) else bytes(xmp))
 
 
 def captioned(picture: Picture, provenance: Provenance) -> Picture:
-    """A (height, width, 3) picture with what it is, and its words, on a white strip below."""
+    """A (height, width, 3 or 4) picture with what it is, and its words, on a white strip below."""
     width = picture.shape[1]
     size = max(10, min(28, width // 48))
     margin, step = size // 2, round(1.4 * size)
     font = ImageFont.load_default(size)
     room = max(1, width - 2 * margin)
-    said = [f"Made by a model from {provenance.file_bytes} bytes.", *provenance.words]
-    lines = [line for text in said for line in _wrapped(text, font, room)]
-    strip = Image.new("RGB", (width, step * len(lines) + 2 * margin), "white")
+    texts = [f"Made by a model from {provenance.file_bytes} bytes.", *provenance.words]
+    lines = [line for text in texts for line in _wrapped(text, font, room)]
+    height = step * len(lines) + 2 * margin
+    strip = Image.new("RGBA" if picture.shape[2] == 4 else "RGB", (width, height), "white")
     draw = ImageDraw.Draw(strip)
     for number, line in enumerate(lines):
         draw.text((margin, margin + step * number), line, "black", font)

@@ -1,8 +1,8 @@
 """Rate control: how many objects, how many words, and which reference rate fit a size limit.
 
-``rate_for`` turns a limit into what a file may cost; ``choose`` decides, and says why. Words and
-masks come first, as long as they leave the reference image its share; whatever is left goes to the
-reference.
+``rate_for`` turns a limit into a budget (``Rate``); ``choose`` spends it and gives its reasons.
+Words and masks come first, as long as they leave the reference image its share; whatever is left
+goes to the reference.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _EASY_BPP = 0.01  # of the coded size: what nearly every picture fits in
 
 @dataclass(frozen=True)
 class Layers:
-    """How much is said: objects, words for each, words for the whole."""
+    """Numbers of objects, of words for each object, and of words for the whole picture."""
 
     objects: int
     detail_words: int
@@ -53,7 +53,7 @@ NOTHING = Layers(0, MAX_NAME_WORDS, 0)
 
 @dataclass(frozen=True)
 class Choice:
-    """What a file will hold, and why."""
+    """What a file will hold, and ``reasons``: lines that explain it."""
 
     layers: Layers
     scale: int  # of ``coding.scale``
@@ -73,8 +73,13 @@ class Attempt(Protocol):
         """Their number at that scale."""
         ...
 
+    @property
+    def carried_bytes(self) -> int:
+        """Bytes of what travels with the picture, whatever the rate."""
+        ...
+
     def semantic_bytes(self, layers: Layers) -> int:
-        """Bytes of everything but the reference image."""
+        """Bytes of everything but the reference image and what is carried."""
         ...
 
     def reference(self, level: int) -> bytes:
@@ -111,7 +116,7 @@ def rate_for(
     else:
         bpp = min(64.0, max(1e-9, 8 * max_bytes / (width * height)))
         rate = replace(Rate.of_bpp(bpp, width, height), max_bytes=max_bytes)
-    system = methods.load(method)
+    system = methods.method_named(method)
     if system.objects is None and profile is not None:
         worth = profile.objects_worth(bpp, rate.max_objects)
         rate = replace(rate, max_objects=worth if rate.max_bytes >= LEAST_FOR_OBJECTS else 0)
@@ -121,7 +126,8 @@ def rate_for(
 
 
 def ladder(rate: Rate) -> Iterator[Layers]:
-    """From all that the rate allows down to nothing: fewer words, fewer objects, no words."""
+    """``Layers`` from all that the rate allows down to none: fewer words, fewer objects, no
+    words."""
     yield Layers(rate.max_objects, rate.detail_words, rate.overall_words)
     detail, overall = min(rate.detail_words, 20), min(rate.overall_words, 30)
     for objects in range(rate.max_objects, -1, -1):
@@ -147,18 +153,22 @@ def choose(
         start, reasons = _largest(rate, attempts, floors, silent)
         if start.least > limit:
             continue
-        attempt, layers, room = start.attempt, start.layers, limit - start.spoken
+        attempt, layers, carried = start.attempt, start.layers, start.carried
+        room = limit - carried - start.spoken
+        if carried:
+            reasons.append(f"what travels with the picture: {carried} bytes")
         level, data = highest_that_fits(
             attempt.reference, start.floor, start.smallest, levels, room, attempt.expected_sizes
         )
         reasons += [
-            f"{layers}: {start.spoken} bytes, {start.spoken / limit:.0%} of the limit",
+            f"{layers}: {start.spoken} bytes, {start.spoken / (limit - carried):.0%} of the limit",
             f"reference level {level} of 0 to {levels - 1} at scale {factor(attempt.scale)}:"
             f" {len(data)} of {room} bytes",
         ]
         ceiling = attempt.scale == 0 and level == levels - 1
         return Choice(layers, attempt.scale, level, data, tuple(reasons), ceiling)
-    raise LimitError(f"the smallest possible file of this picture has {start.least} bytes")
+    beside = f", {start.carried} of them of what travels with it" if start.carried else ""
+    raise LimitError(f"the smallest possible file of this picture has {start.least} bytes{beside}")
 
 
 @dataclass(frozen=True)
@@ -167,14 +177,18 @@ class _Start:
 
     attempt: Attempt
     layers: Layers
-    spoken: int  # bytes of all but the reference image
+    spoken: int  # bytes of all but the reference image and what travels with the picture
     floor: int
     smallest: bytes  # the reference image at level ``floor``
     reasons: tuple[str, ...]
 
     @property
+    def carried(self) -> int:
+        return self.attempt.carried_bytes
+
+    @property
     def least(self) -> int:
-        return self.spoken + len(self.smallest)
+        return self.carried + self.spoken + len(self.smallest)
 
 
 def _largest(
@@ -220,9 +234,10 @@ def _too_large(start: _Start) -> str:
 
 def _layers(rate: Rate, attempt: Attempt, reasons: list[str]) -> Layers:
     """The most words and objects that take no more than their share."""
+    limit = rate.max_bytes - attempt.carried_bytes
     for layers in ladder(rate):
         spoken = attempt.semantic_bytes(layers)
-        if layers == NOTHING or spoken <= SEMANTIC_SHARE * rate.max_bytes:
+        if layers == NOTHING or spoken <= SEMANTIC_SHARE * limit:
             return layers
         reasons.append(f"{layers}: {spoken} bytes, over {SEMANTIC_SHARE:.0%} of the limit")
     return NOTHING
@@ -280,13 +295,17 @@ def explain(container: Container, profile: Profile) -> list[str]:
         method=container.method,
         profile=profile,
     )
-    spoken = total - parts["reference"]
+    beside = len(container.carried)
+    spoken = total - parts["reference"] - beside
     lines = [
         f"operating point at {total} bytes: J up to {point.max_objects}, "
         f"{point.detail_words} words each, {point.overall_words} overall",
         f"J = {container.object_count}; header, text and masks take {spoken} "
-        f"bytes, {spoken / total:.0%} of the file (rate control allows {SEMANTIC_SHARE:.0%})",
+        f"bytes, {spoken / max(1, total - beside):.0%} of the file (rate control allows "
+        f"{SEMANTIC_SHARE:.0%})",
     ]
+    if beside:
+        lines.append(f"what travels with the picture takes {beside} bytes, before all else")
     if container.reference_codec != "external" and container.reference:
         lines.append(
             f"the rest went to the reference image: {container.reference_codec} at scale "

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def show_reference(reference: ReferenceCodec, image: SemanticImage, settings: Settings) -> Picture:
     """The decoded reference image, (height, width, 3) uint8.
 
-    Its textures are as rough as ``settings.realism`` and the words of the objects say.
+    ``settings.realism`` and the objects' words determine the strength of its textures.
     """
     realism = strengths(image.objects, image.width, image.height, settings.realism)
     picture = reference.decode(image.reference.data, image.width, image.height, realism)

@@ -1,4 +1,4 @@
-"""Searching files by what they say: words and names are read, nothing else is decoded."""
+"""Searches files by their words. Only the text section of a file is decoded."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Match:
 
 
 @dataclass(frozen=True)
-class Unread:
+class UnreadableFile:
     """A file that could not be searched, and why."""
 
     path: Path
@@ -53,18 +53,19 @@ def search(
     paths: Iterable[Path],
     query: str,
     profile: Profile | None = None,
-    kept: KeptWords | None = None,
-) -> Iterator[Match | Unread]:
+    kept_words: KeptWords | None = None,
+) -> Iterator[Match | UnreadableFile]:
     """The files among ``paths`` whose words hold every word of ``query``, as they are found.
 
     Words match whole, without regard to case and plural. ``profile`` reads the files; by default
-    each one's own, loaded once. ``kept`` remembers words: decoding takes 20 milliseconds a file,
-    remembering a fraction of one. Damaged files and files of other versions come as ``Unread``.
+    each file's own profile, loaded once. ``kept_words`` is a cache: decoding the words of a file
+    takes 20 ms, a look-up less than 1 ms. Damaged files and files of other versions come as
+    ``UnreadableFile``.
     """
     from sedic.profile import Profile as Owner
 
     wanted = set(words_of(query))
-    memory = kept or KeptWords(None)
+    memory = kept_words or KeptWords(None)
     owners: dict[str, Profile] = {}
     for path in paths:
         try:
@@ -74,7 +75,7 @@ def search(
                 owner = owners[container.profile] = Owner.load(container.profile)
             overall, objects = memory.of(container, owner)
         except SedicError as error:
-            yield Unread(path, str(error))
+            yield UnreadableFile(path, str(error))
             continue
         lines = [detail for _, detail in objects]
         whole = next((line for line in (*lines, overall) if wanted <= set(words_of(line))), None)

@@ -1,7 +1,7 @@
 """The vocabulary of sedic: what a picture becomes between the encoder and the decoder.
 
-``SemanticImage`` is the centre of the house. Analysis makes one, coding maps one to bytes and
-back, synthesis reads one; nothing else passes between the two ends.
+Everything meets in ``SemanticImage``: describers and the reference codec make one, coding maps it
+to bytes and back, and synthesis makes a picture of it.
 
 All classes here are frozen and validated on construction; two are equal exactly when they would
 be written as the same bytes of meaning. Nothing heavy is imported.
@@ -10,7 +10,7 @@ be written as the same bytes of meaning. Nothing heavy is imported.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sedic.errors import LimitError, UnsuitableInputError
 from sedic.parts import REFERENCE_CODECS
@@ -164,6 +164,33 @@ class ReferenceImage:
             raise UnsuitableInputError(f"reference image of {len(self.data)} bytes is too large")
 
 
+class Ground(NamedTuple):
+    """A flat colour that much of a picture has, and how close to it a decoded pixel must be.
+
+    ``tolerance``, 1 to 255 levels: pixels that differ by less become ``colour``, those that differ
+    by twice as much stay as they are.
+    """
+
+    colour: tuple[int, int, int]
+    tolerance: int
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What travels with a picture: what somebody asked for, and its ground if it has one.
+
+    ``opaque`` is where the picture is not transparent, on the grid of masks; None: everywhere.
+    ``exif``: EXIF as ``exif.write`` makes it, without thumbnail and maker's note. ``icc``: a colour
+    profile, to which a decoded picture is converted when it is written. ``ground``: a colour that
+    the decoder paints where its picture is nearly of that colour.
+    """
+
+    opaque: Mask | None = None
+    exif: bytes = field(default=b"", repr=False)
+    icc: bytes = field(default=b"", repr=False)
+    ground: Ground | None = None
+
+
 @dataclass(frozen=True)
 class SemanticImage:
     """A picture as meaning: all that a decoder ever sees.
@@ -180,6 +207,7 @@ class SemanticImage:
     method: str = "sedic"
     seed: int = 0  # of the decoder's noise
     grey: bool = False  # the picture has no colour: red, green and blue are equal everywhere
+    carried: Carried = Carried()
 
     def __post_init__(self) -> None:
         check_size(self.width, self.height)
@@ -191,6 +219,12 @@ class SemanticImage:
         if len(self.objects) > MAX_OBJECTS:
             raise UnsuitableInputError(f"{len(self.objects)} objects; at most {MAX_OBJECTS}")
         grid = grid_size(self.width, self.height)
+        opaque = self.carried.opaque
+        if opaque is not None and (opaque.width, opaque.height) != grid:
+            raise UnsuitableInputError(
+                f"mask of opacity is {opaque.width}x{opaque.height};"
+                f" this picture's grid is {grid[0]}x{grid[1]}"
+            )
         for layer in self.objects:
             if (layer.mask.width, layer.mask.height) != grid:
                 raise UnsuitableInputError(

@@ -1,4 +1,4 @@
-"""What a file may say about synthesis: the decisions where Algorithm 1 is silent.
+"""The settings of synthesis that a file may carry: decisions that Algorithm 1 leaves open.
 
 A profile has defaults; a file carries the settings that differ, as pairs of bytes mostly.
 """
@@ -71,7 +71,7 @@ class Settings:
     colour: str = "none"  # "wavelet": low frequencies of the result become the reference's
     sampler: str = "ddpm"  # ddpm, ddim, dpm (DPM-Solver++ 2M), unipc; few steps: lcm, tcd
     # A stage sees the VAE's latent of the "picture" after the one before (Algorithm 1, line 4), or
-    # that stage's "latent" itself, which a small VAE has not wearied (only IRControlNet can).
+    # that stage's "latent" itself, which avoids the loss of a small VAE (only with IRControlNet).
     handover: str = "picture"
     # Eq. 4 after every "steps"; once, at the "end" of a stage, as SEDIC's released script; or never
     # ("none"): then objects may change what is around them.
@@ -104,6 +104,11 @@ class Settings:
     def steps_of(self, number: int) -> int:
         """T of the stage of object ``number``, from 0 in the order of painting."""
         return self.first_steps if number == 0 and self.first_steps else self.object_steps
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether the decoder's result is the reference image itself."""
+        return self.result == "added" and self.amount == 0
 
     def guided_steps(self, number: int = 0) -> int:
         """How many steps of that stage come before T'; a share of one counts as one."""

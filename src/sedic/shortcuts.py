@@ -5,7 +5,7 @@ A profile that is named here is loaded once per process and kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -15,29 +15,30 @@ from sedic.coding.container import Container
 from sedic.decoder import Bytes, Decoder
 from sedic.encoder import Encoder
 from sedic.errors import UnsuitableInputError
-from sedic.picture import load_picture
+from sedic.picture import load_picture, read_picture
 from sedic.profile import Profile
 from sedic.rate import rate_for
 
 if TYPE_CHECKING:
     from sedic.describe.description import Description
     from sedic.picture import Picture, Source
+    from sedic.semantics import Carried
     from sedic.synthesis.stages import Stage
 
 
 @cache
-def load(name: str) -> Profile:
+def cached_profile(name: str) -> Profile:
     """The profile of this name, loaded once per process."""
     return Profile.load(name)
 
 
 def _profile(given: str | Profile) -> Profile:
-    return load(given) if isinstance(given, str) else given
+    return cached_profile(given) if isinstance(given, str) else given
 
 
 def _profile_of(data: Bytes, given: Profile | None) -> Profile:
     """The profile to read a file with: the given one, or the one that the file names."""
-    return given or load(Container.parse(bytes(data)).profile)
+    return given or cached_profile(Container.parse(bytes(data)).profile)
 
 
 def compress(
@@ -51,6 +52,8 @@ def compress(
     method: str = "sedic",
     seed: int = 0,
     settings: Mapping[str, Any] | None = None,
+    keep: Collection[str] = (),
+    alpha: bool = False,
 ) -> bytes:
     """A file's bytes for a picture, at most ``bpp`` bits per pixel or ``max_bytes`` bytes.
 
@@ -58,28 +61,31 @@ def compress(
     Without a limit it is 0.03 bits per pixel, the paper's lower operating point. A ``description``
     is sent whole, as far as it fits; one that the profile makes, as far as it is worth its bytes;
     ``objects`` is another limit than the profile's for the number of objects. ``seed`` and
-    ``settings`` are those of ``Encoder.compress``.
+    ``settings`` are those of ``Encoder.compress``. ``keep`` names what shall travel with the
+    picture: ``exif`` (without place), ``gps``, ``icc``; ``alpha`` says that transparency shall.
+    Their bytes are counted first.
 
     Raises ``SedicError``: see ``Encoder.compress``.
     """
     if bpp is not None and max_bytes is not None:
         raise UnsuitableInputError("give bpp or max_bytes, not both")
-    pixels = load_picture(picture)
-    height, width = pixels.shape[:2]
+    loaded = read_picture(picture, keep=keep, alpha=alpha)
+    height, width = loaded.pixels.shape[:2]
     owner = _profile(profile)
     rate = rate_for(width, height, bpp=bpp, max_bytes=max_bytes, method=method, profile=owner)
     if description is not None:
         rate = rate.for_own_words()
     if objects is not None:
         rate = replace(rate, max_objects=objects)
-    done = Encoder(owner).compress(
-        pixels, rate, description, method=method, seed=seed, settings=settings
+    compressed = Encoder(owner).compress(
+        loaded, rate, description, method=method, seed=seed, settings=settings
     )
-    return done.data
+    return compressed.data
 
 
 def decompress(data: Bytes, *, profile: Profile | None = None, tile: int | None = None) -> Picture:
-    """The picture of a file's bytes, (height, width, 3) uint8 (``Decoder.decompress``)."""
+    """The picture of a file's bytes, (height, width, 3) uint8, or with alpha (height, width, 4)
+    where the file carries it (``Decoder.decompress``)."""
     return Decoder(_profile_of(data, profile)).decompress(data, tile)
 
 
@@ -93,6 +99,12 @@ def stages(
 def preview(data: Bytes, *, profile: Profile | None = None) -> Picture:
     """The reference image of a file's bytes, (height, width, 3) uint8 (``Decoder.preview``)."""
     return Decoder(_profile_of(data, profile)).preview(data)
+
+
+def carried(data: Bytes, *, profile: Profile | None = None) -> Carried:
+    """What travels with a file's picture: EXIF, a colour profile, where it is opaque
+    (``Decoder.carried``)."""
+    return Decoder(_profile_of(data, profile)).carried(data)
 
 
 def inspect(data: Bytes) -> Container:

@@ -71,6 +71,10 @@ class Reader(Protocol):
         """The items, always in the same order. Raises ``SedicError`` where the source is bad."""
         ...
 
+    def split(self, count: int) -> list[Reader]:
+        """The same items from several readers, of at most ``count`` items where that is known."""
+        ...
+
 
 def open_source(source: str, suffixes: frozenset[str], column: str | None = None) -> Reader:
     """The reader of a path or URL: of a file, folder, glob, tar shard or Parquet file.
@@ -84,12 +88,12 @@ def open_source(source: str, suffixes: frozenset[str], column: str | None = None
     system, path = file_system(source)
     try:
         if not system.exists(path) and any(sign in path for sign in "*?["):
-            found = [str(name) for name in system.glob(path)]
+            paths = [str(name) for name in system.glob(path)]
             fixed = path[: min(path.index(sign) for sign in "*?[" if sign in path)]
-            return Files(system, found, fixed[: fixed.rfind("/") + 1], suffixes)
+            return Files(system, paths, fixed[: fixed.rfind("/") + 1], suffixes)
         if system.isdir(path):
-            found = [str(name) for name in system.find(path)]
-            return Files(system, found, path.rstrip("/") + "/", suffixes)
+            paths = [str(name) for name in system.find(path)]
+            return Files(system, paths, path.rstrip("/") + "/", suffixes)
         if not system.exists(path):
             raise UnsuitableInputError(f"{printable(source)}: there is no such file or folder")
     except (OSError, ValueError) as error:
@@ -154,6 +158,11 @@ class Files:
     def count(self) -> int | None:
         return len(self._paths)
 
+    def split(self, count: int) -> list[Reader]:
+        starts = range(0, len(self._paths), count)
+        parts = [self._paths[start : start + count] for start in starts]
+        return [Files(self._system, part, self._root, None) for part in parts]
+
     def items(self) -> Iterator[Item]:
         for path in self._paths:
             yield Item(path, path.removeprefix(self._root), partial(self._read, path))
@@ -176,6 +185,9 @@ class TarShard:
     def count(self) -> int | None:
         return None
 
+    def split(self, count: int) -> list[Reader]:
+        return [self]  # a tar archive is read from its begin on
+
     def items(self) -> Iterator[Item]:
         stem = PurePosixPath(self._path).name.partition(".")[0]
         try:
@@ -188,8 +200,8 @@ class TarShard:
                     if not (member.isfile() and _has(member.name, self._suffixes)):
                         continue
                     source = f"{self._path}/{member.name}"
-                    read = self._reader(shard, member)
-                    yield Item(source, f"{stem}/{member.name.removeprefix('./')}", read)
+                    read_member = self._reader(shard, member)
+                    yield Item(source, f"{stem}/{member.name.removeprefix('./')}", read_member)
         except (tarfile.TarError, OSError, EOFError, ValueError) as error:
             raise DamagedFileError(
                 f"{printable(self._path)}: the archive is damaged: {printable(error)}"
@@ -221,7 +233,8 @@ class ParquetRows:
         except ImportError as error:
             raise _missing("Parquet", error) from error
         self._errors = (ArrowException, OSError, ValueError)
-        self._path = self.source = path
+        self._system, self._path = system, path
+        self.source = path
         try:
             self._file = ParquetFile(system.open(path, "rb"))
         except self._errors as error:
@@ -233,8 +246,14 @@ class ParquetRows:
                 f" {printable(', '.join(self._file.schema_arrow.names))}"
             )
 
+    def __reduce__(self) -> tuple[type[ParquetRows], tuple[Any, str, str]]:
+        return ParquetRows, (self._system, self._path, self._column)
+
     def count(self) -> int | None:
         return int(self._file.metadata.num_rows)
+
+    def split(self, count: int) -> list[Reader]:
+        return [self]
 
     def items(self) -> Iterator[Item]:
         stem = PurePosixPath(self._path).stem
@@ -251,17 +270,17 @@ class ParquetRows:
 
     def _only_column(self) -> str:
         """The one column that holds bytes."""
-        found = []
+        columns = []
         for field in self._file.schema_arrow:
             kind = str(field.type)
             if kind in ("binary", "large_binary") or kind.startswith("struct<bytes: binary"):
-                found.append(field.name)
-        if len(found) != 1:
-            which = printable(", ".join(found)) or "none"
+                columns.append(field.name)
+        if len(columns) != 1:
+            names = printable(", ".join(columns)) or "none"
             raise UnsuitableInputError(
-                f"{printable(self._path)}: name the column of bytes with --column ({which})"
+                f"{printable(self._path)}: name the column of bytes with --column ({names})"
             )
-        return str(found[0])
+        return str(columns[0])
 
 
 def _bytes_of(value: object) -> bytes:

@@ -17,6 +17,7 @@ from skimage import data as samples
 
 from sedic.cli.main import main
 from sedic.coding.container import checksum
+from sedic.describe.named import NamedDescriber
 
 PROGRAM = [sys.executable, "-m", "sedic"]
 
@@ -88,6 +89,28 @@ def test_a_photo_goes_there_and_back(photo: Path, coded: Path, tmp_path: Path) -
     error = decoded.astype(float) - original
     assert np.sqrt((error**2).mean()) < 35
     assert np.abs(error.mean((0, 1))).max() < 6  # no colour shift
+
+
+def test_a_decoded_picture_that_shows_something_else_is_warned_of(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = []
+
+    def misled(self: object, original: np.ndarray, decoded: np.ndarray) -> str:
+        compared.append((original, decoded))
+        return "the decoded picture may mislead: a tabby cat became a ram"
+
+    monkeypatch.setattr(NamedDescriber, "misled", misled)
+    coded, out = tmp_path / "a.sedic", tmp_path / "a.png"
+    quiet = sedic("compress", photo, coded, "--max-bytes", "300")
+    assert quiet.returncode == 0 and b"mislead" not in quiet.stderr and not compared
+    said = sedic("compress", photo, coded, "--max-bytes", "300", "-v", "--force")
+    assert b"may mislead: a tabby cat became a ram" in said.stderr
+    assert sedic("decompress", coded, out).returncode == 0
+    original, decoded = compared[0]
+    np.testing.assert_array_equal(original, np.asarray(Image.open(photo)))
+    difference = np.abs(decoded.astype(int) - np.asarray(Image.open(out)))
+    assert difference.mean() < 1.5  # both are decoded, in number formats of their own
 
 
 def test_inspect_accounts_for_every_byte(coded: Path) -> None:

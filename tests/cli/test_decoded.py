@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -77,3 +78,30 @@ def test_a_beginning_is_shown_with_partial_alone(folder: Path) -> None:
         run("decompress", folder / "begun.sedic", folder / "a.png", "--preview")
     run("decompress", folder / "begun.sedic", folder / "a.png", "--preview", "--partial")
     assert load_picture(folder / "a.png").shape == PICTURE.shape
+
+
+def test_what_was_asked_for_travels_from_photo_to_picture(folder: Path) -> None:
+    said = Image.Exif()
+    said[0x010F], said[0x0112] = "Maker", 6
+    said.get_ifd(0x8825)[1] = "N"
+    cut_out = np.dstack([PICTURE, np.full(PICTURE.shape[:2], 255, np.uint8)])
+    cut_out[:, :60, 3] = 0
+    Image.fromarray(cut_out).save(folder / "photo.png", exif=said)
+    (folder / "words.json").write_text('{"overall": "A cat.", "objects": []}')
+    own = "--semantics", folder / "words.json", "--max-bytes", 300
+    made = folder / "made.sedic"
+    output = run("compress", folder / "photo.png", made, "--keep", "exif, gps", "--alpha", *own)
+    assert "white" not in output and made.stat().st_size <= 300
+    facts = json.loads(run("inspect", made, "--json"))
+    assert facts["carried"] == {"alpha": True, "exif": 2, "gps": True, "icc": 0, "ground": None}
+    assert sum(facts["parts"].values()) == facts["bytes"] == made.stat().st_size
+    assert "EXIF of 2 entries, with GPS" in run("inspect", made)
+    run("decompress", made, folder / "back.png", "--preview")
+    with Image.open(folder / "back.png") as image:
+        assert (image.mode, image.size) == ("RGBA", (128, 160))
+        assert (image.getexif()[0x010F], image.getexif()[0x0112]) == ("Maker", 1)
+    assert read_provenance(folder / "back.png") is not None
+    plain = run("compress", folder / "photo.png", folder / "plain.sedic", *own)
+    assert "laid over white; --alpha keeps them" in plain
+    wrong = CliRunner().invoke(app, ["compress", "a", "b", "--keep", "place"])
+    assert wrong.exit_code == 2

@@ -151,7 +151,7 @@ def test_the_table_in_the_package_is_small() -> None:
 @pytest.mark.parametrize("table", [b"", b"\0" * 100, b"\xfd7zXZ\0"])
 def test_a_damaged_table_is_refused(table: bytes) -> None:
     with pytest.raises(SedicError, match="text model"):
-        primed.load(table)
+        primed.load_model(table)
 
 
 SETTINGS = [

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sedic.describe.answer_text import RefusalError
-from sedic.describe.answers import MAX_ANSWER, Said, Usage, Words, fit_clip, parse
+from sedic.describe.answers import MAX_ANSWER, ObjectWords, Usage, Words, fit_clip, parse_words
 from sedic.describe.description import Description, cut, one_line, shorten, word_ends
 from sedic.errors import DescriberError, SedicError
 from sedic.semantics import (
@@ -32,7 +32,7 @@ SCENE: dict[str, Any] = {
 
 
 def read(scene: object, objects: int = 3, detail_words: int = 30, overall_words: int = 50) -> Words:
-    return parse(json.dumps(scene), objects, detail_words, overall_words)
+    return parse_words(json.dumps(scene), objects, detail_words, overall_words)
 
 
 def one(name: object, detail: object = "", **budget: int) -> Words:
@@ -44,8 +44,8 @@ def test_a_good_answer() -> None:
     assert words == Words(
         "A calm harbour at dusk, painted in warm colours.",
         (
-            Said("Red boat", "Red boat with a long wooden hull and peeling paint"),
-            Said("lighthouse", "lighthouse, tall white tower with a black lantern room"),
+            ObjectWords("Red boat", "Red boat with a long wooden hull and peeling paint"),
+            ObjectWords("lighthouse", "lighthouse, tall white tower with a black lantern room"),
         ),
     )
 
@@ -63,25 +63,25 @@ def test_a_good_answer() -> None:
 def test_the_object_is_found_in_whatever_surrounds_it(frame: str) -> None:
     answer = frame.replace("{{", "\1").replace("}}", "\2")
     answer = answer.replace("{}", json.dumps(SCENE, indent=2))
-    assert parse(answer.replace("\1", "{").replace("\2", "}"), 3, 30, 50) == read(SCENE)
+    assert parse_words(answer.replace("\1", "{").replace("\2", "}"), 3, 30, 50) == read(SCENE)
 
 
 def test_line_breaks_inside_texts_are_no_damage() -> None:
-    words = parse('{"overall": "A calm\nharbour\tat dusk.", "objects": []}', 0, 30, 50)
+    words = parse_words('{"overall": "A calm\nharbour\tat dusk.", "objects": []}', 0, 30, 50)
     assert words == Words("A calm harbour at dusk.")
 
 
 def test_of_an_answer_that_breaks_off_whole_objects_are_kept() -> None:
     answer = json.dumps(SCENE)
-    words = parse(answer[: answer.index("black")], 3, 30, 50)
+    words = parse_words(answer[: answer.index("black")], 3, 30, 50)
     assert [found.name for found in words.objects] == ["Red boat"]
     assert words.overall == "" and any("damaged" in warning for warning in words.warnings)
 
 
 def test_prose_is_the_overall_description_where_nothing_else_is_asked_for() -> None:
-    assert parse("A calm harbour.\n", 0, 30, 50) == Words("A calm harbour.")
+    assert parse_words("A calm harbour.\n", 0, 30, 50) == Words("A calm harbour.")
     with pytest.raises(SedicError, match="no description"):
-        parse("A calm harbour.", 3, 30, 50)
+        parse_words("A calm harbour.", 3, 30, 50)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_prose_is_the_overall_description_where_nothing_else_is_asked_for() -> N
 )
 def test_an_answer_without_a_description_is_one_clear_error(answer: str) -> None:
     with pytest.raises(SedicError) as caught:
-        parse(answer, 3, 30, 50)
+        parse_words(answer, 3, 30, 50)
     assert "\n" not in str(caught.value) and "model" in str(caught.value)
 
 
@@ -208,7 +208,7 @@ def test_any_answer_gives_sound_words_or_one_line(
     answer: str, objects: int, detail_words: int, overall_words: int
 ) -> None:
     try:
-        words = parse(answer, objects, detail_words, overall_words)
+        words = parse_words(answer, objects, detail_words, overall_words)
     except SedicError as error:
         assert str(error).isprintable()
         return
@@ -283,9 +283,9 @@ BARN = "A red barn by a lake at dusk."
     ],
 )
 def test_what_counts_is_what_the_model_says_in_the_end(answer: str) -> None:
-    assert parse(answer.replace("{}", BARN), 0, 30, 50) == Words(BARN)
+    assert parse_words(answer.replace("{}", BARN), 0, 30, 50) == Words(BARN)
     scene = json.dumps(SCENE)
-    assert parse(answer.replace("{}", scene), 3, 30, 50) == read(SCENE)
+    assert parse_words(answer.replace("{}", scene), 3, 30, 50) == read(SCENE)
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,7 @@ def test_what_counts_is_what_the_model_says_in_the_end(answer: str) -> None:
 @pytest.mark.parametrize("objects", [0, 3])
 def test_thoughts_alone_are_no_description(answer: str, objects: int) -> None:
     with pytest.raises(DescriberError, match="only its thoughts"):
-        parse(answer, objects, 30, 50)
+        parse_words(answer, objects, 30, 50)
 
 
 @pytest.mark.parametrize(
@@ -327,7 +327,7 @@ def test_thoughts_alone_are_no_description(answer: str, objects: int) -> None:
     ],
 )
 def test_small_talk_is_not_the_description(answer: str) -> None:
-    assert parse(answer.replace("{}", BARN), 0, 30, 50).overall == BARN
+    assert parse_words(answer.replace("{}", BARN), 0, 30, 50).overall == BARN
     scene = {**SCENE, "overall": answer.replace("{}", BARN)}
     assert read(scene).overall == BARN
 
@@ -361,7 +361,7 @@ def test_a_refusal_is_an_error(answer: str) -> None:
     for text in (answer, json.dumps({"objects": [], "overall": answer})):
         for objects in (0, 3):
             with pytest.raises(RefusalError, match="refuses") as caught:
-                parse(text, objects, 30, 50)
+                parse_words(text, objects, 30, 50)
             assert str(caught.value).isprintable()
 
 
@@ -390,7 +390,7 @@ def test_an_error_message_is_an_error(answer: str) -> None:
     for text in (answer, json.dumps({"objects": [], "overall": answer})):
         for objects in (0, 3):
             with pytest.raises(DescriberError, match="error message") as caught:
-                parse(text, objects, 30, 50)
+                parse_words(text, objects, 30, 50)
             assert not isinstance(caught.value, RefusalError)
 
 
@@ -413,7 +413,7 @@ def test_an_error_message_is_an_error(answer: str) -> None:
 def test_a_placeholder_is_no_description(answer: str) -> None:
     for text in (answer, json.dumps({"overall": answer})):
         with pytest.raises(DescriberError, match="no description"):
-            parse(text, 0, 30, 50)
+            parse_words(text, 0, 30, 50)
 
 
 @pytest.mark.parametrize(
@@ -437,7 +437,7 @@ def test_a_placeholder_is_no_description(answer: str) -> None:
     ],
 )
 def test_a_description_that_sounds_like_an_error_stays(text: str) -> None:
-    assert parse(text, 0, 30, 50).overall == text
+    assert parse_words(text, 0, 30, 50).overall == text
 
 
 def test_a_refused_part_is_left_out_where_the_rest_is_of_use() -> None:
@@ -472,7 +472,7 @@ PLACES = [
 
 @pytest.mark.parametrize("place", PLACES)
 def test_the_scene_counts_wherever_it_stands(place: str) -> None:
-    assert parse(place.replace("%s", json.dumps(SCENE)), 3, 30, 50) == read(SCENE)
+    assert parse_words(place.replace("%s", json.dumps(SCENE)), 3, 30, 50) == read(SCENE)
 
 
 def test_a_scene_in_a_text_in_a_call() -> None:
@@ -501,19 +501,19 @@ def test_what_is_written_inside_a_scene_is_no_scene() -> None:
 )
 def test_the_name_of_a_tool_is_no_object(answer: str) -> None:
     with pytest.raises(DescriberError):
-        parse(answer, 3, 30, 50)
+        parse_words(answer, 3, 30, 50)
 
 
 def test_of_a_call_that_breaks_off_whole_objects_are_kept() -> None:
     call = (
         '{"name": "describe", "arguments": {"objects": [{"name": "boat", "detail": "boat, old"}, {"'
     )
-    assert parse(call, 3, 30, 50).objects == (Said("boat", "boat, old"),)
+    assert parse_words(call, 3, 30, 50).objects == (ObjectWords("boat", "boat, old"),)
 
 
 def test_one_text_under_a_usual_key_is_the_overall_description() -> None:
-    assert parse('{"description": "A red barn."}', 0, 30, 50) == Words("A red barn.")
-    assert parse('{"Overall": "A red barn."}', 0, 30, 50) == Words("A red barn.")
+    assert parse_words('{"description": "A red barn."}', 0, 30, 50) == Words("A red barn.")
+    assert parse_words('{"Overall": "A red barn."}', 0, 30, 50) == Words("A red barn.")
 
 
 @pytest.mark.parametrize(
@@ -529,10 +529,10 @@ def test_one_text_under_a_usual_key_is_the_overall_description() -> None:
     ],
 )
 def test_scripts_without_blanks_are_counted_by_letters(text: str, least: int) -> None:
-    words = parse(text, 0, 30, 50)
+    words = parse_words(text, 0, 30, 50)
     assert words.overall and text.startswith(words.overall)
     assert least <= len(word_ends(words.overall)) <= 50
-    assert 1 <= len(word_ends(parse(text, 0, 30, 12).overall)) <= 12
+    assert 1 <= len(word_ends(parse_words(text, 0, 30, 12).overall)) <= 12
     words = one("赤い納屋", f"赤い納屋。{text}")
     detail = words.objects[0].detail
     assert words.objects[0].name == "赤い納屋" and len(word_ends(detail)) <= 30
@@ -571,7 +571,7 @@ def test_hostile_repetitions_cost_no_more_than_seconds(piece: str) -> None:
     start = time.process_time()
     for objects in (0, 3):
         with suppress(SedicError):
-            parse(piece * (MAX_ANSWER // len(piece)), objects, 30, 50)
+            parse_words(piece * (MAX_ANSWER // len(piece)), objects, 30, 50)
     assert time.process_time() - start < 10
 
 

@@ -20,14 +20,14 @@ import pytest
 from PIL import Image
 
 from sedic.describe import api
-from sedic.describe.answers import Said, Usage, Words
+from sedic.describe.answers import ObjectWords, Usage, Words
 from sedic.describe.api import ApiDescriber
 from sedic.errors import DescriberError, SedicError, UnsuitableInputError
 from sedic.picture import Picture
 
 KEY = "sk-test-0123456789abcdef"
 SCENE = {"objects": [{"name": "boat", "detail": "boat of wood"}], "overall": "A calm harbour."}
-WORDS = Words("A calm harbour.", (Said("boat", "boat of wood"),))
+WORDS = Words("A calm harbour.", (ObjectWords("boat", "boat of wood"),))
 PICTURE: Picture = np.full((60, 80, 3), 128, np.uint8)
 
 Reply = Callable[["Handler"], None]
@@ -483,45 +483,6 @@ def test_writing_in_the_picture_is_only_data(server: Server) -> None:
     words = ask(server, says(json.dumps(scene)))
     for text in (words.overall, words.objects[0].detail):
         assert text.isprintable() and "{os.environ} ../../x End" in text and KEY not in text
-
-
-def test_many_pictures_come_back_in_order_and_a_failure_costs_one(server: Server) -> None:
-    def reply(handler: Handler) -> None:
-        request = server.requests[-1][2]
-        data = request["messages"][0]["content"][0]["image_url"]["url"].split(",")[1]
-        grey = Image.open(io.BytesIO(base64.b64decode(data))).getpixel((0, 0))[0]  # type: ignore[index]
-        if grey == 2:
-            fails(404, "gone")(handler)
-        else:
-            says(json.dumps({"objects": [], "overall": f"Grey {grey}."}))(handler)
-
-    server.replies = [reply]
-    describer = ApiDescriber(server.base, "m", concurrency=1)
-    held: list[int] = []
-
-    def pictures() -> Iterator[Picture]:
-        for value in range(5):
-            held.append(value)
-            yield np.full((40, 40, 3), value, np.uint8)
-
-    results = describer.describe_many(pictures(), 3, 30, 50)
-    first = next(results)
-    assert isinstance(first, Words) and len(held) <= 2
-    found = [first, *results]
-    said = [item.overall if isinstance(item, Words) else str(item)[-4:] for item in found]
-    assert said == ["Grey 0.", "Grey 1.", "gone", "Grey 3.", "Grey 4."]
-
-
-def test_several_requests_run_at_once(server: Server) -> None:
-    together = threading.Barrier(3)
-
-    def reply(handler: Handler) -> None:
-        together.wait(timeout=20)
-        GOOD(handler)
-
-    server.replies = [reply]
-    describer = ApiDescriber(server.base, "m", concurrency=3)
-    assert all(isinstance(w, Words) for w in describer.describe_many([PICTURE] * 6, 3, 30, 50))
 
 
 def test_the_key_is_in_no_log_and_no_representation(

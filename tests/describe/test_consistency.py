@@ -17,7 +17,7 @@ CAT, COFFEE = skimage.data.chelsea(), skimage.data.coffee()
 @pytest.fixture(scope="module")
 def network() -> classifier.Classifier:
     try:
-        return classifier.load()
+        return classifier.load_classifier()
     except MissingWeightsError as error:
         pytest.skip(str(error))
 

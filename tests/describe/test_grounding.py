@@ -16,7 +16,7 @@ from transformers.models.grounding_dino.modeling_grounding_dino import (
 )
 
 from sedic.describe import grounding
-from sedic.describe.grounding import MAX_BOXES, Found, Grounder, instances
+from sedic.describe.grounding import MAX_BOXES, Grounder, Grounding, instances
 from sedic.errors import SedicError
 
 NAMES = ["red hat", "Plane", "🦜", "st. bernard", "hat"]
@@ -75,7 +75,7 @@ def test_boxes_and_scores_are_those_of_the_model(
     tokens = {0: [1, 2], 1: [4], 3: [6, 7, 8], 4: [10]}
     for number, name in enumerate(found):
         if number not in tokens:
-            assert name == Found("🦜")  # no letter, no token: nowhere
+            assert name == Grounding("🦜")  # no letter, no token: nowhere
             continue
         scores = probable[:, tokens[number]].max(axis=1)
         kept = instances(boxes, scores)
@@ -88,18 +88,18 @@ def test_thresholds_make_hallucinations(detector: Grounder, picture: np.ndarray)
     certain = detector.find(picture, ["red hat"], box=0.0, text=0.0)[0].scores[0]
     for box, text in ((certain + 1e-4, 0.0), (0.0, 1.0)):
         (found,) = detector.find(picture, ["red hat"], box=box, text=text)
-        assert found == Found("red hat")
+        assert found == Grounding("red hat")
 
 
 def test_names_that_ask_nothing(detector: Grounder, picture: np.ndarray) -> None:
     assert detector.find(picture, []) == []
-    assert detector.find(picture, ["🦜", "..."]) == [Found("🦜"), Found("...")]
+    assert detector.find(picture, ["🦜", "..."]) == [Grounding("🦜"), Grounding("...")]
     many = ["bernard bernard bernard"] * 7  # more than the model reads: what is cut off is nowhere
     found = detector.find(picture, many, box=0.0, text=0.0)
     assert found[0].boxes and not found[-1].boxes
     narrow, nothing = picture[:20, :], picture[:1, :1]
     assert detector.find(np.tile(narrow, (1, 20, 1)), ["hat"], box=0.0, text=0.0)[0].boxes
-    assert detector.find(nothing, ["hat"], box=0.0, text=0.0) == [Found("hat")]
+    assert detector.find(nothing, ["hat"], box=0.0, text=0.0) == [Grounding("hat")]
 
 
 def test_a_missing_detector_is_one_clear_error(tmp_path: Path) -> None:

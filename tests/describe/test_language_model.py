@@ -11,7 +11,7 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from sedic.describe.description import Described, Description
+from sedic.describe.description import DescriberResult, Description
 from sedic.errors import SedicError
 from sedic.profile import Profile
 from sedic.semantics import (
@@ -22,7 +22,7 @@ PICTURE = np.zeros((64, 96, 3), np.uint8)
 SCENE = {"objects": [{"name": "bus", "detail": "bus, red"}], "overall": "A street at night."}
 
 
-def describe(describer: str, model: str, method: str, rate: Rate) -> Described:
+def describe(describer: str, model: str, method: str, rate: Rate) -> DescriberResult:
     return Profile.load("mini").describer(describer, model=model).describe(PICTURE, rate, method)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sedic.describe import local
-from sedic.describe.answers import Said, Usage
+from sedic.describe.answers import ObjectWords, Usage
 from sedic.describe.local import LocalDescriber
 from sedic.errors import DescriberError, MissingWeightsError, OutOfMemoryError, SedicError
 from sedic.picture import Picture
@@ -155,7 +155,9 @@ def test_what_a_model_says_becomes_words(models: Path, tmp_path: Path, kind: str
     folder = copy_of(models / kind, tmp_path / "model")
     say(folder, SAYS)
     words = LocalDescriber(str(folder)).describe(picture(), 3, 30, 50)
-    assert words.overall == "A calm harbour." and words.objects == (Said("boat", "boat of wood"),)
+    assert words.overall == "A calm harbour." and words.objects == (
+        ObjectWords("boat", "boat of wood"),
+    )
     assert words.usage.sent > 400 and words.usage.received > 0
     assert words.warnings == ("the model's answer was cut off",)  # it never stops
 
@@ -264,7 +266,9 @@ def test_an_answer_cut_off_in_its_thoughts_may_be_longer_once(
 ) -> None:
     describer = LocalDescriber(str(models / "smolvlm"))
     allowed = answers(monkeypatch, "<think>A boat", f"<think>A boat.</think>{SAYS}", used=100)
-    assert describer.describe(picture(), 3, 20, 30).objects == (Said("boat", "boat of wood"),)
+    assert describer.describe(picture(), 3, 20, 30).objects == (
+        ObjectWords("boat", "boat of wood"),
+    )
     assert allowed == [64, 128]
     allowed = answers(monkeypatch, "<think>A boat", "<think>A boat, and", used=1000)
     with pytest.raises(DescriberError, match="cut off at 128 tokens"):

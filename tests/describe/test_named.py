@@ -9,7 +9,7 @@ import skimage.data
 
 from sedic.describe import names as table
 from sedic.describe import words
-from sedic.describe.description import Described
+from sedic.describe.description import DescriberResult
 from sedic.describe.named import NamedDescriber
 from sedic.errors import MissingWeightsError, UnsuitableInputError
 from sedic.models import classifier
@@ -29,11 +29,11 @@ def describer() -> NamedDescriber:
 
 
 @pytest.fixture(scope="module")
-def cat(describer: NamedDescriber) -> Described:
+def cat(describer: NamedDescriber) -> DescriberResult:
     return describer.describe(skimage.data.chelsea(), RATE)
 
 
-def test_a_cat_is_a_cat_and_the_mask_is_not_its_nose(cat: Described) -> None:
+def test_a_cat_is_a_cat_and_the_mask_is_not_its_nose(cat: DescriberResult) -> None:
     said = cat.description
     assert said.objects and said.objects[0].name.endswith("cat")
     mask = said.objects[0].mask
@@ -42,8 +42,8 @@ def test_a_cat_is_a_cat_and_the_mask_is_not_its_nose(cat: Described) -> None:
     assert said.objects[0].name in said.overall
 
 
-def test_only_known_words(cat: Described) -> None:
-    known = words.words() | set(" ".join(table.load().words).split())
+def test_only_known_words(cat: DescriberResult) -> None:
+    known = words.words() | set(" ".join(table.load_names().words).split())
     said = cat.description.text.replace(",", "").split()
     assert set(said) <= known
 
@@ -71,7 +71,7 @@ def test_rejected_names_are_notes(describer: NamedDescriber) -> None:
     assert all(note.count("\n") == 0 for note in found.notes)
     for note in found.notes:
         name = note.split(":")[0]
-        assert name in table.load().words and "dropped as hallucination" in note
+        assert name in table.load_names().words and "dropped as hallucination" in note
         assert all(layer.name != name for layer in found.description.objects)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from sedic.describe import names as table
 from sedic.semantics import MAX_NAME_WORDS
 
-NAMES = table.load()
+NAMES = table.load_names()
 
 
 def test_every_class_has_one_short_name() -> None:
@@ -52,7 +52,9 @@ def test_articles() -> None:
 
 
 def test_the_table_s_form() -> None:
-    names = table.parse("# note\n\nboat <\nship < boat\nship: liner, ship, wreck?\nhay: hay*\n")
+    names = table.parse_names(
+        "# note\n\nboat <\nship < boat\nship: liner, ship, wreck?\nhay: hay*\n"
+    )
     assert set(names.words) == {"boat", "ship", "liner", "wreck", "hay"}
     assert names.members.shape == (5, 4)
     assert names.members[names.words.index("boat")].tolist() == [1, 1, 1, 0]

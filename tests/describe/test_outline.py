@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 from scipy import ndimage
 
-from sedic.describe.outline import outline
+from sedic.describe.outline import NARROW, WIDE, outline
 
 Floats = npt.NDArray[np.float64]
 ROWS, COLUMNS = 64, 96
@@ -65,3 +65,12 @@ def test_pieces_hang_together() -> None:
     look = rng.normal(50, 20, (ROWS, COLUMNS, 3))
     for piece in outline(look, blob(20, 30, 10)):
         assert ndimage.label(piece)[1] <= 1
+
+
+def test_less_evidence_is_enough_for_a_wide_outline() -> None:
+    thing = np.zeros((ROWS, COLUMNS), np.bool_)
+    thing[20:44, 30:66] = True
+    rng = np.random.default_rng(2)
+    look = scene(thing, (50, 8, 8)) + rng.normal(0, 3, (ROWS, COLUMNS, 3))
+    narrow, wide = (outline(look, blob(32, 40, 8), level)[0] for level in (NARROW, WIDE))
+    assert wide.sum() >= narrow.sum() and (wide & narrow).sum() > 0.9 * narrow.sum()

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sedic.describe.answers import parse
+from sedic.describe.answers import parse_words
 from sedic.describe.prompts import prompt, schema
 from sedic.errors import SedicError
 from sedic.semantics import (
@@ -55,7 +55,7 @@ def test_the_schema_is_strict_and_what_fits_it_is_understood(method: str) -> Non
         return {key: example(value) for key, value in properties.items()}
 
     objects = 0 if method == "image-text" else 2
-    words = parse(json.dumps(example(form)), objects, 30, 50)
+    words = parse_words(json.dumps(example(form)), objects, 30, 50)
     assert words.overall == "red boat"
     assert [found.name for found in words.objects] == ["red boat"] * bool(objects)
     assert words.warnings == ()

@@ -31,9 +31,9 @@ from transformers.models.sam2.configuration_sam2 import (
 )
 from transformers.models.sam2.modeling_sam2 import Sam2Model
 
-from sedic.describe.answers import Said, Words
-from sedic.describe.grounding import BOX, Box, Found, instances
-from sedic.describe.segmentation import SMALLEST, Region, Report, Segmenter, look, settle
+from sedic.describe.answers import ObjectWords, Words
+from sedic.describe.grounding import BOX, Box, Grounding, instances
+from sedic.describe.segmentation import SMALLEST, Region, Report, Segmenter, locate, separate
 from sedic.errors import SedicError
 
 WIDTH, HEIGHT = 768, 512  # of the Kodak pictures
@@ -67,7 +67,7 @@ class Detections:
     def __init__(self, raw: Raw) -> None:
         self._raw = raw
 
-    def find(self, picture: np.ndarray, names: Sequence[str]) -> list[Found]:
+    def find(self, picture: np.ndarray, names: Sequence[str]) -> list[Grounding]:
         found = []
         for name in names:
             said = self._raw[name]
@@ -75,7 +75,7 @@ class Detections:
             scores = np.array([score for _, score, _ in said])
             kept = instances(boxes, np.where(scores > BOX, scores, 0.0))
             places = tuple(said[index][0] for index in kept)
-            found.append(Found(name, places, tuple(float(scores[index]) for index in kept)))
+            found.append(Grounding(name, places, tuple(float(scores[index]) for index in kept)))
         return found
 
     def masks(self, picture: np.ndarray, boxes: Sequence[Box]) -> list[Region]:
@@ -94,17 +94,17 @@ class Detections:
 
 def seen(raw: Raw, *names: str) -> tuple[dict[str, np.ndarray], Report]:
     """The masks of the kept objects and the report for a picture and what is said of it."""
-    said = tuple(Said(name, f"{name} of some kind") for name in names)
+    said = tuple(ObjectWords(name, f"{name} of some kind") for name in names)
     picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     actor = Detections(raw)
-    description, report = look(picture, Words("a picture", said), actor, actor)
+    description, report = locate(picture, Words("a picture", said), actor, actor)
     assert description.overall == "a picture"
-    assert tuple(layer.name for layer in description.objects) == report.kept
+    assert tuple(layer.name for layer in description.objects) == report.kept_names
     return {layer.name: layer.mask.array for layer in description.objects}, report
 
 
 def fates(report: Report) -> dict[str, str]:
-    return {verdict.name: verdict.fate for verdict in report.verdicts}
+    return {verdict.name: verdict.outcome for verdict in report.verdicts}
 
 
 def test_hats() -> None:
@@ -117,8 +117,8 @@ def test_hats() -> None:
         "wall": "whole picture",
         "snake": "hallucination",
     }
-    assert report.hallucinated == ("snake",)
-    assert len(report.verdicts[0].found.boxes) == 1  # found twice, one hat
+    assert report.hallucinated_names == ("snake",)
+    assert len(report.verdicts[0].grounding.boxes) == 1  # found twice, one hat
     assert masks["yellow hat"][42, 46] and masks["yellow hat"][47, 75]  # two hats, one object
     assert masks["yellow hat"].sum() == pytest.approx(
         np.pi / 4 * (212 * 206 * 0.95**2 + 192 * 155 * 0.9**2) / 64, rel=0.03
@@ -127,13 +127,13 @@ def test_hats() -> None:
 
 def test_what_is_said_first_counts() -> None:
     masks, report = seen(HATS, "crimson cap", "red hat", "crimson cap")
-    assert [verdict.fate for verdict in report.verdicts] == ["kept", "duplicate", "duplicate"]
+    assert [verdict.outcome for verdict in report.verdicts] == ["kept", "duplicate", "duplicate"]
     assert list(masks) == ["crimson cap"]
 
 
 def test_a_part_belongs_to_the_part() -> None:
     masks, report = seen(PLANE, "plane", "propeller", "pilot")
-    assert report.kept == ("plane", "propeller") and report.hallucinated == ("pilot",)
+    assert report.kept_names == ("plane", "propeller") and report.hallucinated_names == ("pilot",)
     assert not (masks["plane"] & masks["propeller"]).any()
     alone, _ = seen(PLANE, "propeller")
     np.testing.assert_array_equal(masks["propeller"], alone["propeller"])
@@ -145,10 +145,10 @@ def test_a_part_belongs_to_the_part() -> None:
 
 def test_parrots_are_one_object_with_two_places() -> None:
     masks, report = seen(PARROTS, "macaw", "beak")
-    assert report.kept == ("macaw", "beak")
+    assert report.kept_names == ("macaw", "beak")
     assert masks["macaw"][34, 15] and masks["macaw"][36, 70]
     assert masks["beak"].sum() < masks["macaw"].sum()
-    assert report.verdicts[0].found.scores == (0.81, 0.77)
+    assert report.verdicts[0].grounding.scores == (0.81, 0.77)
 
 
 def test_nothing_is_left_of_what_smaller_things_cover() -> None:
@@ -156,15 +156,15 @@ def test_nothing_is_left_of_what_smaller_things_cover() -> None:
     block[:4, :4] = True
     left, right = block.copy(), block.copy()
     left[:, 2:] = right[:, :2] = False
-    found = [Found(name, ((0, 0, 1, 1),), (0.5,)) for name in ("both", "left", "right")]
-    masks, decided = settle(found, [block, left, right])
+    found = [Grounding(name, ((0, 0, 1, 1),), (0.5,)) for name in ("both", "left", "right")]
+    masks, decided = separate(found, [block, left, right])
     assert decided == ["covered", "kept", "kept"]
     np.testing.assert_array_equal(masks[1], left)
 
 
 def test_no_object_found_leaves_the_overall_description() -> None:
     masks, report = seen(HATS, "snake")
-    assert masks == {} and report.kept == ()
+    assert masks == {} and report.kept_names == ()
     assert seen(HATS) == ({}, Report(()))
 
 
@@ -172,8 +172,8 @@ def test_no_object_found_leaves_the_overall_description() -> None:
 @settings(max_examples=30)
 def test_kept_masks_are_disjoint_and_of_use(bits: list[list[bool]]) -> None:
     masks = [np.array(plane).reshape(6, 8) for plane in bits]
-    found = [Found(f"thing {n}", ((0, 0, 8, 6),), (0.5,)) for n in range(len(masks))]
-    settled, decided = settle(found, masks)
+    found = [Grounding(f"thing {n}", ((0, 0, 8, 6),), (0.5,)) for n in range(len(masks))]
+    settled, decided = separate(found, masks)
     kept = [mask for mask, fate in zip(settled, decided, strict=True) if fate == "kept"]
     assert sum((mask.astype(int) for mask in kept), np.zeros((6, 8), int)).max() <= 1
     assert all(mask.sum() >= SMALLEST for mask in kept)

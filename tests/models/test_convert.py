@@ -287,7 +287,7 @@ def test_a_converted_folder_loads_and_computes_the_same(
     names = {path.name for path in written}
     assert names == {"unet", "vae", "text_encoder", "controlnet", "scheduler", "tokenizer"}
     assert {path.name for path in out.iterdir()} == names  # and nothing temporary
-    loaded = diffusion.load(out).to("cpu", torch.float32)
+    loaded = diffusion.load_diffusion(out).to("cpu", torch.float32)
     assert loaded.condition == "latent"
     assert loaded.schedule["prediction_type"] == "epsilon"
     io = load_file(golden / "ircontrolnet" / "stored_io.safetensors")
@@ -351,7 +351,7 @@ def test_what_a_network_predicts_must_be_said_and_reaches_the_sampler(
     for zero_snr in (True, False):
         out = tmp_path / str(zero_snr)
         convert(checkpoints, out, words, prediction="v", zero_snr=zero_snr, **both)
-        schedule = diffusion.load(out).schedule
+        schedule = diffusion.load_diffusion(out).schedule
         assert schedule["prediction_type"] == "v_prediction"
         sampler = Sampler("ddpm", schedule, 4, blended=False)
         one, none = torch.ones(1), torch.zeros(1)
@@ -377,9 +377,9 @@ def test_a_unet_and_a_controlnet_of_two_kinds_are_not_run_together(
     convert(checkpoints[:1], tmp_path, words, **SMALL)
     convert(checkpoints[1:], tmp_path, **{**SMALL, "prediction": "v"})
     with pytest.raises(SedicError, match="belong together"):
-        diffusion.load(tmp_path)
+        diffusion.load_diffusion(tmp_path)
     convert(checkpoints[1:], tmp_path, **SMALL, force=True)
-    assert diffusion.load(tmp_path).condition == "latent"
+    assert diffusion.load_diffusion(tmp_path).condition == "latent"
 
 
 def test_only_the_last_layer_of_a_whole_text_tower_is_left_out(

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from sedic.errors import SedicError
-from sedic.models.diffusion import DiffusionNetworks, NoConditioning, ir_controlnet, load
+from sedic.models.diffusion import DiffusionNetworks, NoConditioning, ir_controlnet, load_diffusion
 
 
 @pytest.fixture
@@ -24,8 +25,6 @@ def test_pictures_become_latents_at_an_eighth_and_come_back(networks: DiffusionN
 
 
 def test_a_distributions_mode_is_scaled_and_shifted(networks: DiffusionNetworks) -> None:
-    from dataclasses import replace
-
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
     blocks = 4
@@ -137,7 +136,7 @@ def test_a_folder_in_diffusers_layout(
 ) -> None:
     networks = tiny_networks(condition=condition)
     save(networks, tmp_path)
-    loaded = load(tmp_path)
+    loaded = load_diffusion(tmp_path)
     assert loaded.condition == condition
     assert isinstance(loaded.controlnet.controlnet_cond_embedding, NoConditioning) == (
         condition == "latent"
@@ -162,13 +161,13 @@ def test_a_part_that_is_not_there_is_named(
     content = weights.read_bytes()
     weights.unlink()
     with pytest.raises(SedicError, match=part):
-        load(tmp_path)
+        load_diffusion(tmp_path)
     weights.write_bytes(content[:100])
     with pytest.raises(SedicError, match=part):
-        load(tmp_path)
+        load_diffusion(tmp_path)
     weights.rename(weights.with_suffix(".bin"))  # pickles are never opened
     with pytest.raises(SedicError, match=part):
-        load(tmp_path)
+        load_diffusion(tmp_path)
 
 
 def test_missing_tensors_are_refused(networks: DiffusionNetworks, tmp_path: Path) -> None:
@@ -180,10 +179,36 @@ def test_missing_tensors_are_refused(networks: DiffusionNetworks, tmp_path: Path
     tensors.pop("conv_in.bias")
     save_file(tensors, path, {"format": "pt"})
     with pytest.raises(SedicError, match=r"conv_in\.bias"):
-        load(tmp_path)
+        load_diffusion(tmp_path)
 
 
 def test_an_ir_controlnet_has_no_hint_weights(networks: DiffusionNetworks) -> None:
     made = ir_controlnet(dict(networks.controlnet.config))
     assert set(made.state_dict()) == set(networks.controlnet.state_dict())
     assert not any("cond_embedding" in key for key in made.state_dict())
+
+
+@pytest.mark.slow
+def test_compiled_networks_predict_the_same_and_keep_gradients(networks: DiffusionNetworks) -> None:
+    from sedic.synthesis.guidance import attention_maps
+
+    compiled: list[str] = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., object]:
+        compiled.append(graph.print_readable(print_output=False))
+        return graph.forward
+
+    z, text = torch.randn(1, 4, 8, 8), networks.embed("red bus")
+    both = torch.cat((text, networks.embed("")))
+    with torch.no_grad():
+        plain = [networks.predict(z, t, both, z) for t in (999, 500, 1)]
+        ours = replace(networks).compile(backend=backend, dynamic=False)
+        again = [ours.predict(z, t, both, z) for t in (999, 500, 1)]
+    for expected, found in zip(plain, again, strict=True):
+        assert torch.allclose(expected, found, atol=1e-5)
+    graphs = len(compiled)
+    assert graphs  # and not one for every timestep
+    with torch.no_grad():
+        ours.predict(z, 250, both, z)
+    assert len(compiled) == graphs
+    assert len(attention_maps(ours.unet, lambda: ours.predict(z, 9, text, z))) == 4

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from skimage import data as samples
 
 from sedic.errors import DamagedFileError, MissingWeightsError, SedicError, UnsuitableInputError
+from sedic.models.hub import write_folder
 from sedic.profile import Profile
+from sedic.reference import compact
+from sedic.reference.compact_network import CompactConfig, CompactNetwork
 
 OLD, NEW = "1" * 40, "2" * 40
 TEXT = """
@@ -47,6 +53,39 @@ def test_a_pinned_revision_is_taken_and_checked(cache: Path) -> None:
     assert newest.path.parent.name == NEW
     with pytest.raises(MissingWeightsError, match=r"masks\.bin"):
         newest.store.read("masks")
+
+
+def test_a_written_folder_is_a_profile_and_a_model_of_the_hub_s_client(
+    cache: Path, mini: Profile, tmp_path: Path
+) -> None:
+    from huggingface_hub import PyTorchModelHubMixin
+
+    weights = mini.store.path("compact")
+    folder = tmp_path / "ours"
+    write_folder(folder, weights, number=131, summary='of "ours"')
+    with pytest.raises(SedicError, match="exists"):
+        write_folder(folder, weights, number=131, summary="")
+    text = mini.store.path("text")
+    with pytest.raises(SedicError, match=text.name):
+        write_folder(tmp_path / "bad", text, number=131, summary="")
+
+    class Codec(CompactNetwork, PyTorchModelHubMixin):
+        def __init__(self, config: dict[str, Any]) -> None:
+            super().__init__(CompactConfig(**config))
+
+    loaded = Codec.from_pretrained(folder).state_dict()
+    expected = compact.load_compact(weights)[0].state_dict()
+    assert loaded.keys() == expected.keys()
+    assert all(torch.equal(loaded[name].float(), expected[name].float()) for name in expected)
+
+    (cache.parent / "models--user--made" / "snapshots").mkdir(parents=True)
+    folder.rename(cache.parent / "models--user--made" / "snapshots" / OLD)
+    profile = Profile.load("hf:user/made", revision=OLD)
+    assert profile.number == 131 and profile.store.path("compact").name == "model.safetensors"
+    picture = samples.chelsea()[20:84, 100:196].copy()
+    ours, theirs = profile.reference_codec(), mini.reference_codec()
+    assert ours.prepare(picture)(2) == theirs.prepare(picture)(2)
+    assert ours.fingerprint == theirs.fingerprint
 
 
 def test_what_is_not_here_is_one_line(cache: Path) -> None:

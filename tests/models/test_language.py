@@ -8,9 +8,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from sedic.coding import rank_text
 from sedic.coding.token_text import decode, encode
@@ -18,6 +20,7 @@ from sedic.errors import SedicError
 from sedic.models import language
 from sedic.models.language import LanguageModel
 from sedic.models.llama import Llama
+from sedic.models.matrices import Halves, Widened
 
 TEXT = "A white door.\nA cat, <|end|> in brackets, and a \U0001f600 of Łódź.  Two blanks."
 
@@ -175,17 +178,53 @@ def test_llama_is_transformers_llama_in_float64_throughout(tmp_path: Path) -> No
     assert decode(data, 999, LanguageModel(folder)) == TEXT
 
 
-def test_a_draft_that_errs_is_noticed_and_the_exact_network_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("errors", "readings"), [(range(10, 11), 0), (range(999), 1)])
+def test_a_draft_that_errs_is_corrected_by_exact_chances(
+    errors: range, readings: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Where it errs again and again, the exact network reads to the end."""
     model = LanguageModel(save_llama(tmp_path))
     data = encode(TEXT, model)
-    model._draft = model._draft.to(torch.bfloat16)  # type: ignore[union-attr]
+    draft, drafted = model._draft, []
+
+    def erring(tokens: Tensor, past: Any | None) -> tuple[Tensor, Any]:
+        assert draft is not None
+        logits, past = draft(tokens, past)
+        drafted.append(len(tokens))
+        wrong = torch.arange(logits.shape[1]).sin() if len(drafted) in errors else 0
+        return logits + wrong, past
+
+    model._draft = erring
     asked: list[int] = []
     read = model.read
     monkeypatch.setattr(model, "read", lambda: asked.append(1) or read())
     assert decode(data, 999, model) == TEXT
-    assert asked == [1]
+    assert len(asked) == readings and len(drafted) > len(model.tokens(TEXT))
+
+
+def test_matrices_in_float16_are_as_exact_as_in_float32() -> None:
+    torch.manual_seed(0)
+    tensors = {f"{n}.weight": torch.randn(40 + n, 24).half() for n in range(2)}
+    exact, halves = Widened(tensors, torch.float64), Halves(tensors)
+    for rows in (1, 5):
+        x = torch.randn(rows, 24, dtype=torch.float64)
+        whole = torch.cat([tensors["0.weight"], tensors["1.weight"]]).double()
+        assert torch.equal(exact.rows("1", torch.tensor([3])), tensors["1.weight"][3:4].double())
+        assert exact.apply(x, "0", "1") == pytest.approx(x @ whole.T, abs=1e-13)
+        assert halves.apply(x.float(), "0", "1") == pytest.approx(x @ whole.T, abs=1e-4)
+    full = Halves({name: value.float() for name, value in tensors.items()})
+    assert full.apply(x.float(), "0", "1") == pytest.approx(x @ whole.T, abs=1e-4)
+
+
+def test_float16_without_fbgemm_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(*_: object) -> None:
+        raise RuntimeError("Didn't find engine for operation quantized::linear_prepack_fp16")
+
+    monkeypatch.setattr(torch.ops.quantized, "linear_prepack_fp16", absent)
+    matrix = torch.randn(7, 5).half()
+    x = torch.randn(1, 5)
+    found = Halves({"a.weight": matrix}).apply(x, "a")
+    assert found == pytest.approx(x @ matrix.float().T, abs=1e-5)
 
 
 def test_a_prompt_is_read_before_a_text_and_is_part_of_the_model(tmp_path: Path) -> None:

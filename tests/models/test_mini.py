@@ -67,9 +67,11 @@ def test_a_pack_gives_back_what_was_put_in(tmp_path: Path) -> None:
     merges = learn_merges(TEXTS, 50)
     vae = PatchAutoencoder(PatchConfig(8, 16, 16, 16))
     restorer = mini.fresh_restorer(8, merges)
-    pack.save(tmp_path / "vae.safetensors", {"vae": vae})
-    pack.save(tmp_path / "restorer.safetensors", restorer, merges=merges, schedule=mini.SCHEDULE)
-    networks = mini.load(tmp_path / "vae.safetensors", tmp_path / "restorer.safetensors")
+    pack.save_networks(tmp_path / "vae.safetensors", {"vae": vae})
+    pack.save_networks(
+        tmp_path / "restorer.safetensors", restorer, merges=merges, schedule=mini.SCHEDULE
+    )
+    networks = mini.load_mini(tmp_path / "vae.safetensors", tmp_path / "restorer.safetensors")
     for key, value in restorer["unet"].state_dict().items():
         torch.testing.assert_close(networks.unet.state_dict()[key], value.half().float())
     assert networks.schedule == mini.SCHEDULE
@@ -82,7 +84,7 @@ def test_a_pack_gives_back_what_was_put_in(tmp_path: Path) -> None:
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     good = tmp_path / "good.safetensors"
-    pack.save(good, {"vae": PatchAutoencoder(PatchConfig(8, 16, 16, 16))})
+    pack.save_networks(good, {"vae": PatchAutoencoder(PatchConfig(8, 16, 16, 16))})
     with safe_open(good, "pt") as file:
         config = json.loads(file.metadata()["sedic"])
     tensors = load_file(good)
@@ -90,7 +92,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
     def refused() -> None:
         with pytest.raises(SedicError, match="networks vae"):
-            pack.load(bad, ("vae",))
+            pack.load_networks(bad, ("vae",))
 
     bad.write_bytes(b"no tensors")
     refused()
@@ -102,4 +104,4 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     save_file(tensors | {"unet.extra": torch.zeros(1)}, bad, {"sedic": json.dumps(config)})
     refused()
     with pytest.raises(SedicError, match="networks unet"):
-        pack.load(good, ("unet",))
+        pack.load_networks(good, ("unet",))

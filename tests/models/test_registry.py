@@ -253,7 +253,7 @@ def test_clip_s_pickle_becomes_what_transformers_loads(
     tiny = replace(real, mirrors=(server.mirror("a"),), files=files)
     fetch(tiny, silent)
     assert tiny.here and not (tiny.path / "pytorch_model.bin").exists()
-    loaded = pretrained.load(CLIPModel, tiny.path)
+    loaded = pretrained.load_pretrained(CLIPModel, tiny.path)
     assert torch.equal(loaded.text_projection.weight, made.text_projection.weight)
 
 
@@ -316,11 +316,11 @@ def test_a_language_model_in_gguf_becomes_one_that_codes_text(
     monkeypatch.setattr(registry, "models", lambda: (tiny,))
     assert not language.is_here()
     with pytest.raises(SedicError, match="sedic models fetch smollm2-135m"):
-        language.find()
+        language.find_language_model()
     server.bodies[f"/a/{file.source}"] = source.read_bytes()
     fetch(tiny, silent)
     assert language.is_here() and dict(verify(tiny, silent)) == {"model.safetensors": "right"}
-    model = language.find()
+    model = language.find_language_model()
     text = "A cab <|endoftext|> at the bus stop, 14255."
     data = token_text.encode(text, model)
     assert token_text.decode(data, 99, language.LanguageModel(tiny.path)) == text

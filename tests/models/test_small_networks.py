@@ -107,7 +107,7 @@ def networks(request: pytest.FixtureRequest) -> mini.MiniNetworks:
         from pathlib import Path
 
         weights = Path(str(files("sedic") / "weights"))
-        return mini.load(weights / "vae.safetensors", weights / "restorer.safetensors")
+        return mini.load_mini(weights / "vae.safetensors", weights / "restorer.safetensors")
     return random_networks(CONFIGS[request.param])
 
 

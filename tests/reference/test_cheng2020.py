@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from sedic.errors import SedicError
 from sedic.models.tiled_run import in_tiles
-from sedic.reference.cheng2020 import Cheng2020, load
+from sedic.reference.cheng2020 import Cheng2020, load_cheng2020
 from sedic.reference.cheng2020_network import Cheng2020Attention
 from sedic.reference.fixed_point import ONE
 from sedic.reference.wavefront import Wavefront
@@ -80,7 +80,7 @@ def parity(shared: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def original(parity: Path) -> Cheng2020Attention:
-    return load(parity / "weights.safetensors")
+    return load_cheng2020(parity / "weights.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -298,4 +298,4 @@ def test_bad_checkpoint_files(seeded: Cheng2020Attention, tmp_path: Path) -> Non
     torch.save({"state_dict": Path("code, not tensors")}, tmp_path / "pickle.pth")
     for path in [*tmp_path.iterdir(), tmp_path / "absent.pth"]:
         with pytest.raises(SedicError, match=path.name):
-            load(path)
+            load_cheng2020(path)

@@ -66,7 +66,7 @@ def small_network() -> CompactNetwork:
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("compact") / "small.safetensors"
-    compact.save(small_network(), path)
+    compact.save_compact(small_network(), path)
     return path
 
 
@@ -83,7 +83,7 @@ def lively_latent() -> torch.Tensor:
 
 @pytest.mark.parametrize("level", [0, 1, 101, LEVELS - 1])
 def test_latents_survive_coding(weights: Path, lively_latent: torch.Tensor, level: int) -> None:
-    coder = LatentCoder(*compact.load(weights))
+    coder = LatentCoder(*compact.load_compact(weights))
     with torch.inference_mode():
         data, latent = coder.encode(lively_latent, level)
         decoded = coder.decode(RangeDecoder(data), level, 9, 14)
@@ -94,7 +94,7 @@ def test_latents_survive_coding(weights: Path, lively_latent: torch.Tensor, leve
 def test_latents_larger_than_a_tile_survive_coding(weights: Path) -> None:
     torch.manual_seed(2)
     latent = torch.randn(1, 12, 131, 141) * 3
-    coder = LatentCoder(*compact.load(weights))
+    coder = LatentCoder(*compact.load_compact(weights))
     with torch.inference_mode():
         data, encoded = coder.encode(latent, 5)
         assert all(map(torch.equal, coder.decode(RangeDecoder(data), 5, 131, 141), encoded))
@@ -111,7 +111,7 @@ def test_latents_are_the_same_on_other_machines(
     torch_isa: str | None,
     onednn_isa: str,
 ) -> None:
-    coder = LatentCoder(*compact.load(weights))
+    coder = LatentCoder(*compact.load_compact(weights))
     with torch.inference_mode():
         data, encoded = coder.encode(lively_latent, 17)
     latent = torch.cat(encoded).numpy()
@@ -158,7 +158,7 @@ def noisy_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if name.endswith("gain.bias"):
                 parameter.fill_(0.3)
     path = tmp_path_factory.mktemp("compact") / "noisy.safetensors"
-    compact.save(network, path)
+    compact.save_compact(network, path)
     return path
 
 
@@ -228,7 +228,7 @@ def test_what_is_coded_is_as_it_was_when_the_decoder_last_learnt_alone(shipped: 
 
 def test_a_file_decodes_to_what_training_saw(shipped: Compact) -> None:
     picture = samples.coffee()[:256, :256]
-    network = compact.load(Profile.load("mini").store.path("compact"))[0]
+    network = compact.load_compact(Profile.load("mini").store.path("compact"))[0]
     network.synthesis.noise_channels = 0  # training draws noise of its own
     x = torch.from_numpy(picture).permute(2, 0, 1)[None] / 255 - 0.5
     with torch.inference_mode():
@@ -315,7 +315,7 @@ def test_streams_of_format_version_1_stay_readable(shipped: Compact) -> None:
 def test_a_prefix_decodes_to_the_symbols_of_the_whole(
     weights: Path, lively_latent: torch.Tensor
 ) -> None:
-    coder = LatentCoder(*compact.load(weights))
+    coder = LatentCoder(*compact.load_compact(weights))
     with torch.inference_mode():
         data, whole = coder.encode(lively_latent, 100)
         known = []

@@ -28,7 +28,7 @@ def pictures(shared: Path) -> list[Picture]:
     """Held-out photographs, evenly chosen, their middles."""
     folder = shared / "data" / "photos"
     large = []
-    for path in photos.find([folder / "wallpaper", folder / "coco"], held_out=True):
+    for path in photos.find_photographs([folder / "wallpaper", folder / "coco"], held_out=True):
         photo = load_picture(path)
         top, left = ((side - SIDE) // 2 for side in photo.shape[:2])
         if min(top, left) >= 0:

@@ -166,6 +166,29 @@ def test_each_stage_sees_the_picture_that_the_one_before_made(networks: Networks
     assert not np.array_equal(last[2].picture, stages[2].picture)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"handover": "latent"},
+        {"handover": "picture"},
+        {"handover": "latent", "blending": "end"},
+        {"handover": "latent", "start": "low-frequency"},
+        {"handover": "latent", "result": "added"},
+    ],
+)
+def test_the_last_picture_is_the_same_without_the_others(
+    networks: Networks, changes: dict[str, str]
+) -> None:
+    settings = replace(FAST, **changes)  # type: ignore[arg-type]
+    if settings.handover == "latent" and networks.condition != "latent":
+        pytest.skip("these networks see pictures")
+    arguments = photo(64, 48), scene(64, 48, objects=2), networks, settings
+    (alone,) = restore(*arguments, every=False)
+    *_, last = restore(*arguments)
+    assert alone.number == last.number == 3
+    assert np.array_equal(alone.picture, last.picture)
+
+
 def test_added_results_keep_what_the_vae_loses_of_the_reference(networks: Networks) -> None:
     reference, image = photo(64, 64), scene(64, 64)
     latent = replace(FAST, handover="latent")

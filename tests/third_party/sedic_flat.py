@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sedic import Description, Part
-from sedic.describe.description import Described
+from sedic.describe.description import DescriberResult
 from sedic.errors import DamagedFileError
 from sedic.picture import Picture
 from sedic.semantics import Rate
@@ -40,8 +40,8 @@ class Terse:
     def __init__(self, profile: object, model: str = "", source: Path | None = None) -> None:
         pass
 
-    def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> Described:
-        return Described(Description("A picture."), ("said without looking",))
+    def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> DescriberResult:
+        return DescriberResult(Description("A picture."), ("said without looking",))
 
 
 def profile() -> Path:

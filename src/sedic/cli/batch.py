@@ -48,6 +48,15 @@ def batch(
         Path | None,
         typer.Option(help="The report, a line of JSON for each input (default: OUT/report.jsonl)."),
     ] = None,
+    engine: Annotated[
+        str, typer.Option(metavar="local|ray", help="Who computes: processes here, or Ray's.")
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="With ray: the cluster, as auto or host:port (default: one started here)."
+        ),
+    ] = None,
     force: Force = False,
 ) -> None:
     """Compress, decompress or inspect many pictures; what is done already is skipped."""
@@ -60,19 +69,27 @@ def batch(
         raise typer.BadParameter(f"--method {method}: one of {', '.join(METHODS)}")
     if bpp is not None and max_bytes is not None:
         raise typer.BadParameter("give one of --bpp and --max-bytes")
+    if engine not in ("local", "ray"):
+        raise typer.BadParameter(f"--engine {engine}: one of local, ray")
+    if address is not None and engine != "ray":
+        raise typer.BadParameter("--address is for --engine ray")
     job = many.Job(action, bpp, max_bytes, objects, method, profile)
     remote = "://" in out
     for source in inputs:
         _check_apart(source, out, job.suffix)
     readers = [open_source(source, job.suffixes, column) for source in inputs]
-    output = many.RemoteFolder(out) if remote else many.Folder(Path(out))
+    output = many.open_output(out)
     if not remote:
         make_folder(Path(out))
     log = report or (Path("report.jsonl") if remote else Path(out) / "report.jsonl")
     counts: Counter[str] = Counter()
-    outcomes = many.run(
-        job, all_items(readers), output, workers=workers or os.cpu_count() or 1, force=force
-    )
+    if engine == "ray":
+        from sedic import cluster
+
+        outcomes = cluster.run(job, readers, out, address=address, workers=workers, force=force)
+    else:
+        count = workers or os.cpu_count() or 1
+        outcomes = many.run(job, all_items(readers), output, workers=count, force=force)
     with _Progress(_total(readers)) as progress, _open_report(log) as lines:
         try:
             for outcome in outcomes:
@@ -82,16 +99,16 @@ def batch(
                 progress.advance(outcome.source)
         finally:
             outcomes.close()
-    said = f"{counts['done']} done, {counts['skipped']} skipped, {counts['failed']} failed"
+    summary = f"{counts['done']} done, {counts['skipped']} skipped, {counts['failed']} failed"
     if counts["failed"]:
-        raise SedicError(f"{said}; {printable(log)} says why")
-    note(f"{printable(out)}: {said}")
+        raise SedicError(f"{summary}; {printable(log)} says why")
+    note(f"{printable(out)}: {summary}")
 
 
 def _total(readers: list[Reader]) -> int | None:
     counts = [reader.count() for reader in readers]
-    known = [count for count in counts if count is not None]
-    return sum(known) if len(known) == len(counts) else None
+    numbers = [count for count in counts if count is not None]
+    return sum(numbers) if len(numbers) == len(counts) else None
 
 
 def _check_apart(source: str, out: str, suffix: str) -> None:
@@ -99,10 +116,12 @@ def _check_apart(source: str, out: str, suffix: str) -> None:
     if "://" in source or "://" in out:
         same = source.rstrip("/") == out.rstrip("/") or out.startswith(source.rstrip("/") + "/")
     else:
-        given, target = Path(source).resolve(), Path(out).resolve()
-        inside = given.is_dir() and given in target.parents
-        replaced = given.is_file() and given == target / given.with_suffix(suffix).name
-        same = given == target or inside or replaced
+        source_path, target = Path(source).resolve(), Path(out).resolve()
+        inside = source_path.is_dir() and source_path in target.parents
+        overwrites = (
+            source_path.is_file() and source_path == target / source_path.with_suffix(suffix).name
+        )
+        same = source_path == target or inside or overwrites
     if same:
         raise OutputError(f"{printable(out)} would mix with the inputs: name another folder")
 

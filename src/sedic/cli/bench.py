@@ -75,12 +75,13 @@ def rd(
 ) -> None:
     """Rate-distortion-perception curves (Fig. 3) and pictures (Fig. 4), rivals at equal bytes."""
     from sedic.lab.bench.experiments.curves import OURS, REFERENCE, Curves
+    from sedic.lab.bench.rivals import rivals_of
 
     coders, missing = coders_of(rivals, rival)
     counts = [int(count) for count in numbers_of(objects, 0, MAX_OBJECTS, "--objects")]
     limits = numbers_of(bpp, 1e-4, 64, "--bpp")
     codec = subject_of(subject, options.folder("rd"), method)
-    curves = Curves(codec, limits, counts, coders)
+    curves = Curves(codec, limits, counts, rivals_of(coders))
     families = [(name, [name]) for name in (*curves.ours, REFERENCE)] + families_of(coders)
     facts = Facts(OURS, families, hows_of(coders), missing)
     measure(curves, codec, options, subject.describer, facts)
@@ -149,6 +150,7 @@ def reference(
     from sedic.encoder import Encoder
     from sedic.lab.bench.experiments.reference_images import ReferenceImages
     from sedic.lab.bench.experiments.subject import Subject, measured, weights_of
+    from sedic.lab.bench.rivals import rivals_of
     from sedic.parts import REFERENCE_CODECS
     from sedic.profile import Profile
 
@@ -166,7 +168,7 @@ def reference(
         weights[f"{names[0]}, before"] = f"fingerprint {earlier.fingerprint.hex()[:16]}"
     coders, missing = coders_of(rivals, rival)
     limits = numbers_of(bpp, 1e-4, 64, "--bpp")
-    experiment = ReferenceImages(encoders, limits, coders)
+    experiment = ReferenceImages(encoders, limits, rivals_of(coders))
     subject = Subject(dataset_of(pictures), measured, owner)
     families = [(name, [name]) for name in encoders] + families_of(coders)
     facts = Facts(names[0], families, hows_of(coders), missing, weights | weights_of(owner))
@@ -203,14 +205,14 @@ def speed(
     from sedic.lab.bench.experiments import processes as commands
     from sedic.lab.bench.experiments import speed as clock
     from sedic.lab.bench.report.build import check_libraries
-    from sedic.lab.bench.report.times import Processes, build
+    from sedic.lab.bench.report.times import Processes, build_times
     from sedic.lab.bench.results import Run
 
     check_libraries()
-    here = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-    devices = device or here
-    if wrong := set(devices) - set(here):
-        raise SedicError(f"device {printable(wrong.pop())}: here is {' and '.join(here)}")
+    available = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    devices = device or available
+    if wrong := set(devices) - set(available):
+        raise SedicError(f"device {printable(wrong.pop())}: here is {' and '.join(available)}")
     if subject.pictures not in (None, 1):
         raise typer.BadParameter("speed is measured on one picture: the first of the dataset")
     codec = subject_of(replace(subject, pictures=1), None, method)
@@ -221,21 +223,59 @@ def speed(
         for name, one in subjects.items():
             if processes:
                 timed[name] = commands.measure(one, bpp, processes, progress)
-            for where in devices if rounds else []:
-                for count, measured in enumerate(clock.measure(one, 0, bpp, rounds, where), 1):
-                    speeds[name, where] = measured
-                    progress(count, rounds, f"{name}, {where}")
+            for device_name in devices if rounds else []:
+                for count, measured in enumerate(
+                    clock.measure(one, 0, bpp, rounds, device_name), 1
+                ):
+                    speeds[name, device_name] = measured
+                    progress(count, rounds, f"{name}, {device_name}")
     facts = {"dataset": subject.dataset, "picture": codec.dataset.samples[0].name, "bpp": bpp}
     describer = subject.describer or codec.profile.describer_name
     facts |= {"profile": subject.profile, "method": method, "describer": describer}
     run = Run(command_line(), 0, facts, codec.weights)
-    tell(build(list(speeds.values()), timed, run, out / "report"))
+    tell(build_times(list(speeds.values()), timed, run, out / "report"))
     stopped()
 
 
 bench_app.command("small")(small)
 bench_app.command("bytes")(grouped(byte_use))
 bench_app.command("large")(large)
+
+
+@bench_app.command("names")
+def names(
+    folder: Annotated[Path, typer.Argument(help="A folder of photographs.")],
+    count: Annotated[int, typer.Option(min=1, help="How many, those held out first.")] = 60,
+    wrong: Annotated[
+        Path | None, typer.Option(help="A text file of the photographs whose name is wrong.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where the sheet and the table go.")] = Path(
+        "runs/bench-names"
+    ),
+) -> None:
+    """How many photographs the embedded describer names, and how many right, by threshold.
+
+    Look at sheet.png, list the files of wrong names in a text file and run it again with --wrong.
+    """
+    from sedic.files import make_folder, write_atomically
+    from sedic.lab.bench import naming
+    from sedic.picture import save_picture
+
+    judged = naming.read_judgement(wrong) if wrong else None
+    paths = naming.draw(folder, count)
+    with progress_bar() as progress:
+        found = naming.look_at(paths, lambda done: progress(done, len(paths), "looking"))
+    found = [one for one in found if one.chance >= min(naming.THRESHOLDS)]
+    make_folder(out)
+    save_picture(naming.sheet(found, folder), out / "sheet.png", force=True)
+    lines = "".join(f"{one.file}\t{one.name}\t{one.chance:.3f}\n" for one in found)
+    write_atomically(out / "names.tsv", lines.encode(), force=True)
+    if judged is None:
+        note(f"look at {printable(out / 'sheet.png')}, then give the wrong ones with --wrong")
+        return
+    measured = naming.table(found, len(paths), judged)
+    write_atomically(out / "table.md", measured.encode(), force=True)
+    typer.echo(measured, nl=False)
 
 
 @bench_app.command("bd-rate")
@@ -252,9 +292,9 @@ def bd_rate(
 
     summary = summarise(read_results(results))
     for name in names_of(metric, list(summary.metrics), "metric"):
-        known = summary.curves[name]
+        measured = summary.curves[name]
         first, second = (
-            [(best.bpp, best.value) for best in known[one_of(codec, known, "codec")]]
+            [(best.bpp, best.value) for best in measured[one_of(codec, measured, "codec")]]
             for codec in (anchor, other)
         )
         try:
@@ -271,10 +311,10 @@ def rebuild(
     report: Annotated[Path | None, typer.Option(help="(default: report beside it)")] = None,
 ) -> None:
     """Make the report anew from results that are there, with the pictures beside them."""
-    from sedic.lab.bench.report.build import build
+    from sedic.lab.bench.report.build import build_report
 
     folder = report or results.parent / "report"
-    build(results, folder)
+    build_report(results, folder)
     tell(folder)
 
 
@@ -285,7 +325,7 @@ def gallery(
     out: Annotated[Path | None, typer.Option(help="(default: gallery beside it)")] = None,
 ) -> None:
     """Sheets of all pictures: original, best rival, our reference image, ours."""
-    from sedic.lab.bench.report.gallery import build
+    from sedic.lab.bench.report.gallery import build_gallery
     from sedic.lab.bench.results import read_results
 
     table = read_results(results)
@@ -293,6 +333,6 @@ def gallery(
     pictures = PictureOptions(str(settings["dataset"]), int(settings["pictures"]))
     subject = subject_of(SubjectOptions(**vars(pictures), profile=str(settings["profile"])), None)
     with progress_bar() as progress:
-        written = build(table, subject, point, out or results.parent / "gallery", progress)
+        written = build_gallery(table, subject, point, out or results.parent / "gallery", progress)
     for path in written:
         note(f"{printable(path)}: written")

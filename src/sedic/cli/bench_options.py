@@ -21,7 +21,7 @@ from sedic.semantics import METHODS
 
 if TYPE_CHECKING:
     from sedic.lab.bench.datasets import Dataset
-    from sedic.lab.bench.experiments import Experiment, See
+    from sedic.lab.bench.experiments import Experiment, PictureHook
     from sedic.lab.bench.experiments.subject import Describe, Subject
     from sedic.lab.bench.inception import Inception
     from sedic.lab.bench.metrics import Metric
@@ -129,7 +129,7 @@ def measure(
     """Measure, and report on what is done even if that is not all. ``describer``: None is the
     profile's."""
     from sedic.lab.bench.experiments import KEYS, Gallery, run
-    from sedic.lab.bench.report.build import build, check_libraries
+    from sedic.lab.bench.report.build import build_report, check_libraries
     from sedic.lab.bench.results import Results, Run
 
     check_libraries()
@@ -146,7 +146,7 @@ def measure(
         "settings": subject.settings,
         "metrics": [(metric.name, metric.better) for metric in metrics.loaded],
         "cells": experiment.cells,
-        "shown": experiment.shown,
+        "shown": experiment.shown_cells,
         "subject": facts.subject,
         "families": facts.families,
         "describer": describer or subject.profile.describer_name,
@@ -163,14 +163,14 @@ def measure(
         note(f"{name}: not available: {printable(reason)}")
     with progress_bar() as progress, stopping() as stopped:
         gallery = Gallery(out / "pictures", options.shown)
-        see = metrics.see(out / "features")
-        run(experiment, dataset, metrics.loaded, results, gallery, progress, see)
+        hook = metrics.hook(out / "features")
+        run(experiment, dataset, metrics.loaded, results, gallery, progress, hook)
     results.write_parquet()
     for row in results.rows:
         if row["error"] and not row["codec"]:
             note(f"left out: {row['error']}")
     folder = options.report or out / "report"
-    for failure in build(results.path, folder):
+    for failure in build_report(results.path, folder):
         note(f"left out of the report: {failure}")
     tell(folder)
     stopped()
@@ -209,7 +209,7 @@ def _described(options: SubjectOptions, method: str, folder: Path | None) -> Des
         path = folder / f"{name}.json" if folder else None
         if path is not None and (path.is_file() or options.describer == "sidecar"):
             height, width = picture.shape[:2]
-            return sidecar.load(path, width, height)
+            return sidecar.load_description(path, width, height)
         say("describing")
         describer = owner.describer(options.describer, model=options.describer_model)
         described = describer.describe(picture, rate, method)
@@ -217,7 +217,7 @@ def _described(options: SubjectOptions, method: str, folder: Path | None) -> Des
             note(f"{name}: {printable(line)}")
         if path is not None and folder is not None:
             make_folder(folder)
-            sidecar.save(described.description, path)
+            sidecar.save_description(described.description, path)
         return described.description
 
     return describe
@@ -278,14 +278,14 @@ def scaled(subject: Subject, sizes: list[str], folder: Path) -> dict[str, Subjec
     return subjects
 
 
-def coders_of(names: str | None, own: list[str] | None) -> tuple[list[Coder], dict[str, str]]:
+def coders_of(names: str | None, commands: list[str] | None) -> tuple[list[Coder], dict[str, str]]:
     """The rivals of these names (all for None) and those of `--rival`; why some are missing."""
     from sedic.lab.bench.commands import CommandCoder
-    from sedic.lab.bench.rivals import NAMES, Missing, find
+    from sedic.lab.bench.rivals import NAMES, Missing, find_rivals
 
-    rivals = find([] if names == "none" else names_of(names, NAMES, "codec"))
+    rivals = find_rivals([] if names == "none" else names_of(names, NAMES, "codec"))
     coders = [coder for coder in rivals if not isinstance(coder, Missing)]
-    coders += [CommandCoder.parse(text) for text in own or []]
+    coders += [CommandCoder.parse(text) for text in commands or []]
     return coders, {coder.name: coder.reason for coder in rivals if isinstance(coder, Missing)}
 
 
@@ -309,7 +309,7 @@ class Metrics:
     missing: dict[str, str]
     inception: tuple[Inception, str] | None
 
-    def see(self, folder: Path) -> See | None:
+    def hook(self, folder: Path) -> PictureHook | None:
         """What keeps the features of every picture in ``folder``."""
         from sedic.lab.bench.experiments.feature_files import Features
 
@@ -318,10 +318,10 @@ class Metrics:
 
 def metrics_of(wanted: str | None, judge: list[Path] | None) -> Metrics:
     """The metrics of these names (all for None) and those of ``judge``'s models."""
-    from sedic.lab.bench.metrics import NAMES, Metric, Unavailable, load, load_inception
+    from sedic.lab.bench.metrics import NAMES, Metric, Unavailable, load_inception, load_metric
 
     names = names_of(wanted, (*NAMES, SETS), "metric")
-    metrics = [load(name) for name in names if name != SETS]
+    metrics = [load_metric(name) for name in names if name != SETS]
     if judge:
         from sedic.lab.bench.experiments.judge import judges
 

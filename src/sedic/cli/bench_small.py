@@ -67,7 +67,7 @@ def small(
     for missing, reason in first.facts["missing"].items():
         text += f"\nNot available here: {missing}: {reason}.\n"
     page, sheet = page or out / "small.md", sheet or out / "small.jpg"
-    write_atomically(page, text.encode())
+    write_atomically(page, text.encode(), force=True)
     folder = out / next(iter(tables)) / "pictures"
     small_page.packet_sheet(first, folder, sheet, ("WebP", "BlurHash"))
     note(f"{printable(page)}, {printable(sheet)}: written")
@@ -98,20 +98,20 @@ def _measured(
     from sedic.lab.bench import placeholders
     from sedic.lab.bench.experiments import KEYS, Gallery, run
     from sedic.lab.bench.experiments.small import CHOSEN_BY, Small
-    from sedic.lab.bench.metrics import Metric, load
+    from sedic.lab.bench.metrics import Metric, load_metric
     from sedic.lab.bench.results import Results, Run
-    from sedic.lab.bench.rivals import Missing, avif, find
+    from sedic.lab.bench.rivals import Missing, avif, find_rivals
 
-    chosen_by = load(CHOSEN_BY)
+    chosen_by = load_metric(CHOSEN_BY)
     if not isinstance(chosen_by, Metric):
         raise SedicError(str(chosen_by))
     found = metrics_of(wanted, None)
-    coders = [*find(["WebP"]), avif(), *find(SLOW)]
+    coders = [*find_rivals(["WebP"]), avif(), *find_rivals(SLOW)]
     places = placeholders.find()
     missing = dict(found.missing)
     missing |= {one.name: one.reason for one in (*coders, *places) if isinstance(one, Missing)}
     here = [
-        replace(coder, qualities=coder.qualities[::3])  # type: ignore[type-var]
+        replace(coder, qualities=coder.qualities[::3])
         for coder in coders
         if not isinstance(coder, Missing)
     ]
@@ -158,7 +158,7 @@ def byte_use(
     typer.echo(table(uses))
     if page is not None:
         head = f"# Use of bytes\n\nMade by `{command_line()}`.\n\n"
-        write_atomically(page, (head + table(uses)).encode())
+        write_atomically(page, (head + table(uses)).encode(), force=True)
 
 
 def large(
@@ -188,7 +188,7 @@ def large(
     )
     typer.echo(table(costs))
     if page is not None:
-        write_atomically(page, text.encode())
+        write_atomically(page, text.encode(), force=True)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -29,6 +29,8 @@ from sedic.parts import DESCRIBERS, MASK_CODERS, REFERENCE_CODECS, TEXT_CODERS
 from sedic.semantics import MAX_OBJECTS, MAX_REFERENCE_BYTES, METHODS, Rate
 
 if TYPE_CHECKING:
+    from sedic.encoder import Compressed
+    from sedic.picture import Picture
     from sedic.profile import Profile
     from sedic.reference import ReferenceCodec
 
@@ -112,6 +114,18 @@ def compress(
             help="Leave out checksum and profile: the receiver must know that it is a bare file.",
         ),
     ] = False,
+    keep: Annotated[
+        str,
+        typer.Option(
+            metavar="exif,gps,icc",
+            help="What shall travel in the file, counted in its bytes: EXIF, which has no place"
+            " without gps; the colour profile. Nothing, if not said.",
+        ),
+    ] = "",
+    alpha: Annotated[
+        bool,
+        typer.Option("--alpha", help="Keep transparency, as a mask, instead of a white ground."),
+    ] = False,
     force: Force = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Say why rate control chose what it chose.")
@@ -121,7 +135,7 @@ def compress(
     from sedic.describe import sidecar
     from sedic.describe.description import Description
     from sedic.encoder import Encoder
-    from sedic.picture import read_picture
+    from sedic.picture import KEPT, read_picture
 
     if method not in METHODS:
         raise typer.BadParameter(f"--method {method}: one of {', '.join(METHODS)}")
@@ -136,7 +150,11 @@ def compress(
         if save_semantics.absolute() == output.absolute():
             raise typer.BadParameter("--save-semantics and the output are the same file")
     settings = settings_from(setting or [])
-    loaded = read_picture(standard_input() if photo == STANDARD else photo)
+    wanted = [name.strip() for name in keep.split(",") if name.strip()]
+    if unknown := sorted(set(wanted) - set(KEPT)):
+        raise typer.BadParameter(f"--keep {unknown[0]}: exif, gps, icc or several with commas")
+    source = standard_input() if photo == STANDARD else photo
+    loaded = read_picture(source, keep=wanted, alpha=alpha)
     picture = loaded.pixels
     height, width = picture.shape[:2]
     with busy("loading the codec") as say:
@@ -159,8 +177,8 @@ def compress(
             source=semantics,
         )
         say("compressing")
-        done = encoder.compress(
-            picture,
+        compressed = encoder.compress(
+            loaded,
             limit,
             described.description,
             method=method,
@@ -173,24 +191,40 @@ def compress(
     default = (bpp, max_bytes, rate) == (None, None, None)
     if default and limit.max_bytes > 0.03 * width * height / 8:
         note(f"  so small a picture gets {limit.max_bytes} bytes, which is more than 0.03 bpp")
-    for line in (*loaded.notes, *described.notes, *done.notes):
+    for line in (*loaded.notes, *described.notes, *compressed.notes):
         note(f"  {printable(line)}")
     if save_semantics is not None:
-        sent = Description(done.image.overall, done.image.objects)
-        data = sidecar.to_json(sent)
+        description = Description(compressed.image.overall, compressed.image.objects)
+        data = sidecar.to_json(description)
         write_output(save_semantics, data, force=force)
-    write_output(output, done.data, force=force)
-    rate_reached = 8 * len(done.data) / (width * height)
-    note(f"{printable(output)}: {len(done.data)} bytes, {rate_reached:.4f} bpp")
+    write_output(output, compressed.data, force=force)
+    rate_reached = 8 * len(compressed.data) / (width * height)
+    note(f"{printable(output)}: {len(compressed.data)} bytes, {rate_reached:.4f} bpp")
     _advise(owner)
     if verbose:
         note(f"  at most J = {limit.max_objects} (profile {owner.name}, method {method})")
-        for reason in done.choice.reasons:
+        for reason in compressed.choice.reasons:
             note(f"  {reason}")
         misled = getattr(owner.describer(), "misled", None)
-        warning = misled(picture, done.preview) if misled else None
+        warning = misled(picture, compressed.preview) if misled else None
         if warning:
             note(f"  {printable(warning)}")
+
+
+def _warn(profile: Profile, picture: Picture, done: Compressed, *, bare: bool) -> None:
+    """Say so where the decoded picture shows something else than the original.
+
+    Where decoding takes networks that are not embedded, the reference image stands for it.
+    """
+    from sedic.decoder import Decoder
+
+    misled = getattr(profile.describer(), "misled", None)
+    if misled is None:
+        return
+    embedded = "restorer" in profile.store
+    decoded = Decoder(profile, bare=bare).decompress(done.data) if embedded else done.preview
+    if warning := misled(picture, decoded):
+        note(f"  {printable(warning)}")
 
 
 def size_limit(

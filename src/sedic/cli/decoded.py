@@ -1,4 +1,4 @@
-"""What the command line does with a decoded picture: it says in the file what the picture is."""
+"""Saves decoded pictures with their provenance, and prints it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from sedic.cli.options import STANDARD
+from sedic.errors import OutputError
 
 if TYPE_CHECKING:
     from sedic.coding.container import Container
     from sedic.picture import Picture
     from sedic.profile import Profile
     from sedic.provenance import Provenance
+    from sedic.semantics import Carried
 
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"II*\0", b"MM\0*")
 
@@ -37,16 +39,29 @@ def provenance_of(container: Container, profile: Profile) -> Provenance:
 
 
 def write_decoded(
-    picture: Picture, output: Path, made: Provenance, *, caption: bool, force: bool
+    picture: Picture,
+    output: Path,
+    provenance: Provenance,
+    carried: Carried,
+    *,
+    caption: bool,
+    force: bool,
 ) -> None:
-    """Save a decoded picture, with what it is as XMP and, for ``caption``, drawn below it."""
+    """Save a decoded picture with what travelled with it.
+
+    What it is goes with it as XMP and, for ``caption``, drawn below it.
+    """
     from sedic.picture import save_picture
     from sedic.provenance import captioned
 
     if caption:
-        picture = captioned(picture, made)
+        picture = captioned(picture, provenance)
+    if output == STANDARD and sys.stdout is None:
+        raise OutputError("standard output is closed")
     target = sys.stdout.buffer if output == STANDARD else output
-    save_picture(picture, target, force=force, xmp=made.to_xmp())
+    save_picture(
+        picture, target, force=force, xmp=provenance.to_xmp(), exif=carried.exif, icc=carried.icc
+    )
 
 
 def is_picture(data: bytes) -> bool:
@@ -58,10 +73,10 @@ def print_provenance(data: bytes, *, as_json: bool) -> None:
     """What a picture file says about itself. Raises ``DamagedFileError`` where that is damaged."""
     from sedic.provenance import read_provenance
 
-    made = read_provenance(io.BytesIO(data))
+    provenance = read_provenance(io.BytesIO(data))
     if as_json:
-        typer.echo(json.dumps(None if made is None else asdict(made), indent=2))
-    elif made is None:
+        typer.echo(json.dumps(None if provenance is None else asdict(provenance), indent=2))
+    elif provenance is None:
         typer.echo("a picture; it does not say that sedic made it")
     else:
-        typer.echo("\n".join(made.lines()))
+        typer.echo("\n".join(provenance.lines()))

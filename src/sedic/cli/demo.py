@@ -43,13 +43,13 @@ def check(out: Path, photos: list[Path], *, force: bool) -> None:
             raise UnsuitableInputError(
                 f"two results would be called {printable(stem)}: rename a photograph"
             )
-    made = {
+    outputs = {
         out / "sheet.png",
         *(out / f"{stem}{end}" for stem in stems for end in (".sedic", ".png")),
     }
-    taken = {path.resolve() for path in photos}
-    for path in sorted(made):
-        if path.resolve() in taken:
+    photo_paths = {path.resolve() for path in photos}
+    for path in sorted(outputs):
+        if path.resolve() in photo_paths:
             raise OutputError(f"{printable(path)} is one of the photographs: choose another folder")
         if photos and not force and path.exists():
             raise OutputError(f"{printable(path)} exists already; use --force to overwrite it")
@@ -79,23 +79,23 @@ def run(out: Path, photos: list[Path], bpp: float, *, force: bool = False) -> No
         height, width = picture.shape[:2]
         start = time.perf_counter()
         rate = replace(rate_for(width, height, bpp=bpp, profile=profile), max_objects=OBJECTS)
-        done = encoder.compress(picture, rate)
+        compressed = encoder.compress(picture, rate)
         middle = time.perf_counter()
-        decoded = decoder.decompress(done.data)
+        decoded = decoder.decompress(compressed.data)
         end = time.perf_counter()
-        write_atomically(out / f"{name}.sedic", done.data, force=True)
+        write_atomically(out / f"{name}.sedic", compressed.data, force=True)
         save_picture(decoded, out / f"{name}.png", force=True)
-        parts = Container.parse(done.data).parts()
+        parts = Container.parse(compressed.data).parts()
         table.add_row(
             name,
             f"{width}x{height}",
-            str(len(done.data)),
-            f"{8 * len(done.data) / (width * height):.4f}",
+            str(len(compressed.data)),
+            f"{8 * len(compressed.data) / (width * height):.4f}",
             *(str(parts[part]) for part in ("reference", "text", "masks")),
             f"{middle - start:.2f}",
             f"{end - middle:.2f}",
         )
-        rows.append(_row(name, picture, decoded, done))
+        rows.append(_row(name, picture, decoded, compressed))
     sheet = np.concatenate(rows)
     save_picture(sheet, out / "sheet.png", force=True)
     console = Console()
@@ -103,16 +103,18 @@ def run(out: Path, photos: list[Path], bpp: float, *, force: bool = False) -> No
     console.print(f"side by side: {out / 'sheet.png'}", highlight=False)
 
 
-def _row(name: str, picture: Picture, decoded: Picture, done: Compressed) -> Picture:
+def _row(name: str, picture: Picture, decoded: Picture, compressed: Compressed) -> Picture:
     """Original, reference image, decoded picture and masks, with captions."""
     height, width = picture.shape[:2]
-    said = "; ".join(layer.detail for layer in done.image.objects) or done.image.overall
-    bpp = 8 * len(done.data) / (width * height)
+    caption = (
+        "; ".join(layer.detail for layer in compressed.image.objects) or compressed.image.overall
+    )
+    bpp = 8 * len(compressed.data) / (width * height)
     return row(
         [
             (picture, f"{name}: original, {width}x{height}"),
-            (done.preview, "its reference image"),
-            (decoded, f"decoded from {len(done.data)} bytes, {bpp:.4f} bpp"),
-            (tinted(picture, done.image.objects), said),
+            (compressed.preview, "its reference image"),
+            (decoded, f"decoded from {len(compressed.data)} bytes, {bpp:.4f} bpp"),
+            (tinted(picture, compressed.image.objects), caption),
         ]
     )

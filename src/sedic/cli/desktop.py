@@ -16,6 +16,7 @@ desktop_app = typer.Typer(
     help="Tell this desktop what .sedic files are (freedesktop.org: GNOME, KDE, Xfce, ...).",
     no_args_is_help=True,
 )
+MANUAL = "man/man1/sedic.1"
 User = Annotated[bool, typer.Option("--user", help="For this user (the only way there is).")]
 Reference = Annotated[
     bool, typer.Option("--preview", help="The reference image alone, at once and without networks.")
@@ -58,31 +59,46 @@ def view(
     with busy("decompressing"):
         picture = shortcuts.preview(data) if preview else shortcuts.decompress(data)
     target = Path(mkdtemp(prefix="sedic-")) / f"{slug(file.stem)}.png"  # the viewer outlives us
-    save_picture(picture, target)
+    carried = shortcuts.carried(data)
+    save_picture(picture, target, exif=carried.exif, icc=carried.icc)
     note(printable(target))
     if typer.launch(str(target)):
         raise OutputError(f"there is no program here to show {printable(target)}")
 
 
 @desktop_app.command()
-def install(user: User = False, force: Force = False) -> None:
-    """Write MIME type, viewer and thumbnailer for this user."""
+def install(context: typer.Context, user: User = False, force: Force = False) -> None:
+    """Write MIME type, viewer, thumbnailer and manual page for this user."""
     from sedic import desktop
 
     _only_for_a_user(user)
-    files = desktop.entries(desktop.program())
-    for path in desktop.install(files, desktop.data_home(), force=force):
+    for path in desktop.install(_files(context), desktop.data_home(), force=force):
         typer.echo(printable(path))
 
 
 @desktop_app.command()
-def remove(user: User = False) -> None:
+def remove(context: typer.Context, user: User = False) -> None:
     """Remove what `install` wrote."""
     from sedic import desktop
 
     _only_for_a_user(user)
-    for path in desktop.remove(desktop.entries(desktop.program()), desktop.data_home()):
+    for path in desktop.remove(_files(context), desktop.data_home()):
         typer.echo(printable(path))
+
+
+@desktop_app.command()
+def manual(context: typer.Context) -> None:
+    """Print the manual page, made from the help texts: sedic desktop manual | man -l -."""
+    typer.echo(_files(context)[MANUAL], nl=False)
+
+
+def _files(context: typer.Context) -> dict[str, str]:
+    """What `install` writes, by its path below the user's folder of data."""
+    from sedic import desktop
+    from sedic.cli.manual import page
+
+    written = page(context.find_root().command, desktop.MARK)
+    return {**desktop.entries(desktop.program()), MANUAL: written}
 
 
 def _only_for_a_user(user: bool) -> None:

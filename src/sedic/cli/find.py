@@ -32,13 +32,13 @@ def find(
         raise UnsuitableInputError("give at least one word to look for")
     if not folder.exists():
         raise UnsuitableInputError(f"there is no {printable(folder)}")
-    found = 0
-    with KeptWords(usual_place()) as kept:
-        for result in search(files_in(folder), words, kept=kept):
+    count = 0
+    with KeptWords(usual_place()) as kept_words:
+        for result in search(files_in(folder), words, kept_words=kept_words):
             if not isinstance(result, Match):
                 note(f"{printable(result.path)}: {printable(result.problem)}")
                 continue
-            found += 1
+            count += 1
             if as_json:
                 facts = {
                     "file": str(result.path),
@@ -50,5 +50,5 @@ def find(
                 typer.echo(json.dumps(facts))
             else:
                 typer.echo(f"{printable(result.path)}: {result.where}")
-    if not found:
+    if not count:
         raise typer.Exit(1)

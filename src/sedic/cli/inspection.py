@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from sedic import exif
+from sedic.coding.carried import decode_metadata
 from sedic.coding.container import Container
 from sedic.decoder import Decoder
 from sedic.errors import SedicError
@@ -43,6 +45,7 @@ def summary(data: bytes, profile: Profile) -> dict[str, Any]:
         "bytes": total,
         "bpp": 8 * total / (container.width * container.height),
         "parts": parts,
+        "carried": _carried(container),
         "reference_codec": container.reference_codec,
         "text_coder": container.text_coder,
         "mask_coder": container.mask_coder,
@@ -86,6 +89,8 @@ def print_table(data: bytes, profile: Profile, *, verbose: bool) -> None:
             table.add_section()
         table.add_row(name, str(size), f"{8 * size / pixels:.4f}", f"{size / facts['bytes']:.1%}")
     console.print(table)
+    for line in _carried_lines(container):
+        console.print(line, highlight=False, markup=False)
     console.print(_decoder(data, profile), highlight=False, markup=False)
     image, problem = _image(data, profile)
     if image is None:
@@ -102,6 +107,33 @@ def print_table(data: bytes, profile: Profile, *, verbose: bool) -> None:
             console.print(f"- {line}", highlight=False, markup=False)
 
 
+def _carried(container: Container) -> dict[str, Any]:
+    """What travels with the picture, JSON-ready: whether alpha and place do, how many entries of
+    EXIF, how many bytes of a colour profile, and the colour of the ground."""
+    metadata = decode_metadata(container.carried)
+    entries = exif.read(metadata.exif)
+    return {
+        "alpha": "alpha" in container.parts(),
+        "exif": len(entries),
+        "gps": any(entry.directory == exif.PLACE for entry in entries),
+        "icc": len(metadata.icc),
+        "ground": list(metadata.ground.colour) if metadata.ground else None,
+    }
+
+
+def _carried_lines(container: Container) -> list[str]:
+    """The same for people; no line for what is not there."""
+    facts = _carried(container)
+    place = "with" if facts["gps"] else "without"
+    texts = (
+        ("alpha", "a mask of where the picture is opaque"),
+        ("exif", f"EXIF of {facts['exif']} entries, {place} GPS"),
+        ("icc", f"a colour profile of {facts['icc']} bytes"),
+        ("ground", f"the colour of its ground, red, green, blue = {facts['ground']}"),
+    )
+    return [f"travels with it: {text}" for name, text in texts if facts[name]]
+
+
 def _decoder(data: bytes, profile: Profile) -> str:
     """One line: the stages of the decoder, and the settings that are not the profile's."""
     container = Container.parse(data)
@@ -110,13 +142,15 @@ def _decoder(data: bytes, profile: Profile) -> str:
     except SedicError as error:
         return f"decoder: refuses this file: {error}"
     defaults = asdict(profile.settings(container.method))
-    own = [
+    lines = [
         f"{name} = {value}" for name, value in asdict(settings).items() if value != defaults[name]
     ]
-    own += [f"seed = {container.seed}"] if container.seed else []
+    lines += [f"seed = {container.seed}"] if container.seed else []
     steps = f"{container.object_count} x {settings.object_steps} + {settings.last_steps} steps"
     what = steps if profile.restores else "the reference image (this profile has no restorer)"
-    return f"decoder: {what}; {', '.join(own) or 'all settings as the profile has them'}"
+    if settings.changes_nothing:
+        what = "the reference image as it is"
+    return f"decoder: {what}; {', '.join(lines) or 'all settings as the profile has them'}"
 
 
 def thumbnail(mask: Mask, columns: int = 48) -> str:

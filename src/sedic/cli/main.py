@@ -14,7 +14,7 @@ import typer
 from sedic.cli.batch import batch
 from sedic.cli.bench import bench_app
 from sedic.cli.compress import compress
-from sedic.cli.console import busy, note
+from sedic.cli.console import busy, note, watched
 from sedic.cli.desktop import desktop_app, thumbnail, view
 from sedic.cli.find import find
 from sedic.cli.models import models_app
@@ -35,6 +35,7 @@ from sedic.cli.options import (
 from sedic.cli.packets import packets_app
 from sedic.cli.process import run_and_leave
 from sedic.cli.train import train_app
+from sedic.cli.web import web
 from sedic.errors import SedicError
 from sedic.files import printable
 
@@ -43,7 +44,7 @@ app = typer.Typer(
     "sedic compress photo.jpg photo.sedic --bpp 0.03\n\n"
     "sedic decompress photo.sedic photo.png\n\n"
     "sedic inspect photo.sedic\n\n"
-    'sedic edit photo.sedic other.sedic --object 1 --detail "blue car, dusty"',
+    'sedic edit photo.sedic other.sedic --object 1 --detail "grass, very rough"',
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -130,6 +131,7 @@ def decompress(
 
     from sedic.cli.decoded import provenance_of, write_decoded
     from sedic.coding.container import Container
+    from sedic.semantics import Carried
 
     if profile is not None:
         load_profile(profile)  # a profile of the user's own must be known before its file is read
@@ -155,23 +157,27 @@ def decompress(
         )
     decoder = Decoder(owner, bare=bare)
     if partial:
-        found = decoder.partial(data, restored=not preview)
-        if found.picture is None:
+        decoded = decoder.partial(data, restored=not preview)
+        if decoded.picture is None:
             note("too little has arrived for a picture; the words are:")
-            typer.echo(printable(found.words))
+            typer.echo(printable(decoded.words))
             raise typer.Exit(1)
-        state = "the whole file" if found.complete else f"{len(data)} bytes of the file"
-        note(f"from {state}: {found.reference_bytes} bytes of the reference image")
-        picture = found.picture
+        state = "the whole file" if decoded.complete else f"{len(data)} bytes of the file"
+        note(f"from {state}: {decoded.reference_bytes} bytes of the reference image")
+        picture = decoded.picture
     elif preview:
         picture = decoder.preview(data)
     else:
         from sedic.cli.progress import last_picture
 
-        stages = decoder.stages(data, tile)
+        # Without a terminal, nobody sees the pictures of the objects' stages.
+        every = watched() or until_stage is not None or progress_dir is not None
+        stages = decoder.stages(data, tile, every=every)
         picture = last_picture(stages, until_stage, progress_dir, force=force)
-    made = provenance_of(container, owner)
-    write_decoded(picture, output, made, caption=caption, force=force)
+        picture = decoder.with_alpha(picture, data)
+    provenance = provenance_of(container, owner)
+    carried = Carried() if partial and not decoded.complete else decoder.carried(data)
+    write_decoded(picture, output, provenance, carried, caption=caption, force=force)
     note(f"{printable(output)}: {container.width}x{container.height}")
 
 
@@ -218,8 +224,8 @@ def inspect(
     from sedic.picture import load_picture, save_picture
 
     with busy("decompressing"):
-        known = load_picture(original) if original is not None else None
-        sheet = sheet_of(data, owner, known)
+        original_pixels = load_picture(original) if original is not None else None
+        sheet = sheet_of(data, owner, original_pixels)
     save_picture(sheet, png, force=force)
     note(f"{printable(png)}: written")
 
@@ -251,6 +257,7 @@ def edit(
     """Change the words of a .sedic file; the original picture is not needed."""
     from sedic.coding.container import Container
     from sedic.editing import edit as change
+    from sedic.editing import shows
 
     numbers = number or []
     if len(numbers) != len(detail or []):
@@ -266,6 +273,12 @@ def edit(
     write_output(output, data, force=force)
     rate = 8 * len(data) / (container.width * container.height)
     note(f"{printable(output)}: {len(data)} bytes, {rate:.4f} bpp")
+    if data != before and not shows(before, data, owner):
+        note(
+            f"  the file says something else now, but its picture hardly changes: with profile"
+            f" {owner.name} only words of surfaces act, inside an object's mask (smooth, very"
+            " rough, grainy, coarse, fine)"
+        )
 
 
 @app.command()
@@ -286,6 +299,7 @@ def demo(
 app.command()(find)
 app.add_typer(packets_app, name="packets")
 app.command()(batch)
+app.command()(web)
 app.command()(view)
 app.command()(thumbnail)
 app.add_typer(desktop_app, name="desktop")

@@ -71,7 +71,7 @@ def fetch_models(names: Names) -> None:
 
     from sedic.models.registry import fetch, select
 
-    chosen = [model for name in names for model in select(name)]
+    selection = [model for name in names for model in select(name)]
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with Progress(*columns, console=Console(stderr=True)) as bars:
         bar = bars.add_task("", visible=False)
@@ -79,10 +79,10 @@ def fetch_models(names: Names) -> None:
         def progress(name: str, done: int, total: int) -> None:
             bars.update(bar, visible=True, description=name, completed=done, total=total or None)
 
-        for model in chosen:
+        for model in selection:
             note(f"{model.name}: {model.licence}, {model.megabytes} MB")
             fetch(model, progress)
-    for model in chosen:
+    for model in selection:
         note(f"{model.name}: in {printable(model.path)}")
 
 

@@ -48,12 +48,12 @@ def grouped(command: Callable[..., Any]) -> Callable[..., Any]:
             )
 
     @wraps(command)
-    def run(**given: Any) -> Any:
-        made = {
-            name: kind(**{field.name: given.pop(field.name) for field in fields(kind)})
+    def run(**values: Any) -> Any:
+        options = {
+            name: kind(**{field.name: values.pop(field.name) for field in fields(kind)})
             for name, kind in groups.items()
         }
-        return command(**given, **made)
+        return command(**values, **options)
 
     del run.__wrapped__  # whose signature would be taken for ours
     run.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]

@@ -74,9 +74,9 @@ def load_profile(
     model = None
     if language is not None:
         with extras.named():
-            from sedic.models.language import find
+            from sedic.models.language import find_language_model
 
-            model = find(language)
+            model = find_language_model(language)
     return Profile.load(source, device=device, dtype=dtype, reference=reference, language=model)
 
 
@@ -105,8 +105,8 @@ def check_picture_output(path: Path, *, force: bool, inputs: tuple[Path | None, 
     from sedic import picture
 
     if path != STANDARD:
-        known = [p for p in inputs if p is not None]
-        picture.check_picture_output(path, force=force, inputs=known)
+        paths = [p for p in inputs if p is not None]
+        picture.check_picture_output(path, force=force, inputs=paths)
 
 
 # Seconds of one core for a megapixel, and GB for all: of a slow machine, to warn, not to promise.

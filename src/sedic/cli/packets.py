@@ -66,19 +66,19 @@ def join(
     if file != STANDARD:
         refuse_overwrite(file, force=force)
     try:
-        found = {path: path.stat().st_size for path in folder.iterdir() if path.is_file()}
+        sizes = {path: path.stat().st_size for path in folder.iterdir() if path.is_file()}
     except OSError as error:
         raise UnsuitableInputError(
             f"cannot read the folder {printable(folder)}: {error.strerror}"
         ) from error
-    if len(found) > packets.MAX_PACKETS:
+    if len(sizes) > packets.MAX_PACKETS:
         raise LimitError(f"{printable(folder)}: more than {packets.MAX_PACKETS} files")
-    small = [path for path, size in sorted(found.items()) if size <= packets.MAX_MTU]
-    arrived = packets.join_all(read_bounded(path, packets.MAX_MTU) for path in small)
-    if not arrived:
+    small = [path for path, size in sorted(sizes.items()) if size <= packets.MAX_MTU]
+    files = packets.join_all(read_bounded(path, packets.MAX_MTU) for path in small)
+    if not files:
         raise DamagedFileError(f"{printable(folder)}: no packet arrived undamaged")
-    best = arrived[0]
-    for other in islice(arrived, 1, 4):
+    best = files[0]
+    for other in islice(files, 1, 4):
         complete = "complete" if other.data is not None else f"{other.needed} packets missing"
         note(f"also here, left out: file {other.identity:02x}, {complete}")
     if best.data is not None:

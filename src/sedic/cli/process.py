@@ -1,4 +1,4 @@
-"""The process of one command: it starts with few pauses and ends without taking itself apart."""
+"""The process of one command: few garbage collections, and a quick end."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def run_and_leave(run: Callable[[], object]) -> NoReturn:
     if not (status is None or isinstance(status, int)):
         print(status, file=sys.stderr)
         status = 1
-    with suppress(OSError, ValueError):  # whoever read our output may be gone
-        sys.stdout.flush()
-        sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):  # None where it was closed before we began
+        with suppress(OSError, ValueError, AttributeError):  # whoever read it may be gone
+            stream.flush()
     atexit._run_exitfuncs()
     os._exit(status or 0)

@@ -47,11 +47,12 @@ def sheet_of(data: bytes, profile: Profile, original: Picture | None = None) -> 
     reference = decoder.preview(data)
     panels = []
     if original is not None:
-        if original.shape != reference.shape:
+        if original.shape[:2] != reference.shape[:2]:
             raise SedicError("the original picture does not have the size that the file says")
         panels.append((original, f"original, {image.width}x{image.height}"))
-    said = "; ".join(layer.detail for layer in image.objects) or image.overall
-    panels.append((tinted(reference if original is None else original, image.objects), said))
+    caption = "; ".join(layer.detail for layer in image.objects) or image.overall
+    below = reference[..., :3] if original is None else original
+    panels.append((tinted(below, image.objects), caption))
     size = container.parts()["reference"]
     panels.append((reference, f"reference image, {container.reference_codec}, {size} bytes"))
     panels.append((decoder.decompress(data), f"decoded from {len(data)} bytes, {bpp:.4f} bpp"))
@@ -59,7 +60,7 @@ def sheet_of(data: bytes, profile: Profile, original: Picture | None = None) -> 
 
 
 def row(panels: Sequence[tuple[Picture, str]]) -> Picture:
-    """Pictures of one size, each under its caption, from left to right."""
+    """Pictures of one size, each under its caption, from left to right; alpha over white."""
     return np.concatenate([_panel(picture, caption) for picture, caption in panels], axis=1)
 
 
@@ -86,7 +87,7 @@ def _panel(picture: Picture, caption: str) -> Picture:
     height = max(1, round(picture.shape[0] * PANEL / picture.shape[1]))
     sheet = Image.new("RGB", (PANEL, height + _CAPTION), "white")
     resized = Image.fromarray(picture).resize((PANEL, height), Image.Resampling.LANCZOS)
-    sheet.paste(resized, (0, _CAPTION))
+    sheet.paste(resized, (0, _CAPTION), resized if resized.mode == "RGBA" else None)
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(14)
     lines, line = [], ""

@@ -57,7 +57,7 @@ def train_text(
                 )
             named = named_texts.corpora(out, lambda n: say(f"composed for {n} photographs"))
             corpora = [(data / "captions" / "iiw.jsonl", 1), (measured, 1), *named]
-        rate = text_table.build(corpora, out / "text.safetensors.xz", say)
+        rate = text_table.build_table(corpora, out / "text.safetensors.xz", say)
     note(f"{out}: {rate:.3f} bits a character on held-out texts")
     note(PINNING)
 
@@ -83,7 +83,7 @@ def train_masks(
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Where a training run is, and what of its recipe is not the default."""
+    """The folder of a training run, and changes to its recipe."""
 
     out: Annotated[Path, typer.Option(help="Folder of the run; a run that is there goes on.")]
     steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps in all.")] = None
@@ -98,8 +98,8 @@ class RunOptions:
         """The recipe with what was given on the command line."""
         if self.crop is not None and self.crop % 64:
             raise typer.BadParameter("--crop is a multiple of 64")
-        given = {name: value for name, value in asdict(self).items() if name != "out"} | more
-        changes = {name: value for name, value in given.items() if value is not None}
+        settings = {name: value for name, value in asdict(self).items() if name != "out"} | more
+        changes = {name: value for name, value in settings.items() if value is not None}
         return replace(recipe, **changes)  # type: ignore[type-var]
 
 
@@ -170,6 +170,29 @@ def train_reference(
         recipe = recipe.for_texture()
     recipe = options.changed(recipe, decoder_only=decoder_only)
     _finish(lambda progress: train(recipe, options.out, progress, start, clip, captions))
+
+
+@train_app.command("average")
+def train_average(
+    weights: Annotated[
+        list[str], typer.Argument(metavar="PATH:SHARE...", help="Two weight files or more.")
+    ],
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+) -> None:
+    """Average the weights of several runs of the reference codec compact, as in a:0.3 b:0.7."""
+    from sedic.lab.train.average import average
+
+    pairs = [item.rpartition(":") for item in weights]
+    try:
+        sources = [(Path(path), float(share)) for path, _, share in pairs]
+    except ValueError:
+        sources = []
+    if not sources or not all(
+        path and 0 < share < 1e6 for (path, _, _), (_, share) in zip(pairs, sources, strict=True)
+    ):
+        raise typer.BadParameter("give PATH:SHARE, as in run1.safetensors:0.3 run2.safetensors:0.7")
+    note(f"{average(sources, out)}: done")
+    note(PINNING)
 
 
 @train_app.command("vae")

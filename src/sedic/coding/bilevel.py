@@ -21,14 +21,14 @@ from sedic.coding.range_coder import RangeDecoder, RangeEncoder
 
 Cells = npt.NDArray[np.bool_]  # (height, width)
 Template = tuple[tuple[int, int], ...]  # (row, column) offsets of already coded cells
-Weights = npt.NDArray[np.int64]  # (contexts, 2): how much speaks for 0 and for 1
+Weights = npt.NDArray[np.int64]  # (contexts, 2): weights of the values 0 and 1
 
 STEP = 32  # what one coded cell adds to its weight
 PRECISION = 16  # chances are multiples of 2**-PRECISION, never 0 or 1
 
 
 def fresh_weights(template: Template) -> Weights:
-    """Weights that know nothing: half a cell for either value (Krichevsky & Trofimov, 1981)."""
+    """Weights before any cell is coded: half a cell for each value (Krichevsky & Trofimov 1981)."""
     return np.full((2 << len(template), 2), STEP // 2, np.int64)
 
 
@@ -41,7 +41,7 @@ def encode_plane(
 ) -> None:
     """Write the (height, width) ``cells``; ``weights`` learn from them, in place.
 
-    ``side`` is a picture of the same size that the decoder has already; none is one of zeros.
+    ``side`` is a picture of the same size that the decoder already has; None means all zeros.
     """
     frame = _Frame(cells.shape[0], cells.shape[1], template)
     known = frame.pad(cells)

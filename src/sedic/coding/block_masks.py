@@ -26,27 +26,27 @@ TEMPLATE: Template = ((-1, 0), (0, -1))
 def encode(planes: Sequence[Cells]) -> bytes:
     """The bytes of (rows, columns) masks of one size; ``SedicError`` if one is not of blocks."""
     encoder, weights = RangeEncoder(), fresh_weights(TEMPLATE)
-    taken: Cells | None = None
+    covered: Cells | None = None
     for plane in planes:
         blocks = np.zeros((BLOCKS, BLOCKS), np.bool_)
         rows, columns = (np.array(even_parts(length, BLOCKS)) for length in plane.shape)
-        shown = np.ix_(rows > 0, columns > 0)
+        nonempty = np.ix_(rows > 0, columns > 0)
         first = np.ix_((rows.cumsum() - rows)[rows > 0], (columns.cumsum() - columns)[columns > 0])
-        blocks[shown] = plane[first]
+        blocks[nonempty] = plane[first]
         if not np.array_equal(_spread(blocks, *plane.shape), plane):
             raise SedicError("the blocks coder codes masks of 8 x 8 blocks only (method misc)")
-        encode_plane(encoder, blocks, TEMPLATE, weights, taken)
-        taken = blocks if taken is None else taken | blocks
+        encode_plane(encoder, blocks, TEMPLATE, weights, covered)
+        covered = blocks if covered is None else covered | blocks
     return encoder.finish()
 
 
 def decode(data: bytes, width: int, height: int, count: int) -> Iterator[Cells]:
     """``count`` masks of ``height`` x ``width`` cells; any bytes are some masks."""
     decoder, weights = RangeDecoder(data), fresh_weights(TEMPLATE)
-    taken: Cells | None = None
+    covered: Cells | None = None
     for _ in range(count):
-        blocks = decode_plane(decoder, BLOCKS, BLOCKS, TEMPLATE, weights, taken)
-        taken = blocks if taken is None else taken | blocks
+        blocks = decode_plane(decoder, BLOCKS, BLOCKS, TEMPLATE, weights, covered)
+        covered = blocks if covered is None else covered | blocks
         yield _spread(blocks, height, width)
 
 

@@ -9,11 +9,19 @@ from __future__ import annotations
 
 import binascii
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
-from sedic.coding import header
+from sedic.coding import carried, header
 from sedic.coding.fields import EndsTooEarlyError, Reader
-from sedic.coding.header import FIRST, MAGIC_1, MAX_SECTION, MAX_SETTINGS_BYTES, Header, Layout
+from sedic.coding.header import (
+    FIRST,
+    MAGIC_1,
+    MAX_CARRIED,
+    MAX_SECTION,
+    MAX_SETTINGS_BYTES,
+    Header,
+    Layout,
+)
 from sedic.coding.masks import MaskCoder
 from sedic.coding.scale import coded_size
 from sedic.coding.text import TextCoder
@@ -30,7 +38,7 @@ from sedic.semantics import (
 )
 
 CRC_BYTES = 2
-_MAX_BYTES = MAX_REFERENCE_BYTES + 2 * MAX_SECTION + MAX_SETTINGS_BYTES + 64
+_MAX_BYTES = MAX_REFERENCE_BYTES + 2 * MAX_SECTION + MAX_CARRIED + MAX_SETTINGS_BYTES + 64
 
 
 class Coders(Protocol):
@@ -45,13 +53,15 @@ class Container(Header):
     """A file, split into its parts; nothing is decoded yet.
 
     ``settings`` are the decoder's settings that differ from the profile's defaults, in the bytes of
-    ``Settings.to_bytes``. ``file_bytes`` is the length of the file that was parsed; 0 for one that
+    ``Settings.to_bytes``. ``carried`` is the section of what travels with the picture
+    (``coding.carried``). ``file_bytes`` is the length of the file that was parsed; 0 for one that
     was not.
     """
 
     text: bytes = field(default=b"", repr=False)
     masks: bytes = field(default=b"", repr=False)
     reference: bytes = field(default=b"", repr=False)
+    carried: bytes = field(default=b"", repr=False)
     bare: bool = False
     file_bytes: int = field(default=0, compare=False)
 
@@ -61,7 +71,11 @@ class Container(Header):
         return coded_size(self.width, self.height, self.scale)
 
     def parts(self) -> dict[str, int]:
-        """Bytes of every part; they add up to the file."""
+        """Bytes of every part; they add up to the file.
+
+        Those of ``coding.carried`` are there only in files that have them. Raises
+        ``DamagedFileError`` where these are damaged.
+        """
         sections = {
             "settings": self.settings,
             "reference": self.reference,
@@ -69,14 +83,18 @@ class Container(Header):
             "masks": self.masks,
         }
         sizes = {name: len(data) for name, data in sections.items()}
+        sizes |= carried.sizes(self.carried)
         whole = self.file_bytes or len(self.to_bytes())
         return {"header": whole - sum(sizes.values()), **sizes}
 
     def to_bytes(self) -> bytes:
         """The file: a bare one, or one of version 2."""
-        body = super().to_bare_bytes() if self.bare else super().to_bytes()
-        body += header.lengths(len(self.text), len(self.reference), self.object_count)
-        body += self.text + self.reference + self.masks
+        carries = bool(self.carried)
+        start = super().to_bare_bytes if self.bare else super().to_bytes
+        body = start(carries=carries)
+        sections = self.text, self.reference, self.masks, self.carried
+        text, reference, _, last = map(len, sections)
+        body += header.lengths(text, reference, self.object_count, last) + b"".join(sections)
         return body if self.bare else body + checksum(body)
 
     @classmethod
@@ -100,8 +118,8 @@ class Container(Header):
         if checksum(body) != data[-CRC_BYTES:]:
             raise DamagedFileError("the file is damaged or cut short (checksum)")
         reader = Reader(body)
-        made, layout = header.read_version_1(reader) if old else header.read(reader)
-        return _split(reader, made, layout, len(data))
+        parsed_header, layout = header.read_version_1(reader) if old else header.read(reader)
+        return _split(reader, parsed_header, layout, len(data))
 
     @classmethod
     def parse_bare(cls, data: bytes, profile: str, reference_codec: str) -> Container:
@@ -111,8 +129,8 @@ class Container(Header):
         """
         _check_length(data)
         reader = Reader(data)
-        made, layout = header.read_bare(reader, profile, reference_codec)
-        return replace(_split(reader, made, layout, len(data)), bare=True)
+        parsed_header, layout = header.read_bare(reader, profile, reference_codec)
+        return replace(_split(reader, parsed_header, layout, len(data)), bare=True)
 
     @classmethod
     def parse_prefix(
@@ -129,19 +147,21 @@ class Container(Header):
         reader = Reader(data)
         try:
             if bare:
-                made, layout = header.read_bare(reader, profile, reference_codec)
+                parsed_header, layout = header.read_bare(reader, profile, reference_codec)
             else:
-                made, layout = header.read(reader)
+                parsed_header, layout = header.read(reader)
             text = reader.take(layout.text)
         except EndsTooEarlyError as error:
             raise DamagedFileError("too little has arrived: the words are not complete") from error
         if layout.reference is None:
             # What looks like the last bytes may be the first of the checksum.
-            known = max(0, reader.left - (0 if bare else CRC_BYTES))
+            available = max(0, reader.left - (0 if bare else CRC_BYTES))
         else:
-            known = min(reader.left, layout.reference)
-        reference = reader.take(known)
-        return cls(**vars(made), text=text, reference=reference, bare=bare, file_bytes=len(data))
+            available = min(reader.left, layout.reference)
+        reference = reader.take(available)
+        return cls(
+            **vars(parsed_header), text=text, reference=reference, bare=bare, file_bytes=len(data)
+        )
 
     def unpack(self, coders: Coders) -> SemanticImage:
         """Decode text and masks with the coders of a profile.
@@ -168,6 +188,7 @@ class Container(Header):
             self.method,
             self.seed,
             self.grey,
+            carried.decode(self.carried, coders, grid_size(width, height)),
         )
 
     def words(self, coders: Coders) -> tuple[str, list[tuple[str, str]]]:
@@ -194,18 +215,25 @@ def _check_length(data: bytes) -> None:
         raise DamagedFileError(f"a .sedic file has at most {_MAX_BYTES} bytes")
 
 
-def _split(reader: Reader, made: Header, layout: Layout, file_bytes: int) -> Container:
+def _split(reader: Reader, parsed_header: Header, layout: Layout, file_bytes: int) -> Container:
     text = reader.take(layout.text)
     if layout.reference_last:
         masks = reader.take(layout.masks or 0)
         reference = reader.take(reader.left)
     else:
         reference = reader.take(reader.left if layout.reference is None else layout.reference)
-        masks = reader.take(reader.left)
-        if len(masks) > MAX_SECTION:
+        if layout.carried > reader.left:
+            raise DamagedFileError("the file is damaged: it ends too early")
+        masks = reader.take(reader.left - layout.carried)
+        if len(masks) > (MAX_SECTION if layout.masks is None else layout.masks):
             raise DamagedFileError("the file is damaged: a number is out of range")
     return Container(
-        **vars(made), text=text, masks=masks, reference=reference, file_bytes=file_bytes
+        **vars(parsed_header),
+        text=text,
+        masks=masks,
+        reference=reference,
+        carried=reader.take(layout.carried),
+        file_bytes=file_bytes,
     )
 
 
@@ -270,5 +298,24 @@ def pack(
         text=counts.to_bytes(-(-2 * count // 8), "big") + coded,
         masks=masks,
         reference=image.reference.data,
+        carried=carried.encode(image.carried, coders),
         bare=bare,
     )
+
+
+def repack(container: Container, image: SemanticImage, coders: Coders, **changes: Any) -> Container:
+    """A file of ``image`` that is in everything else like ``container``.
+
+    ``changes`` are other arguments of ``pack``. ``image`` has the coded size of ``container``.
+    """
+    alike: dict[str, Any] = {
+        "profile": container.profile,
+        "mark": container.mark,
+        "text_coder": container.text_coder,
+        "mask_coder": container.mask_coder,
+        "settings": container.settings,
+        "size": (container.width, container.height),
+        "scale": container.scale,
+        "bare": container.bare,
+    }
+    return pack(image, coders, **(alike | changes))

@@ -15,7 +15,7 @@ def number(value: int) -> bytes:
 
 
 class EndsTooEarlyError(DamagedFileError):
-    """The data end before what is read from them does."""
+    """The data end before the field that is being read."""
 
 
 class Reader:
@@ -29,6 +29,10 @@ class Reader:
     def left(self) -> int:
         """Bytes not yet read."""
         return len(self._data) - self._at
+
+    def next(self, count: int) -> bytes:
+        """The next ``count`` bytes, or fewer at the end; they stay to be read."""
+        return self._data[self._at : self._at + count]
 
     def take(self, count: int) -> bytes:
         """The next ``count`` bytes."""

@@ -190,8 +190,8 @@ class GaussianTables:
             return np.full(count, UNKNOWN, np.int32)
         code = np.int32(1) << widths
         np.add.at(code, of_code, bits << shift)
-        found: Symbols = np.where(code % 2, code // 2 + escape, -(code // 2)).astype(np.int32)
-        return found
+        values: Symbols = np.where(code % 2, code // 2 + escape, -(code // 2)).astype(np.int32)
+        return values
 
 
 def _bit_places(widths: Symbols) -> tuple[npt.NDArray[np.intp], Symbols]:

@@ -1,4 +1,4 @@
-"""What a file says before its sections: version 2, bare, and version 1, which is only read.
+"""The header of a file: version 2, bare files, and version 1, which is only read.
 
 ``docs/FORMAT.md`` describes them byte by byte.
 """
@@ -18,6 +18,7 @@ FIRST = 0b11010 << 3  # version 2: the five high bits of the first byte
 MAGIC_1 = b"\x5e\xdc"  # version 1
 MAX_SETTINGS_BYTES = 255
 MAX_SECTION = 1 << 20  # bytes of text or masks
+MAX_CARRIED = 1 << 17  # bytes of what travels with a picture
 _MARK_BYTES = 2
 _GREY = 3  # in the place of a method: sedic, and the picture is grey
 _SHORT = 1 << 12  # sides up to here fit in twelve bits
@@ -41,10 +42,11 @@ class Header:
     scale: int = 0
     grey: bool = False  # the picture has no colour; only files of the method sedic say so
 
-    def to_bytes(self) -> bytes:
-        """Version 2, without the lengths of sections."""
+    def to_bytes(self, *, carries: bool = False) -> bytes:
+        """Version 2, without the lengths of sections. ``carries``: a section of carried parts
+        follows."""
         numbers = self._numbers()
-        special = _special(numbers, self.seed, self.settings)
+        special = _special(numbers, self.seed, self.settings, carries)
         unusual = numbers[:2] != _USUAL[:2] or special != b"\0"
         large = max(self.width, self.height) > _SHORT
         method = _GREY if self.grey else METHODS.index(self.method)
@@ -61,7 +63,7 @@ class Header:
             data += special
         return data
 
-    def to_bare_bytes(self) -> bytes:
+    def to_bare_bytes(self, *, carries: bool = False) -> bytes:
         """Bare, without the lengths of sections.
 
         Raises ``UnsuitableInputError`` where the file says what a bare one has no place for.
@@ -74,8 +76,10 @@ class Header:
                 " no mark of grey"
             )
         large = max(self.width, self.height) > _SHORT
-        first = self.scale << 4 | large << 3 | self.object_count
-        return bytes([first]) + _size(self.width, self.height)
+        first = bytes([self.scale << 4 | (large or carries) << 3 | self.object_count])
+        if carries:
+            return first + _CARRIES + number(self.width) + number(self.height)
+        return first + _size(self.width, self.height)
 
     def _numbers(self) -> tuple[int, int, int, int]:
         return (
@@ -87,23 +91,27 @@ class Header:
 
 
 _USUAL = (1, 0, 0, 0)  # mini, compact, primed, context
+_CARRIES = b"\0"  # in the place of a width: a bare file with a section of carried parts
 
 
 class Layout(NamedTuple):
     """How many bytes each section has, in the order of the file.
 
-    None: what the file has left. ``reference_last`` is the order of version 1.
+    None: what the file has left before what is carried. ``reference_last`` is the order of
+    version 1.
     """
 
     text: int
     reference: int | None
     masks: int | None
+    carried: int = 0
     reference_last: bool = False
 
 
-def lengths(text: int, reference: int, objects: int) -> bytes:
+def lengths(text: int, reference: int, objects: int, carried: int) -> bytes:
     """The lengths of sections that version 2 and bare files have after the header."""
-    return number(text) + (number(reference) if objects else b"")
+    data = number(text) + (number(reference) if objects or carried else b"")
+    return data + (number(carried) if carried else b"")
 
 
 def read(reader: Reader) -> tuple[Header, Layout]:
@@ -113,26 +121,32 @@ def read(reader: Reader) -> tuple[Header, Layout]:
     grey = method == _GREY
     mark = reader.take(_MARK_BYTES)
     width, height = _read_size(reader, bool(second >> 5 & 1), scale)
-    numbers, seed, settings = bytes(_USUAL), 0, b""
+    numbers, seed, settings, carries = bytes(_USUAL), 0, b"", False
     if second >> 4 & 1:
         third = reader.take(1)[0]
         if third & 4:
             raise MissingWeightsError("the file uses a feature that this sedic does not know")
-        numbers, seed, settings = _read_parts(reader, third >> 4, third >> 3 & 1, third & 3, True)
-        if tuple(numbers) == _USUAL and not seed and not settings:
+        numbers, seed, settings, carries = _read_parts(
+            reader, third >> 4, third >> 3 & 1, third & 3, True
+        )
+        if tuple(numbers) == _USUAL and not (seed or settings or carries):
             raise DamagedFileError("the file is damaged: needless fields")
     name = METHODS[0] if grey else METHODS[method]
     header = _header(width, height, name, mark, numbers, count, seed, settings, scale)
-    return replace(header, grey=grey), _read_layout(reader, count)
+    return replace(header, grey=grey), _read_layout(reader, count, carries)
 
 
 def read_bare(reader: Reader, profile: str, reference_codec: str) -> tuple[Header, Layout]:
     """Header and lengths of a bare file of this profile and reference codec."""
     first = reader.take(1)[0]
     scale, count = first >> 4, first & MAX_OBJECTS
-    width, height = _read_size(reader, bool(first >> 3 & 1), scale)
+    large = bool(first >> 3 & 1)
+    carries = large and reader.next(1) == _CARRIES
+    if carries:
+        reader.take(1)
+    width, height = _read_size(reader, large, scale, needless=carries)
     header = Header(width, height, METHODS[0], profile, b"", reference_codec, count, scale=scale)
-    return header, _read_layout(reader, count)
+    return header, _read_layout(reader, count, carries)
 
 
 def read_version_1(reader: Reader) -> tuple[Header, Layout]:
@@ -147,9 +161,11 @@ def read_version_1(reader: Reader) -> tuple[Header, Layout]:
     parts = reader.take(4) if private else b""
     width, height = reader.number(1 << 20), reader.number(1 << 20)
     check_size(width, height)
-    numbers, seed, settings = _read_parts(
+    numbers, seed, settings, carries = _read_parts(
         reader, second >> 4, private, second & 3, special, parts, strict=special
     )
+    if carries:
+        raise MissingWeightsError("the file uses a feature that this sedic does not know")
     header = _header(width, height, METHODS[method], mark, numbers, count, seed, settings, 0)
     text = reader.number(MAX_SECTION)
     masks = reader.number(MAX_SECTION) if count else 0
@@ -162,23 +178,29 @@ def _size(width: int, height: int) -> bytes:
     return ((width - 1) << 12 | height - 1).to_bytes(3, "big")
 
 
-def _read_size(reader: Reader, large: bool, scale: int) -> tuple[int, int]:
+def _read_size(
+    reader: Reader, large: bool, scale: int, *, needless: bool = False
+) -> tuple[int, int]:
+    """Width and height. ``needless``: both may be numbers where twelve bits would do."""
     if large:
         width, height = reader.number(1 << 20), reader.number(1 << 20)
     else:
-        both = int.from_bytes(reader.take(3), "big")
-        width, height = (both >> 12) + 1, (both & _SHORT - 1) + 1
+        byte_count = int.from_bytes(reader.take(3), "big")
+        width, height = (byte_count >> 12) + 1, (byte_count & _SHORT - 1) + 1
     check_size(width, height)
-    if large and max(width, height) <= _SHORT:
+    if large and not needless and max(width, height) <= _SHORT:
         raise DamagedFileError("the file is damaged: needless fields")
     if scale and coded_size(width, height, scale) == coded_size(width, height, scale - 1):
         raise DamagedFileError("the file is damaged: a needless scale")
     return width, height
 
 
-def _special(numbers: tuple[int, int, int, int], seed: int, settings: bytes) -> bytes:
+def _special(
+    numbers: tuple[int, int, int, int], seed: int, settings: bytes, carries: bool
+) -> bytes:
     text_coder, mask_coder = (0, 0) if max(numbers) >= FIRST_PRIVATE else numbers[2:]
     coders = text_coder | mask_coder << 2 | (seed != 0) << 4 | (settings != b"") << 5
+    coders |= carries << 6
     data = bytes([coders]) + (number(seed) if seed else b"")
     return data + (number(len(settings)) + settings if settings else b"")
 
@@ -191,14 +213,15 @@ def _read_parts(
     special: bool,
     parts: bytes = b"",
     strict: bool = False,
-) -> tuple[bytes, int, bytes]:
-    """The numbers of profile, reference codec and coders; the seed; the settings."""
+) -> tuple[bytes, int, bytes, bool]:
+    """The numbers of profile, reference codec and coders; the seed; the settings; whether there is
+    a section of carried parts."""
     if private and not parts:
         parts = reader.take(4)
     coders, seed, settings = 0, 0, b""
     if special:
         coders = reader.take(1)[0]
-        if coders >> 6:
+        if coders >> 7:
             raise MissingWeightsError("the file uses a feature that this sedic does not know")
         has_seed, has_settings = coders >> 4 & 1, coders >> 5 & 1
         seed = reader.number((1 << 32) - 1) if has_seed else 0
@@ -209,7 +232,7 @@ def _read_parts(
     numbers = parts or bytes([profile, codec, coders & 3, coders >> 2 & 3])
     if private and (any([profile, codec, coders & 15]) or max(numbers) < FIRST_PRIVATE):
         raise DamagedFileError("the file is damaged: needless fields")
-    return numbers, seed, settings
+    return numbers, seed, settings, bool(coders >> 6)
 
 
 def _header(
@@ -242,8 +265,12 @@ def _header(
     )
 
 
-def _read_layout(reader: Reader, count: int) -> Layout:
+def _read_layout(reader: Reader, count: int, carries: bool) -> Layout:
     text = reader.number(MAX_SECTION)
-    if not count:
+    if not (count or carries):
         return Layout(text, None, 0)
-    return Layout(text, reader.number(MAX_REFERENCE_BYTES), None)
+    reference = reader.number(MAX_REFERENCE_BYTES)
+    carried = reader.number(MAX_CARRIED) if carries else 0
+    if carries and not carried:
+        raise DamagedFileError("the file is damaged: needless fields")
+    return Layout(text, reference, None if count else 0, carried)

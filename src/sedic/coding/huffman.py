@@ -142,18 +142,18 @@ class _Bits:
         self._at = 0
 
     def take(self, count: int) -> str:
-        taken = self._bits[self._at : self._at + count]
-        if len(taken) < count:
+        bits = self._bits[self._at : self._at + count]
+        if len(bits) < count:
             raise SedicError("damaged text: it ends too early")
         self._at += count
-        return taken
+        return bits
 
     def gamma(self) -> int:
-        one = self._bits.find("1", self._at)
-        if not 0 <= one - self._at < 32:
+        first = self._bits.find("1", self._at)
+        if not 0 <= first - self._at < 32:
             raise SedicError("damaged text: no such number")
-        zeros = one - self._at
-        self._at = one
+        zeros = first - self._at
+        self._at = first
         return int(self.take(zeros + 1), 2)
 
     def check_end(self) -> None:

@@ -51,7 +51,7 @@ class MaskCoder(Protocol):
 
 
 class ContextMasks:
-    """The mask coder ``context``. ``table``: the bytes of a safetensors file of its weights."""
+    """The mask coder ``context``. ``table``: the bytes of a safetensors file with its weights."""
 
     def __init__(self, table: bytes | None) -> None:
         if table is None:
@@ -75,10 +75,10 @@ class ContextMasks:
         decoder = RangeDecoder(data)
         weights = self._weights.copy()
         masks = []
-        taken: Cells | None = None
+        covered: Cells | None = None
         for _ in range(count):
-            plane = decode_plane(decoder, height, width, TEMPLATE, weights, taken)
-            taken = plane if taken is None else taken | plane
+            plane = decode_plane(decoder, height, width, TEMPLATE, weights, covered)
+            covered = plane if covered is None else covered | plane
             masks.append(Mask.of(plane))
         return tuple(masks)
 
@@ -139,7 +139,7 @@ def _planes(masks: Sequence[Mask]) -> list[Cells]:
 
 def encode_planes(encoder: RangeEncoder, planes: Sequence[Cells], weights: Weights) -> None:
     """Write (rows, columns) masks of one picture; ``weights`` learn from them, in place."""
-    taken: Cells | None = None  # by the masks before
+    covered: Cells | None = None  # by the masks before
     for plane in planes:
-        encode_plane(encoder, plane, TEMPLATE, weights, taken)
-        taken = plane if taken is None else taken | plane
+        encode_plane(encoder, plane, TEMPLATE, weights, covered)
+        covered = plane if covered is None else covered | plane

@@ -1,12 +1,12 @@
-"""A byte model that has read before: text at well under two bits a character.
+"""A byte model with counts from training texts: it codes text at less than two bits a character.
 
-The model mixes contexts of every length from none to ``ORDER`` bytes. What it has read is a trie
-of byte strings with integer counts (``weights/text.safetensors.xz``, made by ``sedic train
-text``): a node is a context, its children are the bytes seen next. While a text is coded, its own
-contexts are counted too and mixed in on top. Each context that occurs says how sure it is by a
-confidence that was fitted to held-out text; confidences share the probability out from the
-longest context down (deleted interpolation, Jelinek & Mercer 1980), counts are absolutely
-discounted and, below the longest order, count distinct left neighbours (Kneser & Ney 1995).
+The model mixes contexts of every length from none to ``ORDER`` bytes. The training texts are stored
+as a trie of byte strings with integer counts (``weights/text.safetensors.xz``, made by ``sedic
+train text``): a node is a context, its children are the bytes seen next. While a text is coded, its
+own contexts are counted too and mixed in on top. Each context has a confidence that was fitted to
+held-out text. Confidences divide the probability among the contexts, from the longest one down
+(deleted interpolation, Jelinek & Mercer 1980), counts are absolutely discounted and, below the
+longest order, count distinct left neighbours (Kneser & Ney 1995).
 
 Everything is integers, so every machine computes the same intervals.
 
@@ -68,7 +68,8 @@ class Trie:
 
 
 class Evidence(NamedTuple):
-    """What one context says of the next byte: ``numerators[i]`` / ``denominator`` for symbol i."""
+    """The distribution of the next byte in one context: ``numerators[i]`` / ``denominator`` for
+    symbol i."""
 
     slot: int
     denominator: int
@@ -77,9 +78,9 @@ class Evidence(NamedTuple):
 
 
 class Model:
-    """A trie prepared for coding; ``confidence`` (SLOTS,) are chances times 2**16, below 2**16.
-
-    What a node says is computed when it is asked for: a text meets some hundred of a million.
+    """A trie prepared for coding; ``confidence`` (SLOTS,) are probabilities times 2**16, below
+    2**16. The distribution of a node is computed on demand: a text uses about a hundred of a
+    million nodes.
     """
 
     def __init__(self, trie: Trie, confidence: Integers) -> None:
@@ -100,7 +101,7 @@ class Model:
         return self._bytes.find(symbol, self._first[node], self._first[node + 1]) + 1
 
     def evidence(self, node: int) -> Evidence | None:
-        """What a node says of the next byte; None for one without children."""
+        """The distribution of the next byte at a node; None for a node without children."""
         begin, end = self._first[node], self._first[node + 1]
         if begin == end:
             return None
@@ -129,13 +130,13 @@ class Predictor:
             self._nodes.append(node)
 
     def evidence(self) -> list[Evidence]:
-        """What every known context says, the most trusted first."""
-        model, found = self._model, []
+        """The distribution in every known context, the most trusted one first."""
+        model, evidence = self._model, []
         for index in range(len(OWN_ORDERS) - 1, -1, -1):
             own = self._own.get(self._line[-OWN_ORDERS[index] :])
             if own and len(self._line) >= OWN_ORDERS[index]:
                 total, kinds = sum(own.values()), len(own)
-                found.append(
+                evidence.append(
                     Evidence(
                         slot(ORDER + 1 + index, total, kinds),
                         4 * total - _OWN_DISCOUNT * kinds,
@@ -144,15 +145,15 @@ class Predictor:
                     )
                 )
         for node in reversed(self._nodes):
-            if said := model.evidence(node):
-                found.append(said)
-        return found
+            if prediction := model.evidence(node):
+                evidence.append(prediction)
+        return evidence
 
     def weights(self) -> Integers:
         """The (256,) table of the next byte: all positive, sum below 2**24."""
         confidence, rest = self._model.confidence, 1 << _MASS_BITS
         mass = np.zeros(256, np.int64)
-        read = []
+        stored = []
         for where, denominator, symbols, numerators in self.evidence():
             share = rest * confidence[where] >> CONFIDENCE_BITS
             rest -= share
@@ -161,9 +162,9 @@ class Predictor:
                 for symbol, numerator in zip(symbols, numerators, strict=True):
                     mass[symbol] += numerator * unit
             else:
-                read.append((unit, symbols, numerators))
-        if read:  # all at once: half the time; bincount's float64 sums stay exact, below 2**53
-            units, symbols_of, numerators_of = zip(*read, strict=True)
+                stored.append((unit, symbols, numerators))
+        if stored:  # all at once: half the time; bincount's float64 sums stay exact, below 2**53
+            units, symbols_of, numerators_of = zip(*stored, strict=True)
             each = np.repeat(units, [symbols.size for symbols in symbols_of])
             masses = np.concatenate(numerators_of) * each
             mass += np.bincount(np.concatenate(symbols_of), masses, 256).astype(np.int64)
@@ -185,7 +186,7 @@ class Predictor:
         self._nodes = [0, *(node for node in nodes if node)]
 
 
-def save(trie: Trie, confidence: Integers) -> bytes:
+def save_model(trie: Trie, confidence: Integers) -> bytes:
     """The table file: an xz-compressed safetensors file; equal models give equal bytes."""
     from safetensors.numpy import save as to_safetensors
 
@@ -198,7 +199,7 @@ def save(trie: Trie, confidence: Integers) -> bytes:
     return lzma.compress(to_safetensors(arrays), preset=9 | lzma.PRESET_EXTREME)
 
 
-def load(table: bytes) -> Model:
+def load_model(table: bytes) -> Model:
     """The model of a table file. Raises ``DamagedFileError`` if it is none."""
     from safetensors import SafetensorError
     from safetensors.numpy import load as from_safetensors
@@ -219,12 +220,12 @@ def load(table: bytes) -> Model:
 
 
 class PrimedText:
-    """The text coder ``primed``. ``table``: the bytes of a table file (``save``)."""
+    """The text coder ``primed``. ``table``: the bytes of a table file (``save_model``)."""
 
     def __init__(self, table: bytes | None, language: object = None) -> None:
         if table is None:
             raise MissingWeightsError("this profile has no table for the text coder 'primed'")
-        self.model = load(table)
+        self.model = load_model(table)
 
     def encode(self, text: str) -> bytes:
         """The bytes of a text; ``UnsuitableInputError`` for a lone surrogate."""

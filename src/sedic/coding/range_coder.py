@@ -3,9 +3,9 @@
 A symbol's distribution is always a table of integer weights. Their sum stays below 2**24, so the
 float32 copies that constriction wants are exact and every machine sees the same intervals.
 
-A finished stream is the shortest byte string whose value lies in the final interval; a reader
-takes the stream to go on with zeros for ever. Reading never detects damage: a damaged stream
-gives other symbols, all of them valid. Checksums are the container's business.
+A finished stream is the shortest byte string whose value lies in the final interval; a reader takes
+the stream to go on with zeros for ever. Reading never detects damage: a damaged stream gives other
+valid symbols. The container has the checksum.
 
 ``PrefixDecoder`` reads a stream of which only the first bytes are known.
 """
@@ -151,16 +151,16 @@ class PrefixDecoder:
 
     def decode_run(self, count: int, model: Any) -> npt.NDArray[np.int32]:
         """``count`` symbols of one ``table``: those that are known, then ``UNKNOWN``."""
-        found = np.full(count, UNKNOWN, np.int32)
+        symbols = np.full(count, UNKNOWN, np.int32)
         if self._ended or not count:
-            return found
+            return symbols
         low, high = (_as_far_as_possible(one, count, model) for one in (self._low, self._high))
-        both = min(low.size, high.size)
-        differ = np.flatnonzero(low[:both] != high[:both])
-        known = int(differ[0]) if differ.size else both
+        common = min(low.size, high.size)
+        differ = np.flatnonzero(low[:common] != high[:common])
+        known = int(differ[0]) if differ.size else common
         self._ended = known < count
-        found[:known] = low[:known]
-        return found
+        symbols[:known] = low[:known]
+        return symbols
 
 
 def _as_far_as_possible(decoder: RangeDecoder, count: int, model: Any) -> npt.NDArray[np.int32]:

@@ -27,10 +27,9 @@ def encode(text: str, model: TokenModel) -> bytes:
     tokens += [model.end] * (-len(tokens) % BLOCK)
     ranks = []
     for first in range(0, len(tokens), BLOCK):
-        reading = model.read()
-        for token in tokens[first : first + BLOCK]:
-            ranks.append(int(np.argmax(_order(reading.chances()) == token)))
-            reading.update(token)
+        block = tokens[first : first + BLOCK]
+        for token, chances in zip(block, model.score(block), strict=True):
+            ranks.append(int(np.argmax(_order(chances) == token)))
     return pack(ranks)
 
 

@@ -76,22 +76,23 @@ def _decode_plane(bits: str, start: int, pixels: int) -> tuple[Cells, int]:
     if first_run > len(bits):
         raise SedicError("damaged masks: they end early")
     parameters = [
-        int(bits[at : at + _PARAMETER_BITS], 2) for at in (start, start + _PARAMETER_BITS)
+        int(bits[position : position + _PARAMETER_BITS], 2)
+        for position in (start, start + _PARAMETER_BITS)
     ]
-    at = first_run
+    position = first_run
     lengths: list[int] = []
     left = pixels
     while left:
         k = parameters[len(lengths) % 2]
-        stop = bits.find("0", at)
+        stop = bits.find("0", position)
         if stop < 0 or stop + 1 + k > len(bits):
             raise SedicError("damaged masks: they end early")
-        length = (stop - at << k) + int("0" + bits[stop + 1 : stop + 1 + k], 2)
+        length = (stop - position << k) + int("0" + bits[stop + 1 : stop + 1 + k], 2)
         length += bool(lengths)  # every run but the first has at least one pixel
         if length > left:
             raise SedicError("damaged masks: a run leaves the picture")
         lengths.append(length)
         left -= length
-        at = stop + 1 + k
+        position = stop + 1 + k
     colours = np.arange(len(lengths)) % 2 == 1
-    return np.repeat(colours, lengths), at
+    return np.repeat(colours, lengths), position

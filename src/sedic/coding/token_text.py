@@ -26,10 +26,12 @@ not give the same bytes, and no text is given. Rounding costs about 0.001 bits a
 from __future__ import annotations
 
 import binascii
+import copy
 import math
 from collections.abc import Iterator
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import cache
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -45,6 +47,7 @@ _FURTHEST = 11 * STEPS  # a chance of about 2**-16
 _CHANCE_BITS = 16
 _LEAST = 1e-30  # of a token's chance: so that every token can be coded
 _SHIFTED = (1 << _CHANCE_BITS) // 16  # of 2**16: the chance of an offset other than 0
+_DRAFTS = 4  # guesses of one text by a draft, after which the exact model guesses
 
 Chances = npt.NDArray[np.float64]
 
@@ -88,7 +91,10 @@ class TokenModel(Protocol):
         ...
 
     def draft(self) -> Reading | None:
-        """The same at less precision and more speed: nearly always right, and then checked."""
+        """The same at less precision and more speed; None where there is no such thing.
+
+        What it says is only a guess: ``decode`` computes the exact chances of all of it.
+        """
         ...
 
 
@@ -126,31 +132,20 @@ def decode(data: bytes, max_bytes: int, model: TokenModel) -> str:
             f"the text was written with another language model ({identity:x}; "
             f"this one: {model.identity[0] >> 4:x}): give the one it was written with"
         )
-    for reading in _readings(model):
-        found = _read(stream, reading, model.end, max_bytes)
-        if found is None:
-            continue
-        offset, tokens = found
+    result = _read(stream, model, max_bytes)
+    if result is not None:
+        offset, tokens, ways = result
         text = model.text(tokens)
         plain = text.encode(errors="replace")
-        if _check(plain) != check or model.tokens(text) != tokens:
-            continue
-        if _stream(_ways(tokens, model), offset) != stream:
-            continue
-        if len(plain) > max_bytes:
-            raise SedicError(f"damaged text: longer than {max_bytes} bytes")
-        return text
+        same = _check(plain) == check and model.tokens(text) == tokens
+        if same and _stream(ways, offset) == stream:
+            if len(plain) > max_bytes:
+                raise SedicError(f"damaged text: longer than {max_bytes} bytes")
+            return text
     raise SedicError(
         "the language model gives other probabilities here than where the text was written: "
         "another model, other weights, another library or other hardware (or the text is damaged)"
     )
-
-
-def _readings(model: TokenModel) -> Iterator[Reading]:
-    draft = model.draft()
-    if draft is not None:
-        yield draft
-    yield model.read()
 
 
 # What codes one token: for each halving, the log odds of the upper half times STEPS, and the bit.
@@ -160,17 +155,18 @@ _Way = list[tuple[float, bool]]
 def _ways(tokens: list[int], model: TokenModel) -> list[_Way]:
     """The ways to the tokens of a text and to its end."""
     whole = [*tokens, model.end]
-    ways = []
-    for token, chances in zip(whole, model.score(whole), strict=True):
-        way: _Way = []
+    return [_way(token, row) for token, row in zip(whole, model.score(whole), strict=True)]
 
-        def follow(middle: int, odds: float, way: _Way = way, token: int = token) -> bool:
-            way.append((odds, token >= middle))
-            return token >= middle
 
-        _walk(chances, follow)
-        ways.append(way)
-    return ways
+def _way(token: int, chances: Chances) -> _Way:
+    way: _Way = []
+
+    def follow(middle: int, odds: float) -> bool:
+        way.append((odds, token >= middle))
+        return token >= middle
+
+    _walk(chances, follow)
+    return way
 
 
 def _offset(ways: list[_Way], margin: float) -> int:
@@ -203,41 +199,96 @@ class _UnwrittenError(Exception):
     """A stream that no encoder writes."""
 
 
-def _read(
-    stream: bytes, reading: Reading, end: int, max_bytes: int
-) -> tuple[int, list[int]] | None:
-    """The offset and the tokens of a stream; None where it has no end, or no encoder wrote it."""
-    decoder = RangeDecoder(stream)
-    # Of bytes that no encoder wrote, more can be read than they hold. All but the last token must
-    # fit: a stream's last zeros are not written.
-    left = 8.0 * len(stream) + _CHANCE_BITS * reading.chances().size.bit_length()
-    offset = 0
-    tokens: list[int] = []
+class _Bits:
+    """The bits of a stream, from its beginning on; ``_UnwrittenError`` where none can follow."""
 
-    def take(ones: int) -> bool:
-        nonlocal left
+    def __init__(self, stream: bytes, vocabulary: int) -> None:
+        self._decoder = RangeDecoder(stream)
+        # Of bytes that no encoder wrote, more can be read than they hold. All but the last token
+        # must fit: a stream's last zeros are not written.
+        self._left = 8.0 * len(stream) + _CHANCE_BITS * vocabulary.bit_length()
+        self.offset = 0
+        if self._take(_SHIFTED):
+            for _ in range(4):
+                self.offset = self.offset << 1 | self._take(1 << _CHANCE_BITS - 1)
+
+    def copy(self) -> _Bits:
+        """The same place, to read on from there twice."""
+        other = copy.copy(self)
+        other._decoder = self._decoder.copy()
+        return other
+
+    def token(self, chances: Chances) -> tuple[int, _Way]:
+        """The next token, and the way to it."""
+        way: _Way = []
+
+        def follow(middle: int, odds: float) -> bool:
+            bit = self._take(_chance(odds, self.offset))
+            way.append((odds, bit))
+            return bit
+
+        if self._left < 0:
+            raise _UnwrittenError
+        return _walk(chances, follow), way
+
+    def _take(self, ones: int) -> bool:
         try:
-            bit = decoder.decode_bit(ones, _CHANCE_BITS)
+            bit = self._decoder.decode_bit(ones, _CHANCE_BITS)
         except SedicError as error:
             raise _UnwrittenError from error
-        left += math.log2((ones if bit else (1 << _CHANCE_BITS) - ones) / (1 << _CHANCE_BITS))
+        share = (ones if bit else (1 << _CHANCE_BITS) - ones) / (1 << _CHANCE_BITS)
+        self._left += math.log2(share)
         return bool(bit)
 
-    def follow(middle: int, odds: float) -> bool:
-        return take(_chance(odds, offset))
 
+def _read(
+    stream: bytes, model: TokenModel, max_bytes: int
+) -> tuple[int, list[int], list[_Way]] | None:
+    """The offset, the tokens and their ways; None where the stream has no end or is damaged.
+
+    A draft guesses how the text goes on. Then the exact chances of all that was guessed are
+    computed in one pass, and the stream is read with these, up to the first token that was guessed
+    wrongly; from there the draft guesses again. So what is read is what exact chances give.
+    """
+    tokens: list[int] = []
+    ways: list[_Way] = []
     try:
-        if take(_SHIFTED):
-            for _ in range(4):
-                offset = offset << 1 | take(1 << _CHANCE_BITS - 1)
-        while (token := _walk(reading.chances(), follow)) != end:
-            tokens.append(token)
-            if len(tokens) > max_bytes + 1 or left < 0:
-                return None
-            reading.update(token)
+        bits = _Bits(stream, next(iter(model.score([model.end]))).size)
+        for attempt in range(_DRAFTS + 1):
+            reading = (model.draft() if attempt < _DRAFTS else None) or model.read()
+            known = len(tokens)
+            guess = [*_guess(bits.copy(), reading, tokens, model.end, max_bytes), model.end]
+            rows = islice(model.score([*tokens, *guess]), known, None)
+            for guessed, chances in zip(guess, rows, strict=True):
+                token, way = bits.token(chances)
+                ways.append(way)
+                if token == model.end:
+                    return bits.offset, tokens, ways
+                tokens.append(token)
+                if len(tokens) > max_bytes + 1:
+                    return None
+                if token != guessed:
+                    break
     except _UnwrittenError:
-        return None
-    return offset, tokens
+        pass
+    return None
+
+
+def _guess(
+    bits: _Bits, reading: Reading, known: list[int], end: int, max_bytes: int
+) -> Iterator[int]:
+    """The tokens after ``known`` as ``reading`` has them, without the end."""
+    for token in known:
+        reading.update(token)
+    for _ in range(max_bytes + 2 - len(known)):
+        try:
+            token, _ = bits.token(reading.chances())
+        except _UnwrittenError:
+            return
+        if token == end:
+            return
+        yield token
+        reading.update(token)
 
 
 class _Follow(Protocol):

@@ -1,8 +1,10 @@
-"""Named things and where they are: views of a picture, activation maps, and a second look.
+"""Finds named objects and where they are, with class activation maps and a second classification.
 
-A first look at the whole picture at two scales gives a map for every class. Each window of these
-maps, averaged, is roughly what the classifier would say of that part; the most certain windows are
-then cut out of the picture and really looked at, twice. A name is kept only where both looks agree.
+A first look at the whole picture at two scales gives a map for every class. The mean of the maps
+over a window approximates the classifier's result for that part. The most certain windows are then
+cut out of the picture and classified in two views. A name is kept only where both views agree.
+Where it is, the maps say in two ways: how much each place adds to the class (Zhou et al. 2016), and
+what the place alone would be called, which is sharper.
 """
 
 from __future__ import annotations
@@ -29,21 +31,26 @@ _EVERYTHING: Box = (0.0, 0.0, 1.0, 1.0)
 RASTER = 96  # long side of a map of evidence
 _PROPOSED = 0.2  # chance in the first look from which a second one is worth its time
 _SCALES = (1.0, 1.75)  # of the whole picture: its short side by a view's
+_ALONE = (0.5, 1.0)  # how much what the places alone are called counts, at each scale
+_NEARBY = 0.8  # distance from a window, by its side, over which that fades
+_FLOOR = 0.05  # share of the cells with so little evidence that it counts as none
+_FULL = 0.995  # share of the cells that have less evidence than counts as full
 _LONGEST = 2.5  # long side by short, beyond which a view is squeezed
 _WINDOWS = (0.3, 0.45, 0.65, 0.9)  # sides of windows, by the picture's short side
 _LOOKS = 4  # windows looked at again, at most
 _WIDER = 1.3  # the second look at a window, by the first
 _FADES = 1.5  # distance from a window, by its side, over which the whole picture's evidence fades
+_AROUND = 1.6  # a view of a window with what is around it, by the window
 _INNER = 0.8  # the same, at the whole picture
 _SAME = 0.3  # intersection by the smaller one, from which two windows may show one thing
 
 
 @dataclass(frozen=True)
 class Sighting:
-    """Something that both looks called by one name.
+    """An object to which both views give one name.
 
     ``node``: its name; ``chance``: the smaller of the two looks' chances; ``box``: the window;
-    ``heat``: how much speaks for it, 0 to 1, (rows, columns) over the whole picture.
+    ``heat``: the evidence for it, 0 to 1, (rows, columns) over the whole picture.
     """
 
     node: int
@@ -58,20 +65,22 @@ class Sighting:
 
 
 @dataclass(frozen=True)
-class Looked:
-    """What was found, most certain first; what was proposed and not confirmed, with both chances;
-    the chances of all nodes for the whole picture; the shape (rows, columns) of all heat."""
+class Sightings:
+    """The result of ``find_sightings``. ``confirmed``: what was found, the narrowest names first;
+    ``unconfirmed``: nodes that were proposed and not confirmed, each with the chances of both
+    views; ``whole``: the chances of all nodes for the whole picture; ``raster``: the shape (rows,
+    columns) of every ``heat``."""
 
-    found: tuple[Sighting, ...]
-    rejected: tuple[tuple[int, float, float], ...]
+    confirmed: tuple[Sighting, ...]
+    unconfirmed: tuple[tuple[int, float, float], ...]
     whole: Floats
     raster: tuple[int, int]
 
 
-def look(picture: Picture, classifier: Classifier, names: Names) -> Looked:
+def find_sightings(picture: Picture, classifier: Classifier, names: Names) -> Sightings:
     """Names things in a (height, width, 3) uint8 picture.
 
-    One thing may be sighted in several windows; ``found`` has the narrowest names first.
+    One thing may be sighted in several windows; ``confirmed`` has the narrowest names first.
     """
     height, width = picture.shape[:2]
     views = [_view(picture, _EVERYTHING, *_size(height, width, scale)) for scale in _SCALES]
@@ -80,26 +89,34 @@ def look(picture: Picture, classifier: Classifier, names: Names) -> Looked:
     bias = classifier.linear.bias.cpu().numpy()
     proposals = _proposals(maps[1], bias, names)
     proposals.insert(0, (_EVERYTHING, int(np.argmax(whole * _own(names)))))
-    seen = _look_again(picture, [box for box, _ in proposals], classifier)
-    found, rejected = [], []
-    for (box, proposed), (chances, own_map) in zip(proposals, seen, strict=True):
+    second_looks = _look_again(picture, [box for box, _ in proposals], classifier)
+    confirmed, unconfirmed = [], []
+    for (box, proposed), (chances, own_map) in zip(proposals, second_looks, strict=True):
         nodes = names.chances(chances)
         node = _agreed(nodes, names)
         if node is None:
             if nodes[0, proposed] > _PROPOSED:
-                rejected.append((proposed, float(nodes[0, proposed]), float(nodes[1, proposed])))
+                unconfirmed.append((proposed, float(nodes[0, proposed]), float(nodes[1, proposed])))
             continue
         weights = chances.mean(axis=0) * names.members[node]
-        heat = _heat(maps, own_map, box, weights / weights.sum(), _raster(height, width))
-        found.append(Sighting(node, float(nodes[:, node].min()), box, heat))
-    found.sort(key=lambda one: (names.depth[one.node], -one.chance))
-    return Looked(tuple(found), tuple(rejected), whole, _raster(height, width))
+        raster = _raster(height, width)
+        heat = _heat(maps, own_map, box, weights / weights.sum(), raster)
+        heat = _full(heat + _named_alone(maps, bias, names, node, box, raster))
+        confirmed.append(Sighting(node, float(nodes[:, node].min()), box, heat))
+    confirmed.sort(key=lambda sighting: (names.depth[sighting.node], -sighting.chance))
+    return Sightings(tuple(confirmed), tuple(unconfirmed), whole, _raster(height, width))
 
 
 def whole_view(picture: Picture) -> Picture:
     """The whole picture as the classifier first sees it: its short side a view's."""
     height, width = picture.shape[:2]
     return _view(picture, _EVERYTHING, *_size(height, width, _SCALES[0]))
+
+
+def whole_looks(picture: Picture, classifier: Classifier) -> Floats:
+    """The chances (2, classes) that two looks at the whole picture give: what a name of the whole
+    picture must have in both."""
+    return _look_again(picture, [_EVERYTHING], classifier)[0][0]
 
 
 def confirms(
@@ -111,6 +128,11 @@ def confirms(
     box = rows[0] / height, columns[0] / width, (rows[-1] + 1) / height, (columns[-1] + 1) / width
     logits, _ = _one(classifier, _view(picture, _scaled(box, _WIDER), SIDE, SIDE))
     return bool(names.chances(softmax(logits))[names.line(node)[:2]].max() >= KEPT[1])
+
+
+def around(picture: Picture, box: Box) -> Picture:
+    """A square view of ``box`` and what is around it; of the whole picture as it is."""
+    return _view(picture, box if box == _EVERYTHING else _scaled(box, _AROUND), SIDE, SIDE)
 
 
 def _size(height: int, width: int, scale: float) -> tuple[int, int]:
@@ -161,23 +183,23 @@ def _proposals(maps: Floats, bias: Floats, names: Names) -> list[tuple[Box, int]
         total = sums[:, y + side, x + side] - sums[:, y, x + side]
         total += sums[:, y, x] - sums[:, y + side, x]
         chances = softmax((total / side**2).T + bias)
-        own = names.chances(chances) * _own(names)
-        for index, node in enumerate(own.argmax(axis=1)):
+        name_chances = names.chances(chances) * _own(names)
+        for index, node in enumerate(name_chances.argmax(axis=1)):
             box = (
                 y[index] / rows,
                 x[index] / columns,
                 (y[index] + side) / rows,
                 (x[index] + side) / columns,
             )
-            windows.append((float(own[index, node]), box, int(node)))
+            windows.append((float(name_chances[index, node]), box, int(node)))
     windows.sort(key=lambda window: -window[0])
-    kept: list[tuple[Box, int]] = []
+    distinct: list[tuple[Box, int]] = []
     for chance, box, node in windows:
-        if len(kept) == _LOOKS or chance < _PROPOSED:
+        if len(distinct) == _LOOKS or chance < _PROPOSED:
             break
-        if all(_overlap(box, other) < _SAME for other, _ in kept):
-            kept.append((box, node))
-    return kept
+        if all(_overlap(box, other) < _SAME for other, _ in distinct):
+            distinct.append((box, node))
+    return distinct
 
 
 def _overlap(a: Box, b: Box) -> float:
@@ -219,38 +241,82 @@ def _agreed(nodes: Floats, names: Names) -> int | None:
     least = nodes.min(axis=0)
     depth = np.minimum(names.depth, len(KEPT) - 1)
     for level in range(len(KEPT)):
-        here = np.where(depth == level, least, 0)
-        best = int(here.argmax())
-        if here[best] >= KEPT[level]:
+        chances = np.where(depth == level, least, 0)
+        best = int(chances.argmax())
+        if chances[best] >= KEPT[level]:
             return None if best in names.silent else best
     return None
 
 
 def _heat(
-    maps: Sequence[Floats], own: Floats, box: Box, weights: Floats, raster: tuple[int, int]
+    maps: Sequence[Floats], window_maps: Floats, box: Box, weights: Floats, raster: tuple[int, int]
 ) -> Floats:
     """The evidence of all maps for the classes of ``weights``, 0 to 1, on the ``raster``.
 
-    ``maps`` are the whole picture's, ``own`` those of the window ``box``, beyond which the others
-    count less the farther they are.
+    ``maps`` are the whole picture's and ``window_maps`` those of the window ``box``. Outside the
+    box the whole picture's evidence is weighted down with distance.
     """
     total = np.zeros(raster, np.float32)
-    for found in maps:
-        total += _normal(_resized(np.tensordot(weights, found, 1), raster))
+    for whole in maps:
+        total += _normal(_resized(np.tensordot(weights, whole, 1), raster))
+    rows, columns = _cells(box, raster)
+    window_heat = np.zeros(raster, np.float32)
+    size = rows.stop - rows.start, columns.stop - columns.start
+    window_heat[rows, columns] = _normal(_resized(np.tensordot(weights, window_maps, 1), size))
+    if box != _EVERYTHING:
+        total *= _nearby(box, raster, _FADES)
+        window_heat = ndimage.gaussian_filter(window_heat, max(size) / 12)
+    return _normal(total + window_heat)
+
+
+def _named_alone(
+    maps: Sequence[Floats], bias: Floats, names: Names, node: int, box: Box, raster: tuple[int, int]
+) -> Floats:
+    """How surely each place of the maps, by itself, would be called ``node`` or its kind, 0 to 1 on
+    the ``raster``; less the farther from the window ``box``.
+
+    A place's logits are its values in all maps, plus the bias. Half the log odds of name and kind
+    are averaged, which keeps a place from being all or nothing.
+    """
+    total = np.zeros(raster, np.float32)
+    for logits, weight in zip(maps, _ALONE, strict=True):
+        raised = np.exp(logits + bias[:, None, None] - logits.max(axis=0))
+        odds = []
+        for kind in names.line(node)[:2]:
+            share = np.tensordot(names.members[kind], raised, 1)
+            rest = np.tensordot(1 - names.members[kind], raised, 1)
+            odds.append(np.log(share + 1e-9) - np.log(rest + 1e-9))
+        half = np.clip(_resized(np.mean(odds, axis=0) / 2, raster), -6, 6)
+        total += weight / (1 + np.exp(-half))
+    if box != _EVERYTHING:
+        total *= _nearby(box, raster, _NEARBY)
+    # Of a wide kind, such as dogs, everything has a little.
+    return _full(np.maximum(total - float(np.quantile(total, _FLOOR)), 0))
+
+
+def _nearby(box: Box, raster: tuple[int, int], reach: float) -> Floats:
+    """1 in ``box``, and less outside: 1/e at ``reach`` times its longer side."""
+    rows, columns = _cells(box, raster)
+    window = np.zeros(raster, np.bool_)
+    window[rows, columns] = True
+    side = max(rows.stop - rows.start, columns.stop - columns.start)
+    distance = ndimage.distance_transform_edt(~window) / side
+    return np.asarray(np.exp(-np.square(distance / reach)), np.float32)
+
+
+def _cells(box: Box, raster: tuple[int, int]) -> tuple[slice, slice]:
+    """The rows and columns of a raster in ``box``; one each at least."""
     rows, columns = (
         slice(round(low * size), max(round(high * size), round(low * size) + 1))
         for low, high, size in ((box[0], box[2], raster[0]), (box[1], box[3], raster[1]))
     )
-    inside = np.zeros(raster, np.float32)
-    size = rows.stop - rows.start, columns.stop - columns.start
-    inside[rows, columns] = _normal(_resized(np.tensordot(weights, own, 1), size))
-    if box != _EVERYTHING:
-        within = np.zeros(raster, np.bool_)
-        within[rows, columns] = True
-        away = ndimage.distance_transform_edt(~within) / max(size)
-        total *= np.exp(-np.square(away / _FADES)).astype(np.float32)
-        inside = ndimage.gaussian_filter(inside, max(size) / 12)
-    return _normal(total + inside)
+    return rows, columns
+
+
+def _full(values: Floats) -> Floats:
+    """``values`` divided such that nearly the highest is 1; what is higher is cut off."""
+    full = max(float(np.quantile(values, _FULL)), 1e-6)
+    return np.asarray(np.clip(values / full, 0, 1), np.float32)
 
 
 def _resized(values: Floats, shape: tuple[int, int]) -> Floats:

@@ -60,14 +60,14 @@ def json_values(text: str) -> list[Scene]:
     takes about a second at most.
     """
     decoder = json.JSONDecoder(strict=False)  # line breaks inside texts are common
-    found: list[Scene] = []
+    scenes: list[Scene] = []
     left = _MOST_TRIED
     start = OBJECT_BEGINS.search(text)
     while start and left > 0:
         try:
             # From a copy, because an error counts the lines before its position.
             value, length = decoder.raw_decode(text[start.start() :])
-            found.append(value)
+            scenes.append(value)
         except json.JSONDecodeError as error:
             left -= error.pos + _ONE_TRY
             length = 1
@@ -75,7 +75,7 @@ def json_values(text: str) -> list[Scene]:
             left -= len(text) - start.start()
             length = 1
         start = OBJECT_BEGINS.search(text, start.start() + length)
-    return found
+    return scenes
 
 
 def _parts(values: list[Any], depth: int) -> Iterator[Scene]:

@@ -1,4 +1,4 @@
-"""What a language model says in the end: its answer without thoughts, channels and small talk.
+"""Extracts the final answer of a language model: without thoughts, channels and small talk.
 
 A chat model's raw text has parts that are no answer: thoughts between tags, channels, the marks
 between turns, "Sure! Here is the description:". And some text is no answer at all: a refusal, an
@@ -117,14 +117,15 @@ def _without_thoughts(text: str) -> str:
 
 
 def _first_turn(text: str) -> str:
-    """What the model says until it ends its turn; it may go on and play the user, too."""
+    """The text up to the end of the model's turn; some models go on and write the user's turn,
+    too."""
     for turn in map(str.strip, _TURN_ENDS.split(text)):
         role = _ROLE.match(turn)
         if role and role["role"].casefold() in ("user", "system"):
             continue
-        said = _OTHER_MARKS.sub(" ", turn[role.end() :] if role else turn)
-        if said.strip():
-            return said
+        words = _OTHER_MARKS.sub(" ", turn[role.end() :] if role else turn)
+        if words.strip():
+            return words
     return ""
 
 
@@ -176,10 +177,10 @@ def without_small_talk(text: str) -> str:
     for _ in range(_MOST_OPENERS):
         marks = _MARKUP.match(text) if not text.startswith("```") else None
         start = marks.end() if marks else 0
-        found = next((m for p in _OPENERS if (m := p.match(text, start))), None)
-        if found is None:
+        opener = next((m for p in _OPENERS if (m := p.match(text, start))), None)
+        if opener is None:
             break
-        text = text[found.end() :]
+        text = text[opener.end() :]
     text = _CLOSER.sub("", text.replace("```", " "))
     text = text.lstrip(" \t\r\n#>*_`").rstrip(" \t\r\n*_`")
     quoted = len(text) > 1 and text[0] + text[-1] in ('""', "“”", "「」")

@@ -1,8 +1,8 @@
-"""A language model's answer, made into words that may go on: cleaned, counted, cut.
+"""Turns a language model's answer into words that a file may carry: cleaned, counted and cut.
 
 The answer is hostile text: whatever is in it, parsing gives ``Words`` or one ``SedicError``, and
-the words are data that is safe to print. Words are not yet a description: nobody has looked
-whether the named objects are in the picture, or where.
+the words are data that is safe to print. Words are not yet a description: whether and where the
+named objects are in the picture is checked later (``segmentation``).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ CLIP_TOKENS = 77  # of CLIP's text encoders, the marks at both ends included
 
 
 @dataclass(frozen=True)
-class Said:
+class ObjectWords:
     """What a model says of one object; ``detail`` begins with ``name``, as in ``ObjectLayer``."""
 
     name: str
@@ -64,13 +64,13 @@ class Words:
     """A picture in a model's words, most important object first; ``warnings`` for the user."""
 
     overall: str
-    objects: tuple[Said, ...] = ()
+    objects: tuple[ObjectWords, ...] = ()
     warnings: tuple[str, ...] = ()
     usage: Usage = Usage()
 
 
 class Describer(Protocol):
-    """Who puts a picture into words."""
+    """Describes a picture in words."""
 
     def describe(
         self, picture: Picture, objects: int, detail_words: int, overall_words: int
@@ -79,7 +79,7 @@ class Describer(Protocol):
         ...
 
 
-def parse(answer: str, objects: int, detail_words: int, overall_words: int) -> Words:
+def parse_words(answer: str, objects: int, detail_words: int, overall_words: int) -> Words:
     """The words in a model's ``answer``.
 
     Thoughts, channels, small talk and marks between turns are left out (``answer_text``). In what
@@ -95,26 +95,26 @@ def parse(answer: str, objects: int, detail_words: int, overall_words: int) -> W
     if len(answer) > MAX_ANSWER:
         raise DescriberError(f"the model's answer has more than {MAX_ANSWER} characters")
     items, whole, warnings = _scene(final_text(answer), objects)
-    said: dict[str, Said] = {}
+    objects_by_name: dict[str, ObjectWords] = {}
     for item in items:
-        if len(said) >= min(objects, MAX_OBJECTS):
+        if len(objects_by_name) >= min(objects, MAX_OBJECTS):
             break
-        found, problem = _said(item, detail_words)
-        if found and said.setdefault(found.name.casefold(), found) is not found:
-            problem = f"described {found.name!r} twice; the first one counts"
+        words, problem = _object_words(item, detail_words)
+        if words and objects_by_name.setdefault(words.name.casefold(), words) is not words:
+            problem = f"described {words.name!r} twice; the first one counts"
         if problem:
             warnings.append(f"the model {problem}")
-    overall = cut(_clean(_description(whole, warnings if said else None)), overall_words)
-    if not overall and not said:
+    overall = cut(_clean(_description(whole, warnings if objects_by_name else None)), overall_words)
+    if not overall and not objects_by_name:
         raise DescriberError("the model's answer has no description in it; try another model")
-    if not said and objects:
+    if not objects_by_name and objects:
         warnings.append("the model described no object")
     if not overall and overall_words:
         warnings.append("the model did not describe the picture as a whole")
-    text = " ".join([overall, *(found.detail for found in said.values())])
+    text = " ".join([overall, *(words.detail for words in objects_by_name.values())])
     if _foreign(text):
         warnings.append("the words are not in Latin letters; decoders know English best")
-    return Words(overall, tuple(said.values()), tuple(dict.fromkeys(warnings)))
+    return Words(overall, tuple(objects_by_name.values()), tuple(dict.fromkeys(warnings)))
 
 
 def _scene(text: str, objects: int) -> tuple[list[Any], str, list[str]]:
@@ -123,10 +123,10 @@ def _scene(text: str, objects: int) -> tuple[list[Any], str, list[str]]:
     if scene is None:
         if not objects and not OBJECT_BEGINS.search(text):
             return [], text, []
-        found = find_objects(text)
-        if not found:
+        objects_in_text = find_objects(text)
+        if not objects_in_text:
             check_is_description(without_small_talk(text))
-        return found, "", ["the model's answer is damaged; only whole objects are kept"]
+        return objects_in_text, "", ["the model's answer is damaged; only whole objects are kept"]
     items, whole = scene.get("objects", []), scene.get("overall", "")
     warnings = []
     if not isinstance(items, list):
@@ -155,7 +155,7 @@ def _description(text: str, warnings: list[str] | None) -> str:
     return "" if is_placeholder(text) else text
 
 
-def _said(item: object, detail_words: int) -> tuple[Said | None, str]:
+def _object_words(item: object, detail_words: int) -> tuple[ObjectWords | None, str]:
     """The object that ``item`` describes, if any, and what is wrong with it, if anything."""
     if not isinstance(item, dict) or not isinstance(item.get("name"), str):
         return None, "described an object without a name; left out"
@@ -172,7 +172,7 @@ def _said(item: object, detail_words: int) -> tuple[Said | None, str]:
     if is_placeholder(detail):
         detail = ""
     name, detail = begin(name, _without_article(_clean(detail)))
-    return Said(name, cut_detail(name, detail, detail_words)), problem
+    return ObjectWords(name, cut_detail(name, detail, detail_words)), problem
 
 
 _ARTICLES = ("a", "an", "the")
@@ -207,8 +207,8 @@ _LONGEST_WORD = 40  # characters; longer ones are filler
 
 def _clean(text: str) -> str:
     """``text`` in one line, without control characters, emoji and words too long to be words."""
-    kept = one_line("".join(" " if _is_emoji(char) else char for char in text))
-    short = WORD.sub(lambda word: word[0] if len(word[0]) <= _LONGEST_WORD else "", kept)
+    line = one_line("".join(" " if _is_emoji(char) else char for char in text))
+    short = WORD.sub(lambda word: word[0] if len(word[0]) <= _LONGEST_WORD else "", line)
     return " ".join(short.split())
 
 

@@ -1,7 +1,7 @@
 """Words for a picture from any OpenAI-compatible chat-completions endpoint.
 
 Hosted models, vLLM, Ollama, LM Studio, llama.cpp and ``transformers serve`` all answer to it. What
-they send is bounded by ``endpoint`` and checked by ``answers.parse``.
+they send is bounded by ``endpoint`` and checked by ``answers.parse_words``.
 """
 
 from __future__ import annotations
@@ -13,19 +13,15 @@ import math
 import os
 import random
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from sedic.describe.answer_text import RefusalError
-from sedic.describe.answers import Usage, Words, parse
+from sedic.describe.answers import Usage, Words, parse_words
 from sedic.describe.description import one_line
 from sedic.describe.endpoint import OPENAI, Endpoint, RequestError
-from sedic.describe.prompts import prompt, schema, shown
-from sedic.errors import DescriberError, SedicError, UnsuitableInputError
+from sedic.describe.prompts import picture_for_model, prompt, schema
+from sedic.errors import DescriberError, UnsuitableInputError
 
 if TYPE_CHECKING:
     from sedic.picture import Picture
@@ -49,7 +45,7 @@ _ONLY_THOUGHT = "{}: the model thought about the picture but gave no answer"
 
 @dataclass(frozen=True)
 class _Answer:
-    """What the model wrote, and whether it was stopped while writing."""
+    """The text that the model wrote, and whether it was cut off at the limit of tokens."""
 
     text: str
     cut_off: bool
@@ -75,7 +71,6 @@ class ApiDescriber:
     method: str = "sedic"
     side: int = 1024
     deadline: float = 300.0
-    concurrency: int = 4
     prices: tuple[float, float] | None = None
     _endpoint: Endpoint = field(init=False, repr=False)
     _refused: frozenset[str] = field(init=False, repr=False, default=frozenset())
@@ -87,10 +82,8 @@ class ApiDescriber:
             raise UnsuitableInputError(
                 "no model is named: set SEDIC_API_MODEL to one that the endpoint has"
             )
-        if self.side < 32 or not 0 < self.deadline < math.inf or self.concurrency < 1:
-            raise UnsuitableInputError(
-                "api: side at least 32, deadline above 0, concurrency at least 1"
-            )
+        if self.side < 32 or not 0 < self.deadline < math.inf:
+            raise UnsuitableInputError("api: side at least 32, deadline above 0")
         base = self.base.removesuffix("/").removesuffix("/chat/completions")
         self._endpoint = Endpoint(base)
 
@@ -123,7 +116,7 @@ class ApiDescriber:
                 spent = self._usage(reply)
                 usage += spent
                 answer = self._answer(reply)
-                words = parse(answer.text, objects, detail_words, overall_words)
+                words = parse_words(answer.text, objects, detail_words, overall_words)
                 warnings = ("the model's answer was cut off",) if answer.cut_off else ()
                 return replace(words, warnings=words.warnings + warnings, usage=usage)
             except RefusalError:
@@ -152,27 +145,6 @@ class ApiDescriber:
                         raise DescriberError(_ONLY_THOUGHT.format(self.model)) from error
                     raise
             time.sleep(wait)
-
-    def describe_many(
-        self, pictures: Iterable[Picture], objects: int, detail_words: int, overall_words: int
-    ) -> Iterator[Words | SedicError]:
-        """The words of each picture in their order, ``concurrency`` at a time; a picture that
-        fails gives its error. No more pictures are held than are being asked about."""
-
-        def one(picture: Picture) -> Words | SedicError:
-            try:
-                return self.describe(picture, objects, detail_words, overall_words)
-            except SedicError as error:
-                return error
-
-        source = iter(pictures)
-        with ThreadPoolExecutor(self.concurrency) as pool:
-            running: deque[Future[Words | SedicError]] = deque(
-                pool.submit(one, picture) for picture in islice(source, self.concurrency)
-            )
-            while running:
-                yield running.popleft().result()
-                running.extend(pool.submit(one, picture) for picture in islice(source, 1))
 
     def _answer(self, reply: dict[str, Any]) -> _Answer:
         """The answer in a chat completion: the text, or what it would tell a tool.
@@ -235,13 +207,13 @@ def _named(refused: frozenset[str], error: RequestError) -> str | None:
     That is what the server's words name, whatever the status; and where the status says that the
     request was not understood, else the first thing.
     """
-    sent = _sent(refused)
+    options = _sent(refused)
     words = error.reason.casefold()
-    named = [name for name in sent if name in words]
+    named = [name for name in options if name in words]
     if any(name in words for name in _FORM_NAMES):
-        named += [name for name in sent if name in _FORMS]
+        named += [name for name in options if name in _FORMS]
     if error.status in _NOT_UNDERSTOOD:
-        named += sent
+        named += options
     return named[0] if named and error.status not in _NOT_ABOUT_FORM else None
 
 
@@ -266,5 +238,5 @@ def _arguments(message: dict[str, Any]) -> str | None:
 
 def _data_url(picture: Picture, side: int) -> str:
     file = io.BytesIO()
-    shown(picture, side).save(file, "JPEG", quality=90, subsampling=0)
+    picture_for_model(picture, side).save(file, "JPEG", quality=90, subsampling=0)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

@@ -1,4 +1,4 @@
-"""Where a text is in a picture, as MISC says it: 8 x 8 blocks (64 bits) for each item.
+"""Where a text is in a picture, in MISC's form: 8 x 8 blocks (64 bits) for each item.
 
 The maps are CLIP Surgery's (Li, Wang, Duan and Li, "A closer look at the explainability of
 contrastive language-image pre-training", 2023) on transformers' ``CLIPModel``; the blocks are
@@ -136,10 +136,10 @@ class ClipMaps:
         from transformers.models.clip.modeling_clip import CLIPModel
         from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
-        from sedic.models.pretrained import load
+        from sedic.models.pretrained import load_pretrained
 
-        self._model = load(CLIPModel, source, download=download).eval().to(device)
-        self._tokenizer = load(CLIPTokenizer, source, download=download)
+        self._model = load_pretrained(CLIPModel, source, download=download).eval().to(device)
+        self._tokenizer = load_pretrained(CLIPTokenizer, source, download=download)
 
     def maps(self, picture: Picture, texts: Sequence[str]) -> list[Mask]:
         """Where each of ``texts`` is, on the grid of a (height, width, 3) uint8 picture.
@@ -242,7 +242,7 @@ def text_features(model: Any, tokens: Tensor) -> Tensor:
 
 
 def similarities(image: Tensor, texts: Tensor, redundant: Tensor) -> Tensor:
-    """How alike patches and texts are, (1, 1 + patches, texts), class token first.
+    """The similarity of patches and texts, (1, 1 + patches, texts), class token first.
 
     ``image`` are ``image_features``, ``texts`` (texts, d), and ``redundant`` (d,) the features of
     the prompts without any text, which CLIP Surgery takes away. Image features are normalised

@@ -52,7 +52,7 @@ def compare(original: Picture, decoded: Picture, classifier: Classifier) -> Cons
 
     Each is seen once, whole, with its short side at 224 pixels.
     """
-    names = table.load()
+    names = table.load_names()
     chances = np.stack([chances_of(picture, classifier) for picture in (original, decoded)])
     own = names.chances(chances) * np.equal(names.depth, 0)
     order = np.argsort(-own, axis=1, kind="stable")[:, :_TOP]
@@ -76,8 +76,8 @@ def chances_of(picture: Picture, classifier: Classifier) -> npt.NDArray[np.float
 
 def _distance(p: npt.NDArray[np.float32], q: npt.NDArray[np.float32]) -> float:
     """The square root of the Jensen-Shannon divergence in bits (Endres and Schindelin 2003)."""
-    both = np.stack([p, q]).astype(np.float64)
-    middle = both.mean(axis=0)
-    some = both > 0
-    ratio = np.divide(both, middle, out=np.ones_like(both), where=some)
-    return float(np.sqrt(max(0.0, (both * np.log2(ratio)).sum() / 2)))
+    pair = np.stack([p, q]).astype(np.float64)
+    middle = pair.mean(axis=0)
+    positive = pair > 0
+    ratio = np.divide(pair, middle, out=np.ones_like(pair), where=positive)
+    return float(np.sqrt(max(0.0, (pair * np.log2(ratio)).sum() / 2)))

@@ -1,4 +1,4 @@
-"""What is said about a picture, who can say it, and how it is cut to a budget of words."""
+"""Descriptions of pictures, the describers' interface, and cutting texts to a budget of words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Description:
-    """What is said about a picture: as a whole, and object by object, most important first."""
+    """The words and masks of a picture: the whole, and its objects, the most important one
+    first."""
 
     overall: str
     objects: tuple[ObjectLayer, ...] = ()
@@ -24,12 +25,12 @@ class Description:
     @property
     def text(self) -> str:
         """Every word of it, one line for the whole and one for each object."""
-        return "\n".join([self.overall, *(found.detail for found in self.objects)])
+        return "\n".join([self.overall, *(layer.detail for layer in self.objects)])
 
 
 @dataclass(frozen=True)
-class Described:
-    """A description and lines about how it came about, for people."""
+class DescriberResult:
+    """A description, and ``notes`` for people: lines about how it was made."""
 
     description: Description
     notes: tuple[str, ...] = ()
@@ -38,7 +39,7 @@ class Described:
 class Describer(Protocol):
     """Finds the words and masks of a picture. Describers are listed in ``parts.DESCRIBERS``."""
 
-    def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> Described:
+    def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> DescriberResult:
         """Describe a (height, width, 3) uint8 picture.
 
         ``rate`` says how many objects and words are wanted at most; ``method`` is one of
@@ -55,11 +56,11 @@ def shorten(
     Texts are cut where a phrase ends (``cut``); masks and names stay as they are, so a detail
     never gets shorter than its name.
     """
-    kept = tuple(
-        replace(found, detail=cut_detail(found.name, found.detail, detail_words))
-        for found in description.objects[:objects]
+    layers = tuple(
+        replace(layer, detail=cut_detail(layer.name, layer.detail, detail_words))
+        for layer in description.objects[:objects]
     )
-    return Description(cut(description.overall, overall_words), kept)
+    return Description(cut(description.overall, overall_words), layers)
 
 
 # Letters of scripts without blanks between words (Han, kana, Thai, Lao, Burmese, Khmer): each
@@ -82,10 +83,10 @@ def word_ends(text: str) -> list[int]:
 
 def cut_detail(name: str, detail: str, words: int) -> str:
     """``detail``, which begins with ``name``, cut to ``words`` words but never into the name."""
-    found = detail.split(" ")
+    pieces = detail.split(" ")
     start = len(name.split(" "))
-    kept = cut(" ".join(found[start:]), words - len(word_ends(name)))
-    return " ".join([*found[:start], kept]) if kept else name
+    rest = cut(" ".join(pieces[start:]), words - len(word_ends(name)))
+    return " ".join([*pieces[:start], rest]) if rest else name
 
 
 _JOINTS = frozenset(["with", "and", "while", "that", "which", "who", "where", "but"])

@@ -1,4 +1,4 @@
-"""One HTTP endpoint that takes and gives JSON, and is not trusted.
+"""An HTTP endpoint that takes and returns JSON. Its answers are not trusted.
 
 An exchange is bounded in time and size whatever the server does, goes to one host alone, and over
 https except on this machine. The key is read from the environment for each request and is in no
@@ -104,9 +104,9 @@ class Endpoint:
                 return reply
             if isinstance(reply, dict):
                 raise self.error(reply)
-            said = _page_text(data, secret)
-            said = f" (it says: {said})" if said else ""
-            message = f"{self.host}: the answer is no JSON object; is this an API address?{said}"
+            page = _page_text(data, secret)
+            page = f" (it says: {page})" if page else ""
+            message = f"{self.host}: the answer is no JSON object; is this an API address?{page}"
             raise RequestError(message, again=True)
         if 300 <= status < 400:
             message = f"{self.host} redirects elsewhere: not followed; correct SEDIC_API_BASE"
@@ -123,16 +123,16 @@ class Endpoint:
         reply that is no JSON.
         """
         reason = _words_of(reply) or otherwise
-        said = reason or "no reason given"
+        explanation = reason or "no reason given"
         status = status or _code_of(reply)
         if status in (401, 403):
-            message = f"{self.host} refuses the key (set SEDIC_API_KEY): {said}"
+            message = f"{self.host} refuses the key (set SEDIC_API_KEY): {explanation}"
             return RequestError(message, status=status, reason=reason)
         busy = status in (0, 408, 409, 425, 429) or (status >= 500 and status != 501)
         wait = _seconds(retry_after) if busy else 0.0
         later = f", try again in {wait:.0f} s" if wait else ""
         with_status = f"with status {status}" if status else "with an error"
-        message = f"{self.host} answers {with_status}{later}: {said}"
+        message = f"{self.host} answers {with_status}{later}: {explanation}"
         return RequestError(message, status=status, again=busy, wait=wait, reason=reason)
 
     def _key(self) -> str:

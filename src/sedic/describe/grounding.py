@@ -1,4 +1,4 @@
-"""Is what was named in the picture, and in which boxes? Asked of Grounding DINO.
+"""Finds named objects in a picture, as boxes, with Grounding DINO.
 
 A name that an open-set detector does not find is a hallucination of the language model (SEDIC
 §3.1). The detector is Liu et al., "Grounding DINO: marrying DINO with grounded pre-training for
@@ -31,7 +31,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Found:
+class Grounding:
     """Where a name was found: its boxes, best first, and their scores, 0 to 1; none if nowhere."""
 
     name: str
@@ -55,16 +55,16 @@ class Grounder:
             GroundingDinoForObjectDetection,
         )
 
-        from sedic.models.pretrained import load
+        from sedic.models.pretrained import load_pretrained
 
-        model = load(GroundingDinoForObjectDetection, source, download=download)
+        model = load_pretrained(GroundingDinoForObjectDetection, source, download=download)
         self._model = model.eval().to(device)
-        self._images = load(GroundingDinoImageProcessorPil, source, download=download)
-        self._tokenizer = load(AutoTokenizer, source, download=download)
+        self._images = load_pretrained(GroundingDinoImageProcessorPil, source, download=download)
+        self._tokenizer = load_pretrained(AutoTokenizer, source, download=download)
 
     def find(
         self, picture: Picture, names: Sequence[str], box: float = BOX, text: float = TEXT
-    ) -> list[Found]:
+    ) -> list[Grounding]:
         """What became of each of ``names`` in a (height, width, 3) uint8 picture, in their order.
 
         A box is a name's if one of the name's tokens is more probable in it than ``box``, and its
@@ -76,7 +76,7 @@ class Grounder:
         prompt, spans = _prompt(names)
         height, width = picture.shape[:2]
         if not prompt or min(height, width) < LEAST_SIDE:
-            return [Found(name) for name in names]
+            return [Grounding(name) for name in names]
         tokens = self._tokenizer(
             prompt,
             return_tensors="pt",
@@ -92,13 +92,13 @@ class Grounder:
             out = self._model(**{k: value.to(self._model.device) for k, value in inputs.items()})
         probable = out.logits[0].float().sigmoid().cpu().numpy().astype(np.float64)
         boxes = _corners(out.pred_boxes[0].float().cpu().numpy(), width, height)
-        found = []
+        groundings = []
         for name, span in zip(names, spans, strict=True):
             scores = _scores(probable, offsets, span, text)
-            kept = instances(boxes, np.where(scores > box, scores, 0.0))
-            places: list[Box] = [tuple(corners) for corners in boxes[kept].tolist()]
-            found.append(Found(name, tuple(places), tuple(scores[kept].tolist())))
-        return found
+            indices = instances(boxes, np.where(scores > box, scores, 0.0))
+            places: list[Box] = [tuple(corners) for corners in boxes[indices].tolist()]
+            groundings.append(Grounding(name, tuple(places), tuple(scores[indices].tolist())))
+        return groundings
 
 
 def instances(boxes: Floats, scores: Floats) -> list[int]:
@@ -110,16 +110,20 @@ def instances(boxes: Floats, scores: Floats) -> list[int]:
     """
     area = (boxes[:, 2:] - boxes[:, :2]).clip(0).prod(axis=1)
     scores = np.where(area > 0, scores, 0.0)
-    kept: list[int] = []
+    indices: list[int] = []
     for index in np.argsort(-scores, kind="stable").tolist():
-        if scores[index] <= 0 or scores[index] < OF_BEST * scores.max() or len(kept) == MAX_BOXES:
+        if (
+            scores[index] <= 0
+            or scores[index] < OF_BEST * scores.max()
+            or len(indices) == MAX_BOXES
+        ):
             break
-        low = np.maximum(boxes[kept, :2], boxes[index, :2])
-        high = np.minimum(boxes[kept, 2:], boxes[index, 2:])
+        low = np.maximum(boxes[indices, :2], boxes[index, :2])
+        high = np.minimum(boxes[indices, 2:], boxes[index, 2:])
         common = (high - low).clip(0).prod(axis=1)
-        if (common <= SAME_BOX * (area[kept] + area[index] - common)).all():
-            kept.append(index)
-    return kept
+        if (common <= SAME_BOX * (area[indices] + area[index] - common)).all():
+            indices.append(index)
+    return indices
 
 
 def _prompt(names: Sequence[str]) -> tuple[str, list[tuple[int, int, int]]]:
@@ -147,8 +151,8 @@ def _scores(
     last = tokens[offsets[tokens, 0] >= noun]
     if not last.size:  # cut off: the prompt was too long
         return np.zeros(len(probable))
-    named = probable[:, last].max(axis=1) > text
-    return np.asarray(probable[:, tokens].max(axis=1) * named)
+    has_noun = probable[:, last].max(axis=1) > text
+    return np.asarray(probable[:, tokens].max(axis=1) * has_noun)
 
 
 def _corners(boxes: npt.NDArray[np.float32], width: int, height: int) -> Floats:

@@ -1,4 +1,4 @@
-"""A language model as a describer: it says the words, and other models look for its objects.
+"""A language model as a describer: it gives the words, and other models locate the objects.
 
 SEDIC verifies names with Grounding DINO and draws masks with SAM; MISC asks CLIP for coarse maps.
 """
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from sedic import extras
 from sedic.describe.answers import Describer as WordSource
-from sedic.describe.answers import Said, Words, fit_clip
-from sedic.describe.description import Described, Description
+from sedic.describe.answers import ObjectWords, Words, fit_clip
+from sedic.describe.description import DescriberResult, Description
 from sedic.semantics import MAX_OBJECTS, ObjectLayer, Rate
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ def local_describer(profile: Profile, model: str = "", source: Path | None = Non
 
     def ask(method: str) -> WordSource:
         name = model
-        if not name or name in {known.name for known in models()}:
-            fetched = (known for known in LOCAL if _is_here(known))
+        if not name or name in {known_model.name for known_model in models()}:
+            fetched = (candidate for candidate in LOCAL if _is_here(candidate))
             name = str(require(name or next(fetched, LOCAL[-1])))
         return LocalDescriber(name, method)
 
@@ -64,7 +64,7 @@ class LanguageModel:
         self._profile = profile
         self._ask = ask
 
-    def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> Described:
+    def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> DescriberResult:
         """See ``description.Describer``."""
         finders = (CLIP,) if method == "misc" else (GROUNDER, _segmenter())
         notes = []
@@ -79,7 +79,9 @@ class LanguageModel:
         with extras.named():
             return self._described(picture, replace(rate, max_objects=objects), method, notes)
 
-    def _described(self, picture: Picture, rate: Rate, method: str, notes: list[str]) -> Described:
+    def _described(
+        self, picture: Picture, rate: Rate, method: str, notes: list[str]
+    ) -> DescriberResult:
         budget = rate.max_objects, rate.detail_words, rate.overall_words
         words = self._fit(self._ask(method).describe(picture, *budget))
         notes += words.warnings
@@ -87,9 +89,9 @@ class LanguageModel:
             cost = "" if words.usage.cost is None else f", cost {words.usage.cost:.4f}"
             notes.append(f"tokens: {words.usage.sent} sent, {words.usage.received} received{cost}")
         if not words.objects:
-            return Described(Description(words.overall), tuple(notes))
+            return DescriberResult(Description(words.overall), tuple(notes))
         description, more = (_map if method == "misc" else _segment)(picture, words)
-        return Described(description, (*notes, *more))
+        return DescriberResult(description, (*notes, *more))
 
     def _fit(self, words: Words) -> Words:
         """The words that the decoder's text encoder would not cut off."""
@@ -103,31 +105,31 @@ class LanguageModel:
         return replace(words, overall=overall, objects=tuple(objects))
 
 
-def segment(picture: Picture, objects: Mapping[str, str], method: str = "sedic") -> Described:
+def segment(picture: Picture, objects: Mapping[str, str], method: str = "sedic") -> DescriberResult:
     """Masks for objects that somebody named: names and their details, the most important first.
 
     Grounding DINO finds them and SAM draws the masks; for the method ``misc`` CLIP makes 8 x 8
     maps. A name that is not found is left out, and a note says so. Raises ``MissingWeightsError``,
     with the command that gets them, where these models are not here.
     """
-    items = tuple(Said(name, detail) for name, detail in objects.items())
+    items = tuple(ObjectWords(name, detail) for name, detail in objects.items())
     words = Words("", items)
     with extras.named():
         description, notes = (_map if method == "misc" else _segment)(picture, words)
-    return Described(description, tuple(notes))
+    return DescriberResult(description, tuple(notes))
 
 
 def _segment(picture: Picture, words: Words) -> tuple[Description, list[str]]:
     """Objects as boxes by Grounding DINO and masks by SAM; a line about each name."""
     from sedic.describe.grounding import Grounder
-    from sedic.describe.segmentation import Segmenter, look
+    from sedic.describe.segmentation import Segmenter, locate
     from sedic.models.registry import require
 
     device = _device()
     grounder = Grounder(require(GROUNDER), device=device)
     segmenter = Segmenter(require(_segmenter()), device=device)
-    description, report = look(picture, words, grounder, segmenter)
-    return description, [f"{verdict.name}: {verdict.fate}" for verdict in report.verdicts]
+    description, report = locate(picture, words, grounder, segmenter)
+    return description, [f"{verdict.name}: {verdict.outcome}" for verdict in report.verdicts]
 
 
 def _map(picture: Picture, words: Words) -> tuple[Description, list[str]]:

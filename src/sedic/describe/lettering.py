@@ -1,8 +1,8 @@
 """Words and numbers in a picture, read by RapidOCR where it is installed (``sedic[ocr]``).
 
-What is written somewhere is meaning that no decoder can guess, so it is quoted: ``sail reading
-"14255"``. The reader's answer is text from a stranger; it is cut to plain letters, digits and
-common signs before it goes anywhere.
+No decoder can guess what is written in a picture, so it is quoted: ``sail reading "14255"``. The
+reader's result is untrusted text; it is reduced to letters, digits and common signs before it is
+used.
 """
 
 from __future__ import annotations
@@ -81,20 +81,20 @@ def _lines(picture: Picture, engine: Any) -> Iterator[Line]:
     from sedic.describe.region_features import reduce
 
     small = reduce(picture, _LONG_SIDE)
-    found = engine(np.ascontiguousarray(small[..., ::-1]))  # it wants blue first
-    if found.txts is None:
+    result = engine(np.ascontiguousarray(small[..., ::-1]))  # it wants blue first
+    if result.txts is None:
         return
     size = np.array([small.shape[1], small.shape[0]], np.float64)
-    for text, confidence, corners in zip(found.txts, found.scores, found.boxes, strict=True):
-        if confidence >= SURE and (said := plain(text)):
-            yield Line(said, np.clip(np.asarray(corners, np.float64).reshape(4, 2) / size, 0, 1))
+    for text, confidence, corners in zip(result.txts, result.scores, result.boxes, strict=True):
+        if confidence >= SURE and (words := plain(text)):
+            yield Line(words, np.clip(np.asarray(corners, np.float64).reshape(4, 2) / size, 0, 1))
 
 
 def plain(text: str) -> str:
     """A line of lettering as it may be quoted; "" where it says too little or too much."""
-    said = " ".join(_UNUSUAL.sub(" ", text).split())
-    enough = sum(char.isalnum() for char in said) >= _LEAST
-    return said if enough and len(said) <= LONGEST else ""
+    line = " ".join(_UNUSUAL.sub(" ", text).split())
+    enough = sum(char.isalnum() for char in line) >= _LEAST
+    return line if enough and len(line) <= LONGEST else ""
 
 
 def region_of(line: Line, shape: tuple[int, int]) -> Region:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 
 from sedic.describe.answer_text import RefusalError
-from sedic.describe.answers import Usage, Words, parse
+from sedic.describe.answers import Usage, Words, parse_words
 from sedic.describe.description import one_line
-from sedic.describe.prompts import prompt, shown
+from sedic.describe.prompts import picture_for_model, prompt
 from sedic.errors import DescriberError, MissingWeightsError, OutOfMemoryError, SedicError
 from sedic.files import printable
 
@@ -78,12 +78,14 @@ class LocalDescriber:
         """The words of an answer of at most so many ``tokens``; ``budget`` is ``parse``'s."""
         processor, model = self._loaded
         try:
-            answer, usage = _generate(processor, model, shown(picture, SIDE), question, tokens)
+            answer, usage = _generate(
+                processor, model, picture_for_model(picture, SIDE), question, tokens
+            )
         except (MemoryError, *_UNUSABLE) as error:
             raise _failed(self.model, error) from error
         cut_off = usage.received >= tokens
         try:
-            words = parse(answer, *budget)
+            words = parse_words(answer, *budget)
         except RefusalError:
             raise
         except DescriberError as error:
@@ -102,13 +104,13 @@ class LocalDescriber:
         from transformers import AutoConfig, AutoModelForImageTextToText
 
         device, dtype = _device()
-        here = {"local_files_only": not self.fetch, "trust_remote_code": False}
+        options = {"local_files_only": not self.fetch, "trust_remote_code": False}
         try:
-            config = AutoConfig.from_pretrained(self.model, **here)
+            config = AutoConfig.from_pretrained(self.model, **options)
             compose = _COMPOSE.get(config.model_type, _any_processor)
-            processor = compose(self.model, config, here)
+            processor = compose(self.model, config, options)
             model: Any = AutoModelForImageTextToText.from_pretrained(
-                self.model, config=config, dtype=dtype, use_safetensors=True, **here
+                self.model, config=config, dtype=dtype, use_safetensors=True, **options
             )
             return processor, model.to(device).eval()
         except (MemoryError, *_UNUSABLE) as error:
@@ -135,10 +137,10 @@ def _generate(
     greedy = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
     with torch.inference_mode():
         tokens = model.generate(**inputs, **greedy, max_new_tokens=budget)
-    sent = int(inputs["input_ids"].shape[1])
-    written = tokens[0, sent:]
+    prompt_length = int(inputs["input_ids"].shape[1])
+    written = tokens[0, prompt_length:]
     answer = processor.tokenizer.decode(written, skip_special_tokens=True)
-    return str(answer), Usage(sent, len(written))
+    return str(answer), Usage(prompt_length, len(written))
 
 
 def _device() -> tuple[torch.device, torch.dtype]:
@@ -163,13 +165,13 @@ def _failed(model: str, error: Exception) -> SedicError:
     return DescriberError(f"{name} cannot describe this picture: {reason}")
 
 
-def _any_processor(source: str, config: Any, here: dict[str, Any]) -> Any:
+def _any_processor(source: str, config: Any, options: dict[str, Any]) -> Any:
     from transformers import AutoProcessor
 
-    return AutoProcessor.from_pretrained(source, **here)  # type: ignore[no-untyped-call]
+    return AutoProcessor.from_pretrained(source, **options)  # type: ignore[no-untyped-call]
 
 
-def _idefics(source: str, config: Any, here: dict[str, Any]) -> Any:
+def _idefics(source: str, config: Any, options: dict[str, Any]) -> Any:
     """Idefics3's processor, which SmolVLM's is for pictures: the same layout of the prompt."""
     from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
     from transformers.models.idefics3.processing_idefics3 import Idefics3Processor
@@ -179,14 +181,14 @@ def _idefics(source: str, config: Any, here: dict[str, Any]) -> Any:
     vision = config.vision_config
     patches = (vision.image_size // vision.patch_size) ** 2
     return Idefics3Processor(
-        pictures[config.model_type].from_pretrained(source, **here),
-        _tokenizer(source, here),
+        pictures[config.model_type].from_pretrained(source, **options),
+        _tokenizer(source, options),
         image_seq_len=patches // config.scale_factor**2,
-        chat_template=_chat_template(Idefics3Processor, source, here),
+        chat_template=_chat_template(Idefics3Processor, source, options),
     )
 
 
-def _qwen_vl(source: str, config: Any, here: dict[str, Any]) -> Any:
+def _qwen_vl(source: str, config: Any, options: dict[str, Any]) -> Any:
     from transformers.models.qwen2_5_vl.processing_qwen2_5_vl import Qwen2_5_VLProcessor
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
@@ -199,9 +201,9 @@ def _qwen_vl(source: str, config: Any, here: dict[str, Any]) -> Any:
             )
 
     return PictureProcessor(
-        Qwen2VLImageProcessorPil.from_pretrained(source, **here),
-        _tokenizer(source, here),
-        _chat_template(Qwen2_5_VLProcessor, source, here),
+        Qwen2VLImageProcessorPil.from_pretrained(source, **options),
+        _tokenizer(source, options),
+        _chat_template(Qwen2_5_VLProcessor, source, options),
     )
 
 
@@ -213,13 +215,13 @@ _COMPOSE: dict[str, Callable[[str, Any, dict[str, Any]], Any]] = {
 }
 
 
-def _tokenizer(source: str, here: dict[str, Any]) -> Any:
+def _tokenizer(source: str, options: dict[str, Any]) -> Any:
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(source, **here)
+    return AutoTokenizer.from_pretrained(source, **options)
 
 
-def _chat_template(processor: Any, source: str, here: dict[str, Any]) -> str:
+def _chat_template(processor: Any, source: str, options: dict[str, Any]) -> str:
     """How the model wants to be spoken to: from its processor's files, else its tokenizer's."""
-    template: str | None = processor.get_processor_dict(source, **here)[0].get("chat_template")
-    return template or str(_tokenizer(source, here).chat_template)
+    template: str | None = processor.get_processor_dict(source, **options)[0].get("chat_template")
+    return template or str(_tokenizer(source, options).chat_template)

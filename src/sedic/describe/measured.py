@@ -1,4 +1,4 @@
-"""The measured description: true sentences about a picture, from measurement alone.
+"""The measured description: statements about a picture that follow from measurements alone.
 
 ``describe`` makes the longest one and cuts it to its budget; phrases come in the order in which a
 decoder misses them when it only has a heavily blurred reference image.
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sedic.describe import words as v
-from sedic.describe.description import Described, Description, shorten
+from sedic.describe.description import DescriberResult, Description, shorten
 from sedic.errors import SedicError
 from sedic.semantics import (
     Mask,
@@ -31,10 +31,10 @@ class MeasuredDescriber:
     def __init__(self, profile: object = None, model: str = "", source: object = None) -> None:
         pass
 
-    def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> Described:
+    def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> DescriberResult:
         """See ``description.Describer``."""
         budget = rate.max_objects, rate.detail_words, rate.overall_words
-        return Described(describe(picture, *budget))
+        return DescriberResult(describe(picture, *budget))
 
 
 def describe(
@@ -53,16 +53,16 @@ def describe(
     height, width = picture.shape[:2]
     maps = measure_maps(picture)
     rows, columns = maps.shape
-    found = []
+    layers = []
     for mask in find_objects(maps, width, height, max_objects):
         # A pixel of the maps belongs to the object when most of it does.
         region = area_mean(mask, edges(mask.shape[0], rows), edges(mask.shape[1], columns)) > 0.5
         if not region.any():
             continue
         name, detail = _object(maps, region)
-        found.append(ObjectLayer(name, detail, Mask.of(mask)))
+        layers.append(ObjectLayer(name, detail, Mask.of(mask)))
     overall = ", ".join(overall_phrases(maps))
-    return shorten(Description(overall, tuple(found)), max_objects, detail_words, overall_words)
+    return shorten(Description(overall, tuple(layers)), max_objects, detail_words, overall_words)
 
 
 def inner(region: Region) -> Region:

@@ -1,13 +1,14 @@
-"""The named description: what the classifier sees twice, where it is, and how it looks.
+"""The named description: objects that the classifier confirms in two views, with masks and looks.
 
-Names come from ``activation``, masks from ``outline``; colours, texture and light are measured.
+Names come from ``activation``, things and their masks from ``things``; colours, texture and light
+are measured.
 Where the classifier is not installed, the description is the measured one and a note says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -15,45 +16,31 @@ import numpy as np
 
 from sedic.describe import measured
 from sedic.describe import words as v
-from sedic.describe.description import Described, Description, shorten
+from sedic.describe.description import DescriberResult, Description, shorten
 from sedic.errors import MissingWeightsError, UnsuitableInputError
 from sedic.semantics import MAX_OBJECTS, Mask, ObjectLayer
 
 if TYPE_CHECKING:
-    from sedic.describe.activation import Looked, Sighting
+    from sedic.describe.activation import Sightings
     from sedic.describe.lettering import Line, Reader
     from sedic.describe.names import Names
-    from sedic.describe.region_features import Floats, Maps, Region
+    from sedic.describe.people import Finder, Person
+    from sedic.describe.region_features import Maps, Region
+    from sedic.describe.things import Thing
     from sedic.models.classifier import Classifier
     from sedic.picture import Picture
     from sedic.semantics import Rate
 
 _LEAST_SIDE = 32  # pixels of the picture, below which nothing is named
-_HIDDEN = 0.5  # share of a region that other objects may have, at most
-_SIMILAR = 0.25  # size of a second instance by the first
-_INSTANCE_PEAK = 0.5  # evidence that a second instance has somewhere
 LETTERING = "lettering"  # the name of what is written on nothing that has a name
-_TEXTURE = 1.5  # units of L* that a unit of texture counts for in an outline
 _INSIDE = frozenset(["valley", "library", "restaurant", "home cinema", "flower field", "room"])
-
-
-@dataclass(frozen=True)
-class Thing:
-    """Something named, or, where ``node`` is None, lettering alone.
-
-    ``region``: where it is, on some raster over the picture; ``reads``: what is written on it.
-    """
-
-    node: int | None
-    chance: float
-    region: Region
-    reads: str = ""
 
 
 class NamedDescriber:
     """The describer ``named``. It loads the classifier when it first describes, and keeps it.
 
-    ``read`` reads lettering; by default RapidOCR, where it is installed.
+    ``read`` reads lettering and ``find_people`` finds people; by default RapidOCR and CenterFace,
+    where they are installed.
     """
 
     def __init__(
@@ -62,12 +49,14 @@ class NamedDescriber:
         model: str = "",
         source: object = None,
         read: Reader | None = None,
+        find_people: Finder | None = None,
     ) -> None:
         self._classifier: Classifier | None = None
         self._missing = ""
         self._read = read
+        self._find_people = find_people
 
-    def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> Described:
+    def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> DescriberResult:
         """See ``description.Describer``. Objects are what was named, the surest first.
 
         The notes are the names that a second look did not confirm. Without the classifier's
@@ -82,17 +71,23 @@ class NamedDescriber:
         classifier = self._loaded()
         if classifier is None or min(picture.shape[:2]) < _LEAST_SIDE:
             notes = (f"nothing is named, only measured: {self._missing}",) if self._missing else ()
-            return Described(measured.describe(picture, *budget), notes)
+            return DescriberResult(measured.describe(picture, *budget), notes)
         if self._read is None:
             from sedic.describe.lettering import reader
 
             self._read = reader()
-        description, rejected = _describe(picture, classifier, self._read(picture))
-        return Described(shorten(description, *budget), tuple(rejected))
+        if self._find_people is None:
+            from sedic.describe.people import finder
+
+            self._find_people = finder()
+        description, rejected = _describe(
+            picture, classifier, self._find_people(picture), self._read(picture)
+        )
+        return DescriberResult(shorten(description, *budget), tuple(rejected))
 
     def misled(self, original: Picture, decoded: Picture) -> str | None:
-        """A line that says what became of what, where the decoded picture shows something of
-        another kind than the original did; None where it does not, or nothing can tell."""
+        """A warning where the decoded picture shows something of another kind than the original;
+        None where it does not, or where the classifier is not installed."""
         from sedic.describe.consistency import compare
 
         classifier = self._loaded()
@@ -103,28 +98,30 @@ class NamedDescriber:
 
         if self._classifier is None and not self._missing:
             try:
-                self._classifier = classifier.load()
+                self._classifier = classifier.load_classifier()
             except MissingWeightsError as error:
                 self._missing = str(error)
         return self._classifier
 
 
 def _describe(
-    picture: Picture, classifier: Classifier, lines: Sequence[Line]
+    picture: Picture, classifier: Classifier, people: Sequence[Person], lines: Sequence[Line]
 ) -> tuple[Description, list[str]]:
-    """All that can be said of a picture, and a line for each name that was not confirmed."""
+    """The full description of a picture, and a line for each name that was not confirmed."""
     from sedic.describe import names as table
-    from sedic.describe.activation import look
+    from sedic.describe.activation import find_sightings
     from sedic.describe.region_features import area_mean, edges, measure_maps
     from sedic.describe.salience import on_grid
+    from sedic.describe.things import lettered, sighted, with_people
 
-    names = table.load()
+    names = table.load_names()
     height, width = picture.shape[:2]
-    looked = look(picture, classifier, names)
+    sightings = find_sightings(picture, classifier, names)
     maps = measure_maps(picture)
-    things = _things(picture, looked, maps, names, classifier)
-    things = _lettered(things, lines, looked.raster)[:MAX_OBJECTS]
-    scenes = [found.node for found in looked.found if found.node in names.scenes]
+    things = sighted(picture, sightings, maps, names, classifier)
+    things = with_people(things, people, picture, maps, names, sightings.raster)
+    things = lettered(things, lines, sightings.raster)[:MAX_OBJECTS]
+    scenes = [sighting.node for sighting in sightings.confirmed if sighting.node in names.scenes]
     on_maps = []
     for thing in things:
         rows, columns = (
@@ -136,7 +133,7 @@ def _describe(
         ObjectLayer(name, detail, Mask.of(on_grid(thing.region, width, height)))
         for thing, (name, detail) in zip(things, details, strict=True)
     )
-    return Description(overall, layers), _notes(looked, names)
+    return Description(overall, layers), _notes(sightings, names)
 
 
 def compose(
@@ -148,98 +145,21 @@ def compose(
     """
     from sedic.describe.lettering import quoting
 
-    said, details = [], []
-    taken = np.zeros(maps.shape, np.bool_)
+    phrases, details = [], []
+    covered = np.zeros(maps.shape, np.bool_)
     for thing in things:
-        taken |= thing.region
+        covered |= thing.region
         word = LETTERING if thing.node is None else names.words[thing.node]
         name, phrase = quoting(word, thing.reads) if thing.reads else (word, word)
         colour, looks = _looks(maps, thing.region) if thing.region.any() else ("", "")
         details.append((name, phrase + looks))
-        if thing.node is not None:
+        if thing.node == names.person:
+            phrase = names.with_article(thing.node) + phrase[len(word) :]
+            phrase += f" in {colour}" if colour else ""
+        elif thing.node is not None:
             phrase = names.with_article(thing.node, colour) + phrase[len(word) :]
-        said.append(phrase)
-    return ", ".join(_overall(maps, taken, said, scenes, names)), details
-
-
-def _lettered(things: list[Thing], lines: Sequence[Line], shape: tuple[int, int]) -> list[Thing]:
-    """``things`` with what is written on them, and lettering that is on none of them as things of
-    its own, after the first; of several lines on one thing, the largest."""
-    from sedic.describe.lettering import region_of, worth_an_object
-
-    own = []
-    for line in sorted(lines, key=lambda line: -line.area):
-        region = region_of(line, shape)
-        holds = [(thing.region & region).sum() > region.sum() / 2 for thing in things]
-        if not any(holds):
-            if worth_an_object(line):
-                own.append(Thing(None, 1.0, region, line.text))
-            continue
-        at = holds.index(True)
-        if not things[at].reads:
-            things[at] = replace(things[at], reads=line.text)
-    return [*things[:1], *own, *things[1:]]
-
-
-def _things(
-    picture: Picture, looked: Looked, maps: Maps, names: Names, classifier: Classifier
-) -> list[Thing]:
-    """What was sighted, each thing once, the surest first, in regions that share no cell.
-
-    One name stands for one thing, shown by its surest sighting, unless its region has further
-    pieces, about as large, that the classifier gives the same name when it sees them alone.
-    """
-    from sedic.describe.activation import confirms
-    from sedic.describe.outline import outline
-
-    if not looked.found:
-        return []
-    shape = looked.found[0].heat.shape
-    look = _look(maps, shape)
-    things: list[Thing] = []
-    for sighting in _surest(looked, names):
-        pieces = outline(look, sighting.heat)
-        for number, piece in enumerate(pieces):
-            free = piece & ~np.any([t.region for t in things], axis=0) if things else piece
-            if free.sum() < (1 - _HIDDEN) * piece.sum():
-                continue
-            if number and not (
-                piece.sum() >= _SIMILAR * pieces[0].sum()
-                and sighting.heat[piece].max() >= _INSTANCE_PEAK
-                and confirms(picture, piece, sighting.node, classifier, names)
-            ):
-                continue
-            things.append(Thing(sighting.node, sighting.chance, free))
-    return things
-
-
-def _surest(looked: Looked, names: Names) -> Iterator[Sighting]:
-    """Sightings of objects, one for each name: of the whole picture before windows, and a kind
-    only where no narrower name of it was seen."""
-    order = sorted(
-        (found for found in looked.found if found.node not in names.scenes),
-        key=lambda found: (names.depth[found.node], -found.chance - found.whole),
-    )
-    kept: list[Sighting] = []
-    for found in order:
-        line = names.line(found.node)
-        kinds = {names.line(other.node)[min(1, len(names.line(other.node)) - 1)] for other in kept}
-        if any(found.node in names.line(other.node) or other.node in line for other in kept):
-            continue
-        if kinds & set(line):  # two names of one kind: views disagree, or the thing is seen twice
-            continue
-        kept.append(found)
-    return iter(sorted(kept, key=lambda found: -found.chance - found.whole))
-
-
-def _look(maps: Maps, shape: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """Colour and texture (rows, columns, 6) on a raster, in units of L*."""
-    from sedic.describe.region_features import area_mean, edges
-
-    borders = edges(maps.shape[0], shape[0]), edges(maps.shape[1], shape[1])
-    texture: Floats = np.sqrt(maps.bands[..., :3])
-    both = np.concatenate([maps.lab, _TEXTURE * texture], axis=-1)
-    return area_mean(both, *borders).astype(np.float64)
+        phrases.append(phrase)
+    return ", ".join(_overall(maps, covered, phrases, scenes, names)), details
 
 
 def _looks(maps: Maps, region: Region) -> tuple[str, str]:
@@ -258,7 +178,7 @@ def _looks(maps: Maps, region: Region) -> tuple[str, str]:
 
 
 def _overall(
-    maps: Maps, taken: Region, said: Sequence[str], scenes: Sequence[int], names: Names
+    maps: Maps, covered: Region, things_said: Sequence[str], scenes: Sequence[int], names: Names
 ) -> Iterator[str]:
     """The phrases on the whole: who is where, in front of what, then what measurement says.
 
@@ -271,21 +191,21 @@ def _overall(
         + names.with_article(scene)
         for scene in scenes
     ]
-    if not said and not scenes:
+    if not things_said and not scenes:
         yield kind
         yield from phrases
         return
-    things = " and ".join(filter(None, [", ".join(said[:-1]), *said[-1:]]))
+    things = " and ".join(filter(None, [", ".join(things_said[:-1]), *things_said[-1:]]))
     if not things:
         yield names.with_article(scenes[0])
     elif place:
         yield f"{things} {place[0]}"
-    elif (~taken).mean() > v.BACKDROP:
-        yield f"{things} in front of {_background(maps, ~taken)}"
+    elif (~covered).mean() > v.BACKDROP:
+        yield f"{things} in front of {_background(maps, ~covered)}"
     else:
         yield things
     yield kind
-    yield from islice(phrases, 1 if said else None)
+    yield from islice(phrases, 1 if things_said else None)
 
 
 def _background(maps: Maps, rest: Region) -> str:
@@ -296,16 +216,16 @@ def _background(maps: Maps, rest: Region) -> str:
     blurred = look.blur is not None and v.say(v.SHARPNESS, look.blur) in v.OUT_OF_FOCUS
     plain = "plain" if look.strength < v.TEXTURED else ""
     first = measured.two_colours(look)[0]
-    said = " ".join(filter(None, ["blurred" if blurred else plain, first, "background"]))
-    return f"an {said}" if said[0] in "aeiou" else f"a {said}"
+    background = " ".join(filter(None, ["blurred" if blurred else plain, first, "background"]))
+    return f"an {background}" if background[0] in "aeiou" else f"a {background}"
 
 
-def _notes(looked: Looked, names: Names) -> list[str]:
+def _notes(sightings: Sightings, names: Names) -> list[str]:
     """A line for each name that the second look did not confirm."""
-    known = {node for found in looked.found for node in names.line(found.node)}
+    confirmed = {node for sighting in sightings.confirmed for node in names.line(sighting.node)}
     return [
         f"{names.words[node]}: dropped as hallucination"
         f" (first look {first:.2f}, second look {second:.2f})"
-        for node, first, second in looked.rejected
-        if not known & set(names.line(node))
+        for node, first, second in sightings.unconfirmed
+        if not confirmed & set(names.line(node))
     ]

@@ -18,6 +18,7 @@ Floats = npt.NDArray[np.float32]
 
 # Kinds that are where a picture was taken, not an object in it.
 _SCENES = ("landscape", "room")
+_PERSON = "person"
 
 
 @dataclass(frozen=True)
@@ -38,33 +39,38 @@ class Names:
     silent: frozenset[int]
     scenes: frozenset[int]
 
+    @property
+    def person(self) -> int:
+        """The node for people, whom no class shows as such."""
+        return self.words.index(_PERSON)
+
     def chances(self, classes: Floats) -> Floats:
         """Chances (..., n) of the nodes from those of the classes (..., classes)."""
         return np.asarray(classes @ self.members.T, np.float32)
 
     def line(self, node: int) -> list[int]:
         """``node`` and its wider and wider kinds."""
-        found = [node]
+        line = [node]
         while (node := self.parents[node]) >= 0:
-            found.append(node)
-        return found
+            line.append(node)
+        return line
 
     def with_article(self, node: int, adjective: str = "") -> str:
         """As in "a red macaw": the word after ``adjective``, with an article where it takes one."""
-        said = f"{adjective} {self.words[node]}".strip()
+        phrase = f"{adjective} {self.words[node]}".strip()
         if node in self.bare:
-            return said
-        return f"{'an' if said[0] in 'aeiou' else 'a'} {said}"
+            return phrase
+        return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
 
 
 @cache
-def load() -> Names:
+def load_names() -> Names:
     """The table of the package."""
     text = (files("sedic") / "describe" / "imagenet.txt").read_text(encoding="utf-8")
-    return parse(text)
+    return parse_names(text)
 
 
-def parse(text: str) -> Names:
+def parse_names(text: str) -> Names:
     """The names of a table in the form of ``imagenet.txt``."""
     index: dict[tuple[str, str], int] = {}  # (word, kind) of each node; the kind of a kind is ""
     parents: list[int] = []
@@ -89,31 +95,31 @@ def parse(text: str) -> Names:
             continue
         if " <" in line:
             kind, wider = (part.strip() for part in line.split("<"))
-            this = node(kind, "")
+            index_of_node = node(kind, "")
             if wider:
-                parents[this] = node(wider, "")
+                parents[index_of_node] = node(wider, "")
             continue
         kind, names = line.split(": ", 1)
         for name in names.split(", "):
-            this = node(name, kind)
+            index_of_node = node(name, kind)
             if name.rstrip("*?") != kind:
-                parents[this] = node(kind, "")
-            classes.append(this)
+                parents[index_of_node] = node(kind, "")
+            classes.append(index_of_node)
     members = np.zeros((len(parents), len(classes)), np.float32)
     scenes = set()
     depth = [0] * len(parents)
-    for number, this in enumerate(classes):
+    for number, index_of_node in enumerate(classes):
         steps = 0
-        while this >= 0:
-            members[this, number] = 1
-            depth[this] = max(depth[this], steps)
-            this, steps = parents[this], steps + 1
+        while index_of_node >= 0:
+            members[index_of_node, number] = 1
+            depth[index_of_node] = max(depth[index_of_node], steps)
+            index_of_node, steps = parents[index_of_node], steps + 1
     words = tuple(word for word, _ in index)
-    for this in range(len(parents)):
-        top = this
+    for index_of_node in range(len(parents)):
+        top = index_of_node
         while top >= 0:
             if words[top] in _SCENES:
-                scenes.add(this)
+                scenes.add(index_of_node)
             top = parents[top]
     return Names(
         words,

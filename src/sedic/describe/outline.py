@@ -1,4 +1,4 @@
-"""From evidence to an outline: what of a picture belongs to the thing that a map points at.
+"""Finds the outline of the object that a map of evidence (0 to 1) marks.
 
 A map of class activation is highest where a class is told most easily, on a face or a beak; it is
 blurred, and it covers some of what is around. So every look (a cluster of colour and texture) is
@@ -30,52 +30,46 @@ _TRUST = 1.5  # of the evidence at a cell against that of its look
 _BALANCE = 0.4  # of the odds of a look: 0 counts cells, 1 counts shares of the two sides
 _REGIONS = (40.0, 120.0, 360.0)  # sizes of even regions (felzenszwalb's scale)
 _BORDER = 0.4
-_NEUTRAL = (0.3, 0.45, 0.65)  # evidence that speaks for neither side, by the best: all are tried
-_HELD, _DENSE = 0.6, 0.3  # powers of both in the choice of an outline
+NARROW, WIDE = 0.45, 0.3  # evidence that speaks for neither side, by the best
 _CLEAR = 0.4  # evidence that is taken for an outline where looks say nothing
 _FLAT = 0.05  # range of evidence that says nothing of where
 _LEAST, _MOST = 0.003, 0.9  # share of the picture that a thing may fill
-_ROUND = 1.2  # cells over which an outline is rounded
+_ROUND = 1.7  # cells over which an outline is rounded
 _SURE = 3.0  # log odds, at most
 
 
-def outline(look: Floats, heat: npt.NDArray[np.floating]) -> list[Region]:
+def outline(look: Floats, heat: npt.NDArray[np.floating], neutral: float = NARROW) -> list[Region]:
     """The cells (rows, columns) of the thing that ``heat`` (rows, columns), 0 to 1, points at.
 
-    ``look`` (rows, columns, channels): colour and texture in units of L*. The pieces that hang
-    together, without holes, those with most evidence first: the first one is the thing, others
-    may be more such things. Pieces that are too small, or nearly everything, are left out; where
-    none is left, what the evidence itself says.
+    ``look`` (rows, columns, channels): colour and texture in units of L*. ``neutral``: evidence, by
+    the best, that speaks neither for the thing nor against it. The pieces that hang together,
+    without holes, those with most evidence first: the first one is the thing, others may be more
+    such things. Pieces that are too small, or nearly everything, are left out; where none is left,
+    what the evidence itself says.
     """
     rows, columns = heat.shape
     if float(np.ptp(heat)) < _FLAT or float(np.ptp(look)) < 1:
         return [heat >= _CLEAR]
     flat = look.reshape(-1, look.shape[2])
     evidence = np.clip(np.asarray(heat, np.float64).ravel(), 0, 1)
-    laplacian = _laplacian(look)
     with warnings.catch_warnings():  # that a cluster is empty: then there are fewer looks
         warnings.simplefilter("ignore")
         centres, _ = kmeans2(flat, min(_LOOKS, len(flat)), iter=10, minit="++", seed=0)
-    away = np.square(flat[:, None] - centres[None]).sum(axis=2)
-    near = np.exp(-(away - away.min(axis=1, keepdims=True)) / (2 * _EDGE**2))
+    distances = np.square(flat[:, None] - centres[None]).sum(axis=2)
+    near = np.exp(-(distances - distances.min(axis=1, keepdims=True)) / (2 * _EDGE**2))
     near /= near.sum(axis=1, keepdims=True)  # how much of each look a cell has
-    told = _regional(look, evidence.reshape(rows, columns)).ravel()
-    best = max(float(np.quantile(told, 0.98)), 1e-3)
-    found = []
-    for level in _NEUTRAL:
-        own = np.clip(_TRUST * (told - level * best) / (level * best), -1.5, 2.0)
-        share = _sides(own, near, laplacian).reshape(rows, columns)
-        pieces = _pieces(share, heat)
-        if pieces:
-            found.append((_fit(pieces[0], near, evidence.reshape(rows, columns)), pieces))
-    return max(found, key=lambda one: one[0])[1] if found else [heat >= _CLEAR]
+    support = _regional(look, evidence.reshape(rows, columns)).ravel()
+    level = neutral * max(float(np.quantile(support, 0.98)), 1e-3)
+    own = np.clip(_TRUST * (support - level) / level, -1.5, 2.0)
+    share = _sides(own, near, _laplacian(look)).reshape(rows, columns)
+    return _pieces(share, heat) or [heat >= _CLEAR]
 
 
 def _sides(own: Floats, near: Floats, laplacian: sparse.csr_matrix) -> Floats:
     """How much each cell (n,) belongs to the thing, 0 to 1.
 
-    ``own``: what speaks for a cell, below 0 against it; ``near`` (n, looks): how much of each look
-    it has.
+    ``own``: the evidence at a cell, negative against the object; ``near`` (n, looks): the share of
+    each look in the cell.
     """
     inside, outside = np.clip(own, 0, 1), np.clip(-own, 0, 1)
     share = inside
@@ -94,26 +88,9 @@ def _pieces(share: Floats, heat: npt.NDArray[np.floating]) -> list[Region]:
     """What hangs together of the cells that belong to the thing, most evidence first."""
     region = ndimage.gaussian_filter(share, _ROUND) > 0.5
     labels, count = ndimage.label(region)
-    told = ndimage.sum_labels(heat, labels, range(1, count + 1))
-    pieces = [ndimage.binary_fill_holes(labels == 1 + at) for at in np.argsort(-told)]
+    support = ndimage.sum_labels(heat, labels, range(1, count + 1))
+    pieces = [ndimage.binary_fill_holes(labels == 1 + at) for at in np.argsort(-support)]
     return [piece for piece in pieces if _LEAST <= piece.mean() <= _MOST]
-
-
-def _fit(region: Region, near: Floats, evidence: Floats) -> float:
-    """How little a region looks like what is around it, how much of the evidence it holds and how
-    densely.
-
-    Unlike is one less the Bhattacharyya coefficient of the shares that the looks have of the
-    region and of a band around it, about a third as wide.
-    """
-    steps = max(2, round(float(np.sqrt(region.sum())) / 3))
-    band = ndimage.binary_dilation(region, iterations=steps) & ~region
-    if not band.any():
-        return 0.0
-    inside, around = near[region.ravel()].mean(axis=0), near[band.ravel()].mean(axis=0)
-    unlike = 1 - float(np.sqrt(inside * around).sum())
-    held = evidence[region].sum() / max(float(evidence.sum()), 1e-6)
-    return unlike * float(held**_HELD * evidence[region].mean() ** _DENSE)
 
 
 def _regional(look: Floats, evidence: Floats) -> Floats:
@@ -150,5 +127,5 @@ def _laplacian(look: Floats) -> sparse.csr_matrix:
     i, j = np.concatenate(pairs, axis=1)
     weight = np.concatenate(weights)
     graph = sparse.coo_matrix((weight, (i, j)), shape=(number.size, number.size))
-    found: sparse.csr_matrix = sparse.csgraph.laplacian((graph + graph.T).tocsr()).tocsr()
-    return found
+    laplacian: sparse.csr_matrix = sparse.csgraph.laplacian((graph + graph.T).tocsr()).tocsr()
+    return laplacian

@@ -1,8 +1,9 @@
-"""What a multimodal model is asked: a prompt for each of the three systems, the answer's form.
+"""The prompts for a multimodal model, one for each of the three systems, and the form of its
+answer.
 
 SEDIC §3.1 and MISC's language-model encoder ask for the key objects first, then for the looks of
 each, then for the whole. The papers do not print their wording; this is ours. The answer is part
-of the file, the prompt is not: a new wording is a new ``VERSION``, and old files stay as they are.
+of the file, the prompt is not: a new wording leaves old files as they are.
 """
 
 from __future__ import annotations
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from sedic.picture import Picture
-
-VERSION = 1
 
 _OBJECTS = {
     "sedic": """\
@@ -95,7 +94,7 @@ def asks_for_objects(method: str, objects: int) -> bool:
     return method != "image-text" and objects > 0
 
 
-def shown(picture: Picture, side: int) -> Image:
+def picture_for_model(picture: Picture, side: int) -> Image:
     """The (height, width, 3) uint8 picture as a model sees it: no side above ``side`` pixels."""
     from PIL import Image
 

@@ -38,7 +38,7 @@ class _Superpixels:
 
     @property
     def distance(self) -> Floats:
-        """How unlike neighbours look (n,)."""
+        """The difference in look of neighbours (n,)."""
         left, right = self.look[self.pairs.T]
         return np.asarray(np.linalg.norm(left - right, axis=1))
 
@@ -56,19 +56,19 @@ def find_objects(maps: Maps, width: int, height: int, at_most: int) -> list[Regi
         return []
     salience = _salience(parts)
     members, scores = _candidates(parts, salience)
-    found: list[Region] = []
-    least = max(LEAST_SCORE, LEAST_OF_BEST * scores.max())
+    objects: list[Region] = []
+    lowest = max(LEAST_SCORE, LEAST_OF_BEST * scores.max())
     for index in np.argsort(-scores, kind="stable"):
-        if len(found) == at_most or scores[index] < least:
+        if len(objects) == at_most or scores[index] < lowest:
             break
         mask = _smooth(members[index][parts.labels], width, height)
-        taken = mask & np.any(found, axis=0) if found else np.zeros_like(mask)
-        if taken.sum() > 0.15 * mask.sum():
+        overlap = mask & np.any(objects, axis=0) if objects else np.zeros_like(mask)
+        if overlap.sum() > 0.15 * mask.sum():
             continue
-        mask = _one_piece(mask & ~taken)
+        mask = _one_piece(mask & ~overlap)
         if SMALLEST <= mask.mean() <= LARGEST:
-            found.append(mask)
-    return found
+            objects.append(mask)
+    return objects
 
 
 def to_grid(region: Region, width: int, height: int) -> npt.NDArray[np.float32]:

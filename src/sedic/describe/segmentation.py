@@ -1,8 +1,8 @@
-"""Boxes to masks, by SAM; and from a model's words to a description, the one way it goes.
+"""Masks for boxes by SAM, and the description that follows from a model's words.
 
 SAM is Kirillov et al., "Segment anything", 2023; SAM 2 is Ravi et al., 2024; both in transformers'
-classes. Which masks are of use, and whose a cell is that two objects claim, is decided here, once:
-the decoder gets disjoint masks.
+classes. Here is decided which masks are kept and which object gets a cell that two masks share: the
+decoder gets disjoint masks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sedic.describe.description import Description
-from sedic.describe.grounding import Box, Found
+from sedic.describe.grounding import Box, Grounding
 from sedic.errors import SedicError
 from sedic.files import printable
 from sedic.semantics import (
@@ -49,27 +49,27 @@ Region = npt.NDArray[np.bool_]  # (rows, columns) over the whole picture, at any
 
 
 class NameFinder(Protocol):
-    """Who finds names in a picture, such as ``ground.Grounder``."""
+    """Finds names in a picture, such as ``grounding.Grounder``."""
 
-    def find(self, picture: Picture, names: Sequence[str]) -> list[Found]: ...
+    def find(self, picture: Picture, names: Sequence[str]) -> list[Grounding]: ...
 
 
 class BoxSegmenter(Protocol):
-    """Who knows the outline of what is in a box, such as ``Segmenter``."""
+    """Finds the outline of the object in a box, such as ``Segmenter``."""
 
     def masks(self, picture: Picture, boxes: Sequence[Box]) -> list[Region]: ...
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one name: its ``fate`` is ``KEPT`` or the rule that dropped it."""
+    """The verdict on one name: its ``outcome`` is ``KEPT`` or the rule that dropped it."""
 
-    found: Found
-    fate: str
+    grounding: Grounding
+    outcome: str
 
     @property
     def name(self) -> str:
-        return self.found.name
+        return self.grounding.name
 
 
 @dataclass(frozen=True)
@@ -79,37 +79,41 @@ class Report:
     verdicts: tuple[Verdict, ...]
 
     @property
-    def kept(self) -> tuple[str, ...]:
+    def kept_names(self) -> tuple[str, ...]:
         """The names that the description has."""
-        return tuple(verdict.name for verdict in self.verdicts if verdict.fate == KEPT)
+        return tuple(verdict.name for verdict in self.verdicts if verdict.outcome == KEPT)
 
     @property
-    def hallucinated(self) -> tuple[str, ...]:
+    def hallucinated_names(self) -> tuple[str, ...]:
         """The names that the detector did not find."""
-        return tuple(verdict.name for verdict in self.verdicts if verdict.fate == HALLUCINATION)
+        return tuple(verdict.name for verdict in self.verdicts if verdict.outcome == HALLUCINATION)
 
 
-def look(
+def locate(
     picture: Picture, words: Words, grounder: NameFinder, segmenter: BoxSegmenter
 ) -> tuple[Description, Report]:
-    """A description of what is said of a (height, width, 3) uint8 picture and is in it.
+    """The description of those objects of ``words`` that are in a (height, width, 3) uint8 picture.
 
     ``words`` keep their order; those of a dropped object are left out, and the report says why.
     No object may be left: the overall description is kept in any case.
     """
-    names = [said.name for said in words.objects]
-    found = grounder.find(picture, names) if names else []
-    masks, fates = settle(found, masks_of(picture, found, segmenter))
+    names = [item.name for item in words.objects]
+    groundings = grounder.find(picture, names) if names else []
+    masks, outcomes = separate(groundings, masks_of(picture, groundings, segmenter))
     layers = tuple(
-        ObjectLayer(said.name, said.detail, Mask.of(mask))
-        for said, mask, fate in zip(words.objects, masks, fates, strict=True)
-        if fate == KEPT
+        ObjectLayer(item.name, item.detail, Mask.of(mask))
+        for item, mask, outcome in zip(words.objects, masks, outcomes, strict=True)
+        if outcome == KEPT
     )
-    verdicts = tuple(Verdict(name, fate) for name, fate in zip(found, fates, strict=True))
+    verdicts = tuple(
+        Verdict(name, outcome) for name, outcome in zip(groundings, outcomes, strict=True)
+    )
     return Description(words.overall, layers), Report(verdicts)
 
 
-def masks_of(picture: Picture, found: Sequence[Found], segmenter: BoxSegmenter) -> list[Region]:
+def masks_of(
+    picture: Picture, groundings: Sequence[Grounding], segmenter: BoxSegmenter
+) -> list[Region]:
     """One mask on the 1/8 grid for each name: what is in its boxes, united; empty without boxes.
 
     A cell is set when at least half of it is, by area; of less than that, the fullest cells.
@@ -118,10 +122,10 @@ def masks_of(picture: Picture, found: Sequence[Found], segmenter: BoxSegmenter) 
 
     height, width = picture.shape[:2]
     columns, rows = grid_size(width, height)
-    boxes = [box for name in found for box in name.boxes]
+    boxes = [box for name in groundings for box in name.boxes]
     regions = iter(segmenter.masks(picture, boxes) if boxes else ())
     masks = []
-    for name in found:
+    for name in groundings:
         mask = np.zeros((rows, columns), np.bool_)
         for region in islice(regions, len(name.boxes)):
             mask |= on_grid(region, width, height)
@@ -129,37 +133,41 @@ def masks_of(picture: Picture, found: Sequence[Found], segmenter: BoxSegmenter) 
     return masks
 
 
-def settle(found: Sequence[Found], masks: Sequence[Region]) -> tuple[list[Region], list[str]]:
-    """Disjoint masks, and the fate of each name: ``KEPT`` or the first rule that drops it.
+def separate(
+    groundings: Sequence[Grounding], masks: Sequence[Region]
+) -> tuple[list[Region], list[str]]:
+    """Disjoint masks, and the outcome of each name: ``KEPT`` or the first rule that drops it.
 
     Where masks overlap, a cell belongs to the smallest of them (to the one said first, of equals):
     so large objects are painted first and what stands before them later. A dropped object claims
-    no cell. ``masks`` are (rows, columns), all of one size, in the order of ``found``.
+    no cell. ``masks`` are (rows, columns), all of one size, in the order of ``groundings``.
     """
-    fates: list[str] = []
-    kept: list[int] = []
-    for number, (name, mask) in enumerate(zip(found, masks, strict=True)):
-        fate = _fate(name, mask, [(found[other].name, masks[other]) for other in kept])
-        fates.append(fate)
-        if fate == KEPT:
-            kept.append(number)
-    settled = list(masks)
-    taken = np.zeros(masks[0].shape if masks else (0, 0), np.bool_)
-    for number in sorted(kept, key=lambda number: int(masks[number].sum())):
-        settled[number] = masks[number] & ~taken
-        if settled[number].sum() < SMALLEST:
-            fates[number] = COVERED
+    outcomes: list[str] = []
+    kept_numbers: list[int] = []
+    for number, (name, mask) in enumerate(zip(groundings, masks, strict=True)):
+        outcome = _outcome(
+            name, mask, [(groundings[other].name, masks[other]) for other in kept_numbers]
+        )
+        outcomes.append(outcome)
+        if outcome == KEPT:
+            kept_numbers.append(number)
+    disjoint = list(masks)
+    covered = np.zeros(masks[0].shape if masks else (0, 0), np.bool_)
+    for number in sorted(kept_numbers, key=lambda number: int(masks[number].sum())):
+        disjoint[number] = masks[number] & ~covered
+        if disjoint[number].sum() < SMALLEST:
+            outcomes[number] = COVERED
         else:
-            taken |= settled[number]
-    return settled, fates
+            covered |= disjoint[number]
+    return disjoint, outcomes
 
 
-def _fate(found: Found, mask: Region, kept: Sequence[tuple[str, Region]]) -> str:
-    if not found.boxes:
+def _outcome(grounding: Grounding, mask: Region, kept_masks: Sequence[tuple[str, Region]]) -> str:
+    if not grounding.boxes:
         return HALLUCINATION
-    for name, other in kept:
+    for name, other in kept_masks:
         common, either = int((mask & other).sum()), int((mask | other).sum())
-        if name.casefold() == found.name.casefold() or common > SAME_MASK * either:
+        if name.casefold() == grounding.name.casefold() or common > SAME_MASK * either:
             return DUPLICATE
     if mask.sum() < SMALLEST:
         return TINY
@@ -179,14 +187,14 @@ class Segmenter:
         from transformers.models.sam.modeling_sam import SamModel
         from transformers.models.sam2.modeling_sam2 import Sam2Model
 
-        from sedic.models.pretrained import load
+        from sedic.models.pretrained import load_pretrained
 
-        family = load(AutoConfig, source, download=download).model_type
+        family = load_pretrained(AutoConfig, source, download=download).model_type
         if family not in ("sam", "sam2", "sam2_video"):
             raise SedicError(f"{printable(source)} is a {family} model; masks need sam or sam2")
         self._keeps_proportions = family == "sam"
         kind = SamModel if family == "sam" else Sam2Model
-        self._model = load(kind, source, download=download).eval().to(device)
+        self._model = load_pretrained(kind, source, download=download).eval().to(device)
         self._side: int = self._model.config.prompt_encoder_config.image_size
 
     def masks(self, picture: Picture, boxes: Sequence[Box]) -> list[Region]:

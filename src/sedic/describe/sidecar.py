@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sedic.describe.description import Described, Description, begin, one_line
+from sedic.describe.description import DescriberResult, Description, begin, one_line
 from sedic.errors import LimitError, SedicError, UnsuitableInputError
 from sedic.files import printable, read_bounded, write_atomically
 from sedic.picture import load_mask
@@ -52,13 +52,13 @@ class SidecarDescriber:
             raise UnsuitableInputError("the describer 'sidecar' needs a file: --semantics FILE")
         self._source = source
 
-    def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> Described:
+    def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> DescriberResult:
         """See ``description.Describer``; all that the file says, whatever ``rate`` asks for."""
         height, width = picture.shape[:2]
-        return Described(load(self._source, width, height))
+        return DescriberResult(load_description(self._source, width, height))
 
 
-def load(path: Path, width: int, height: int) -> Description:
+def load_description(path: Path, width: int, height: int) -> Description:
     """The description in the JSON file at ``path``, for a ``width`` x ``height`` picture.
 
     Texts come out as ``ObjectLayer`` wants them: one line, within the limits, the detail beginning
@@ -71,7 +71,7 @@ def load(path: Path, width: int, height: int) -> Description:
     objects = _get(scene, "objects", list, file)
     if len(objects) > MAX_OBJECTS:
         raise LimitError(f"{file}: {len(objects)} objects; at most {MAX_OBJECTS}")
-    found = []
+    layers = []
     for number, item in enumerate(objects, start=1):
         where = f"{file}: object {number}"
         name = leading_words(one_line(_get(item, "name", str, where)), MAX_NAME_WORDS)
@@ -80,22 +80,22 @@ def load(path: Path, width: int, height: int) -> Description:
         name, detail = begin(name, one_line(_get(item, "detail", str, where)))
         mask = _mask(_get(item, "mask", (str, dict), where), path.parent, f"{where}: mask")
         cells = _on_grid(mask, width, height, f"{where}: mask")
-        found.append(ObjectLayer(name, detail, Mask.of(cells)))
-    return Description(one_line(_get(scene, "overall", str, file)), tuple(found))
+        layers.append(ObjectLayer(name, detail, Mask.of(cells)))
+    return Description(one_line(_get(scene, "overall", str, file)), tuple(layers))
 
 
 def to_json(description: Description) -> bytes:
     """The sidecar of ``description``, self-contained: the masks as COCO run lengths."""
     objects = [
-        {"name": found.name, "detail": found.detail, "mask": _run_lengths(found.mask.array)}
-        for found in description.objects
+        {"name": layer.name, "detail": layer.detail, "mask": _run_lengths(layer.mask.array)}
+        for layer in description.objects
     ]
     scene = {"overall": description.overall, "objects": objects}
     return (json.dumps(scene, ensure_ascii=False) + "\n").encode()
 
 
-def save(description: Description, path: Path, *, force: bool = False) -> None:
-    """Write ``to_json(description)`` to ``path``; ``load`` gives the description back as it was.
+def save_description(description: Description, path: Path, *, force: bool = False) -> None:
+    """Write ``to_json(description)`` to ``path``; ``load_description`` reads it back.
 
     Raises ``OutputError`` where ``write_atomically`` does.
     """
@@ -131,8 +131,8 @@ def _get(parent: object, key: str, kind: type | tuple[type, ...], where: str) ->
     if key not in parent:
         raise UnsuitableInputError(f'{where} must have "{key}", {_KINDS[kind]}')
     if not isinstance(parent[key], kind):
-        found = _kind_of(parent[key])
-        raise UnsuitableInputError(f'{where}: "{key}" must be {_KINDS[kind]}, not {found}')
+        kind_found = _kind_of(parent[key])
+        raise UnsuitableInputError(f'{where}: "{key}" must be {_KINDS[kind]}, not {kind_found}')
     return parent[key]
 
 

@@ -13,7 +13,7 @@ Scale = tuple[tuple[float, str], ...]
 
 
 def say(scale: Scale, value: float) -> str:
-    """The word of ``scale`` for ``value``: "" where there is nothing worth saying."""
+    """The word of ``scale`` for ``value``; "" where the scale has none."""
     return next(word for limit, word in scale if value < limit)
 
 

@@ -59,8 +59,8 @@ class _Convolution(nn.Module):
         for size in (x.shape[-1], x.shape[-2]):
             missing = max((-(-size // self.stride) - 1) * self.stride + self.kernel - size, 0)
             borders += [missing // 2, missing - missing // 2]
-        found: Tensor = self.inner(F.pad(x, borders) if any(borders) else x)
-        return found
+        y: Tensor = self.inner(F.pad(x, borders) if any(borders) else x)
+        return y
 
 
 class _Block(nn.Module):
@@ -108,11 +108,11 @@ class Classifier(nn.Module):
         The last layer is linear and its input a mean over places, so a class' map is exact: the
         mean of the map, plus the class' bias, is its logit (Zhou et al. 2016, eq. 2).
         """
-        where = self.linear.weight
-        x = torch.from_numpy(views.copy()).to(where.device).permute(0, 3, 1, 2)
+        device_weight = self.linear.weight
+        x = torch.from_numpy(views.copy()).to(device_weight.device).permute(0, 3, 1, 2)
         x = (x.to(torch.float32) - 127) / 128
         x = x.to(self.stem.inner.weight.dtype).contiguous(memory_format=torch.channels_last)
-        maps = torch.einsum("nchw,kc->nkhw", self(x).float(), where)
+        maps = torch.einsum("nchw,kc->nkhw", self(x).float(), device_weight)
         logits = maps.mean((2, 3)) + self.linear.bias
         return logits.cpu().numpy(), maps.cpu().numpy()
 
@@ -135,7 +135,7 @@ def checkpoint() -> Path:
     raise MissingWeightsError(f"{PACKAGE} is incomplete: reinstall it")
 
 
-def load(path: Path | None = None) -> Classifier:
+def load_classifier(path: Path | None = None) -> Classifier:
     """The trained classifier, in this machine's number format for pictures.
 
     ``path``: the checkpoint; the installed package's by default. ``MissingWeightsError`` where it

@@ -66,6 +66,10 @@ class Tokenizer:
                 ids += [self.vocabulary[piece] for piece in self._pieces(word)]
         return [*ids, self.vocabulary[END]]
 
+    def knows(self, word: str) -> bool:
+        """Whether a word in lower case is one token."""
+        return word + _WORD_END in self.vocabulary
+
     def padded(self, text: str, length: int = LENGTH) -> list[int]:
         """Exactly ``length`` ids, filled with END: of a longer text, as many words as fit."""
         return padded(self.ids, text, length, self.vocabulary[END])
@@ -136,8 +140,8 @@ def learn_merges(texts: Iterable[str], count: int) -> Merges:
         special_tokens=[],
     )
     backend.train_from_iterator(texts, trainer)
-    found = json.loads(backend.to_str())["model"]["merges"]
-    return [(a, b) for a, b in found][:count]
+    merges = json.loads(backend.to_str())["model"]["merges"]
+    return [(a, b) for a, b in merges][:count]
 
 
 def _byte_letters() -> list[str]:

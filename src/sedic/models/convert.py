@@ -1,4 +1,4 @@
-"""Original checkpoints to folders in the diffusers layout, which is what ``diffusion.load`` reads.
+"""Converts original checkpoints to folders in the diffusers layout (``load_diffusion`` reads it).
 
     unet/ vae/ text_encoder/ controlnet/   config.json and one .safetensors file each
     scheduler/                             scheduler_config.json, the noise schedule
@@ -138,10 +138,10 @@ def parts(state: Tensors, head: int = HEAD, layers: int = TEXT_LAYERS) -> list[P
             split[prefix][name[len(prefix) :]] = value
         elif not _LEFT_BEHIND.fullmatch(name):
             raise SedicError(f"{printable(name)} is none of the names of Stable Diffusion 2.x")
-    found = [builders[prefix](inside) for prefix, inside in split.items() if inside]
-    if not found:
+    networks = [builders[prefix](inside) for prefix, inside in split.items() if inside]
+    if not networks:
         raise SedicError("no network in this checkpoint")
-    return found
+    return networks
 
 
 def convert(
@@ -172,14 +172,14 @@ def convert(
     for path in checkpoints:
         state = read_checkpoint(path)
         try:
-            found = parts(state, head, layers)
-            schedule = _schedule(found, state, prediction, zero_snr)
+            networks = parts(state, head, layers)
+            schedule = _schedule(networks, state, prediction, zero_snr)
         except SedicError as error:
             raise SedicError(f"{printable(path.name)}: {error}") from error
-        for part in found:
+        for part in networks:
             if part.folder == "controlnet":
                 part.config["prediction_type"] = schedule["prediction_type"]
-            fill = partial(save, part, half=half)
+            fill = partial(save_part, part, half=half)
             written.append(_place(out / part.folder, fill, force))
             if part.folder == "unet":
                 fill = partial(_save_schedule, schedule=schedule)
@@ -190,10 +190,10 @@ def convert(
 
 
 def _schedule(
-    found: list[Part], state: Tensors, prediction: str | None, zero_snr: bool | None
+    networks: list[Part], state: Tensors, prediction: str | None, zero_snr: bool | None
 ) -> Config:
     """The noise schedule of a checkpoint's networks; ``SedicError`` where that is ambiguous."""
-    folders = {part.folder for part in found}
+    folders = {part.folder for part in networks}
     if not folders & {"unet", "controlnet"}:
         return SCHEDULE
     if prediction not in PREDICTIONS:
@@ -236,7 +236,7 @@ def repack(checkpoint: Path, target: Path, *, half: bool = True) -> None:
         _write_tensors(state, file, torch.float16 if half else None)
 
 
-def save(part: Part, folder: Path, half: bool = True) -> None:
+def save_part(part: Part, folder: Path, half: bool = True) -> None:
     """Write ``config.json`` and the tensors of one network into ``folder``."""
     name = "model" if part.folder == "text_encoder" else "diffusion_pytorch_model"
     with new_file(folder / f"{name}.safetensors") as file:

@@ -1,4 +1,4 @@
-"""One file from the first mirror that has it right."""
+"""Downloads one file from the first mirror that has the right bytes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TRIES = 5  # at one mirror, as long as each brings something
 
 
 class _MirrorError(Exception):
-    """Why one mirror did not do, in a few words."""
+    """Why one mirror failed, in a few words."""
 
 
 def download(urls: Sequence[str], target: Path, sha256: str, limit: int, progress: Progress) -> str:
@@ -75,8 +75,8 @@ def _get(url: str, part: Path, limit: int, progress: Progress) -> None:
                 continue
             raise _MirrorError(f"{error.code} {printable(error.reason)}") from error
         except (urllib.error.URLError, http.client.HTTPException, ssl.SSLError) as error:
-            said = printable(getattr(error, "reason", "") or type(error).__name__)
-            reason = f"no connection ({said})"
+            cause = printable(getattr(error, "reason", "") or type(error).__name__)
+            reason = f"no connection ({cause})"
         except (ConnectionError, TimeoutError) as error:
             reason = f"no connection ({error.strerror or type(error).__name__})"
         if not part.exists() or part.stat().st_size <= before:

@@ -1,4 +1,4 @@
-"""What synthesis asks of the networks of a profile.
+"""The interface between synthesis and the networks of a profile.
 
 ``mini.MiniNetworks`` has modules of our own, ``diffusion.DiffusionNetworks`` the classes of
 diffusers and transformers. ``synthesis/`` is the same for both.

@@ -16,8 +16,9 @@ from torch import Tensor
 from sedic.coding.token_text import IDENTITY_BYTES, Chances
 from sedic.errors import SedicError
 from sedic.files import printable, read_bounded
-from sedic.models.llama import Llama, suits
-from sedic.models.pretrained import load
+from sedic.models import llama
+from sedic.models.matrices import Halves, Widened
+from sedic.models.pretrained import load_pretrained
 
 PROMPT_FILE = "prompt.txt"
 _TOKENIZER_FILES = {"tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "vocab.txt"}
@@ -38,7 +39,7 @@ _STOPS = (".", "!", "?")
 DEFAULT = "smollm2-135m"  # the language model of ``sedic models`` that codes text unasked
 
 
-def find(source: str | Path = DEFAULT) -> LanguageModel:
+def find_language_model(source: str | Path = DEFAULT) -> LanguageModel:
     """The language model of this name (``sedic models list``) or in this folder, loaded once.
 
     ``SedicError`` with the command that gets it where it is not here.
@@ -92,10 +93,12 @@ class LanguageModel:
             raise SedicError(f"the tokenizer in {printable(folder)} does not fit its model")
         self.end = end
         prompt = folder / PROMPT_FILE
-        said = read_bounded(prompt, _MAX_FILE).decode(errors="replace") if prompt.is_file() else ""
+        template = (
+            read_bounded(prompt, _MAX_FILE).decode(errors="replace") if prompt.is_file() else ""
+        )
         self._tokenizer.encode_special_tokens = False  # a prompt may hold them
         first = end if begin is None else begin
-        self._begin = (self.tokens(said) or [first])[: self.context - 1]
+        self._begin = (self.tokens(template) or [first])[: self.context - 1]
         self._tokenizer.encode_special_tokens = True  # in texts they are plain text
 
     def tokens(self, text: str) -> list[int]:
@@ -134,11 +137,11 @@ class LanguageModel:
             rest = tokens[start : start + room]
             yield logits
             for first in range(0, len(rest), _AT_ONCE):
-                some = rest[first : first + _AT_ONCE]
-                if first + len(some) == len(rest):
-                    some = some[:-1]  # what comes after the last token is not asked
-                if some:
-                    rows, past = self._network(torch.tensor(some), past)
+                chunk = rest[first : first + _AT_ONCE]
+                if first + len(chunk) == len(rest):
+                    chunk = chunk[:-1]  # what comes after the last token is not asked
+                if chunk:
+                    rows, past = self._network(torch.tensor(chunk), past)
                     yield from rows
 
     def read(self) -> _Reading:
@@ -153,16 +156,13 @@ class LanguageModel:
 
     @cached_property
     def _start(self) -> tuple[Tensor, Any]:
-        return self._after_prompt(self._network)
+        rows, past = self._network(torch.tensor(self._begin), None)
+        return rows[-1], past
 
     @cached_property
     def _draft_start(self) -> tuple[Tensor, Any]:
-        assert self._draft is not None
-        return self._after_prompt(self._draft)
-
-    def _after_prompt(self, network: Network) -> tuple[Tensor, Any]:
-        rows, past = network(torch.tensor(self._begin), None)
-        return rows[-1], past
+        logits, past = self._start
+        return logits, [(keys.float(), values.float()) for keys, values in past]
 
 
 class _Reading:
@@ -202,19 +202,26 @@ class _Transformers:
 
         # transformers' caches grow in place, and a past may be gone on from twice.
         past = deepcopy(past)
-        done = self._model(input_ids=tokens[None], past_key_values=past, use_cache=True)
-        return done.logits[0], done.past_key_values
+        output = self._model(input_ids=tokens[None], past_key_values=past, use_cache=True)
+        return output.logits[0], output.past_key_values
 
 
 def _load(folder: Path) -> tuple[Network, Network | None, int, int]:
     """The network, a faster and less exact one or None, its context and its vocabulary."""
     config = _json(folder / "config.json")
-    if suits(config):
-        network = Llama(config, _tensors(folder))
+    if llama.suits(config):
+        tensors = _tensors(folder)
+        llama.check(config, tensors)
         context, vocabulary = config.get("max_position_embeddings", 1 << 20), config["vocab_size"]
-        if network.parameters > _DOUBLE:
-            return network, None, int(context), int(vocabulary)
-        return network.to(torch.float64), network, int(context), int(vocabulary)
+        exact: Network
+        draft: Network | None = None
+        if sum(value.numel() for value in tensors.values()) <= _DOUBLE:
+            exact = llama.Llama(config, Widened(tensors, torch.float64))
+            draft = llama.Llama(config, Halves(tensors))
+        else:
+            whole = {name: value.float() for name, value in tensors.items()}
+            exact = llama.Llama(config, Widened(whole, torch.float32))
+        return exact, draft, int(context), int(vocabulary)
     model = _transformers_model(folder)
     text = model.config.get_text_config()
     context = int(getattr(text, "max_position_embeddings", None) or 1 << 20)
@@ -228,10 +235,10 @@ def _transformers_model(folder: Path) -> Any:
         MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
     )
 
-    config = type(load(AutoConfig, folder))
+    config = type(load_pretrained(AutoConfig, folder))
     for kinds in (MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING):
         if config in kinds:
-            model = load(kinds[config], folder)
+            model = load_pretrained(kinds[config], folder)
             break
     else:
         raise SedicError(f"{printable(folder)} holds no language model but a {config.__name__}")
@@ -254,8 +261,12 @@ def _tokenizer(folder: Path) -> tuple[Any, int | None, int | None]:
     if not path.is_file():  # made from the files of older models
         from transformers.models.auto.tokenization_auto import AutoTokenizer
 
-        made = load(AutoTokenizer, folder)
-        tokenizer, begin, end = made.backend_tokenizer, made.bos_token, made.eos_token
+        wrapper = load_pretrained(AutoTokenizer, folder)
+        tokenizer, begin, end = (
+            wrapper.backend_tokenizer,
+            wrapper.bos_token,
+            wrapper.eos_token,
+        )
     else:
         from tokenizers import Tokenizer
 
@@ -263,24 +274,24 @@ def _tokenizer(folder: Path) -> tuple[Any, int | None, int | None]:
             tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # of no narrower class
             raise SedicError(f"{printable(path)}: no tokenizer that can be read") from error
-        told = _json(folder / "tokenizer_config.json")
-        begin, end = (_piece(told.get(f"{name}_token")) for name in ("bos", "eos"))
+        config = _json(folder / "tokenizer_config.json")
+        begin, end = (_piece(config.get(f"{name}_token")) for name in ("bos", "eos"))
     return tokenizer, *(piece and tokenizer.token_to_id(piece) for piece in (begin, end))
 
 
-def _piece(said: Any) -> str | None:
-    said = said.get("content") if isinstance(said, dict) else said
-    return said if isinstance(said, str) else None
+def _piece(content: Any) -> str | None:
+    content = content.get("content") if isinstance(content, dict) else content
+    return content if isinstance(content, str) else None
 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(read_bounded(path, _MAX_FILE))
+        value = json.loads(read_bounded(path, _MAX_FILE))
     except ValueError as error:
         raise SedicError(f"{printable(path)}: is no JSON") from error
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise SedicError(f"{printable(path)}: is no configuration")
-    return found
+    return value
 
 
 def _tensors(folder: Path) -> dict[str, Tensor]:
@@ -289,7 +300,7 @@ def _tensors(folder: Path) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     try:
         for path in sorted(folder.glob("*.safetensors")):
-            tensors |= {name: value.float() for name, value in load_file(path).items()}
+            tensors |= load_file(path)  # mapped, not read
     except (SafetensorError, OSError, ValueError) as error:
         raise SedicError(f"cannot load a language model from {printable(folder)}") from error
     return tensors

@@ -1,7 +1,8 @@
 """The embedded restorer: its networks, how they are loaded, and how they begin their training.
 
 The layers of Stable Diffusion with ControlNet, three hundred times smaller, as modules of our own.
-The UNet predicts the clean latent itself (``prediction_type`` "sample"), which few steps want.
+The UNet predicts the clean latent itself (``prediction_type`` "sample"), which works with few
+steps.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from sedic.errors import DamagedFileError
 from sedic.models import pack
 from sedic.models.clip_tokenizer import LENGTH, Merges, Tokenizer, leading_tokens
 from sedic.models.interface import fingerprint_of
+from sedic.models.near_words import readable
 from sedic.models.patch_autoencoder import PatchAutoencoder
 from sedic.models.small_text import TextConfig, TextEncoder
 from sedic.models.small_unet import ControlNet, UNet, UNetConfig
@@ -94,13 +96,22 @@ class MiniNetworks:
         return min(LENGTH, self.text_encoder.config.max_position_embeddings)
 
     def embed(self, text: str) -> Tensor:
-        """The text encoder's last hidden state, (1, tokens, d)."""
-        ids = torch.tensor([self.tokenizer.padded(text, self._length)], device=self.device)
+        """The text encoder's last hidden state, (1, tokens, d).
+
+        Words outside its vocabulary are read as near ones (``near_words``).
+        """
+        padded = self.tokenizer.padded(self._readable(text), self._length)
+        ids = torch.tensor([padded], device=self.device)
         return self.text_encoder(ids).float()  # type: ignore[no-any-return]
 
     def word_tokens(self, text: str, words: int) -> list[int]:
         """Where ``embed(text)`` has the tokens of the first ``words`` words; at least one."""
-        return leading_tokens(self.tokenizer.ids, text, words, self._length)
+        return leading_tokens(
+            lambda part: self.tokenizer.ids(self._readable(part)), text, words, self._length
+        )
+
+    def _readable(self, text: str) -> str:
+        return readable(text, self.tokenizer.knows)
 
     def predict(
         self, z: Tensor, t: int, context: Tensor, condition: Tensor, strength: float = 1.0
@@ -115,16 +126,18 @@ class MiniNetworks:
         return self.unet(z, t, context, control).float()  # type: ignore[no-any-return]
 
 
-def load(vae: Path, restorer: Path, dtype: torch.dtype = torch.float32) -> MiniNetworks:
+def load_mini(vae: Path, restorer: Path, dtype: torch.dtype = torch.float32) -> MiniNetworks:
     """The embedded networks from their two files, on the CPU.
 
     ``DamagedFileError`` where they are something else.
     """
-    stored = pack.load(restorer, ("unet", "controlnet", "text_encoder"), dtype)
+    stored = pack.load_networks(restorer, ("unet", "controlnet", "text_encoder"), dtype)
     merges = stored.pop("merges", None)
     try:
         return MiniNetworks(
-            vae=pack.load(vae, ("vae",), dtype)["vae"], tokenizer=_tokenizer(merges), **stored
+            vae=pack.load_networks(vae, ("vae",), dtype)["vae"],
+            tokenizer=_tokenizer(merges),
+            **stored,
         )
     except (TypeError, ValueError) as error:
         raise DamagedFileError(f"{restorer} does not hold a restorer") from error

@@ -3,8 +3,8 @@
 Integers come from Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
 2011), a counter-based generator: word k of a draw is a pure function of (seed, stage, step, k).
 They become normals through the inverse of the normal distribution (Wichura's AS 241, 1988),
-computed with additions, multiplications, divisions and square roots alone, each rounded as IEEE
-754 says, so no mathematics library has a say in the last bit. So a GPU draws the same numbers as a
+computed with additions, multiplications, divisions and square roots alone, each rounded as IEEE 754
+says, so the last bit does not depend on a mathematics library. So a GPU draws the same numbers as a
 processor; a device without float64 (Apple's) gets them from the processor.
 """
 
@@ -112,10 +112,10 @@ def normal(
 ) -> Tensor:
     """Standard normals of this shape, float32, bit-exact everywhere; within +-6.3."""
     device = torch.device(device)
-    drawn = words(seed, stage, step, math.prod(shape), "cpu" if device.type == "mps" else device)
-    out = torch.empty(drawn.shape, dtype=torch.float32, device=drawn.device)
-    for start in range(0, len(drawn), 4 * _CHUNK):
-        part = drawn[start : start + 4 * _CHUNK]
+    numbers = words(seed, stage, step, math.prod(shape), "cpu" if device.type == "mps" else device)
+    out = torch.empty(numbers.shape, dtype=torch.float32, device=numbers.device)
+    for start in range(0, len(numbers), 4 * _CHUNK):
+        part = numbers[start : start + 4 * _CHUNK]
         out[start : start + len(part)] = _quantile((part.double() + 0.5) * 2.0**-32)
     return out.reshape(tuple(shape)).to(device)
 

@@ -48,16 +48,21 @@ class Part:
     def check(self) -> None:
         """Raise ``SedicError`` unless names and shapes are exactly the network's."""
         try:
-            wanted = {name: value.shape for name, value in self.empty().state_dict().items()}
+            expected = {name: value.shape for name, value in self.empty().state_dict().items()}
         except (ValueError, RuntimeError, TypeError, ArithmeticError) as error:
             raise SedicError(f"{self.folder}: no such network: {printable(error)}") from error
         # diffusers embeds a condition picture; IRControlNet has a latent instead, and no embedding.
-        wanted = {k: v for k, v in wanted.items() if not k.startswith("controlnet_cond_embedding.")}
-        given = {name: value.shape for name, value in self.tensors.items()}
+        expected = {
+            k: v for k, v in expected.items() if not k.startswith("controlnet_cond_embedding.")
+        }
+        actual = {name: value.shape for name, value in self.tensors.items()}
         for what, names in (
-            ("is missing", wanted.keys() - given.keys()),
-            ("has no place in the network", given.keys() - wanted.keys()),
-            ("has another shape", {k for k in wanted.keys() & given if wanted[k] != given[k]}),
+            ("is missing", expected.keys() - actual.keys()),
+            ("has no place in the network", actual.keys() - expected.keys()),
+            (
+                "has another shape",
+                {k for k in expected.keys() & actual if expected[k] != actual[k]},
+            ),
         ):
             if names:
                 raise SedicError(
@@ -303,10 +308,10 @@ def text_encoder(state: Tensors, head: int = HEAD, layers: int = TEXT_LAYERS) ->
     is left out; a tower that has one layer fewer was cut before and is taken whole. The projection
     into the space of pictures and its scale are left out, too.
     """
-    found = _count(state, r"transformer\.resblocks\.(\d{1,4})\.")
-    if found not in (layers, layers - 1):
+    count = _count(state, r"transformer\.resblocks\.(\d{1,4})\.")
+    if count not in (layers, layers - 1):
         raise SedicError(
-            f"a text tower of {found} layers: Stable Diffusion 2.x has {layers}, or"
+            f"a text tower of {count} layers: Stable Diffusion 2.x has {layers}, or"
             f" {layers - 1} where the unused last one was cut off"
         )
     used = layers - 1

@@ -34,7 +34,7 @@ _KINDS: dict[str, tuple[type[Any], Callable[[Any], nn.Module]]] = {
 }
 
 
-def save(path: Path, networks: Mapping[str, Any], **beside: Any) -> None:
+def save_networks(path: Path, networks: Mapping[str, Any], **beside: Any) -> None:
     """Write networks of the kinds above under their names, and JSON values beside them."""
     tensors: dict[str, Tensor] = {}
     configs: dict[str, Any] = {}
@@ -45,29 +45,31 @@ def save(path: Path, networks: Mapping[str, Any], **beside: Any) -> None:
     save_file(tensors, path, {_KEY: json.dumps(configs | beside, sort_keys=True)})
 
 
-def load(path: Path, names: tuple[str, ...], dtype: torch.dtype = torch.float32) -> dict[str, Any]:
-    """What ``save`` wrote: exactly these networks, in ``dtype``, ready to infer, and the values.
+def load_networks(
+    path: Path, names: tuple[str, ...], dtype: torch.dtype = torch.float32
+) -> dict[str, Any]:
+    """Read a file of ``save_networks``: exactly these networks, in ``dtype``, and the values.
 
     The file is mapped, not read; each tensor is converted once. Raises ``DamagedFileError`` where
     the file holds anything else.
     """
     try:
         with safe_open(path, "pt") as file:
-            found = _values(file)
+            values = _values(file)
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         for name in names:
-            own = {
+            network_tensors = {
                 key.removeprefix(f"{name}."): tensors.pop(key).to(dtype)
                 for key in list(tensors)
                 if key.startswith(f"{name}.")
             }
-            found[name] = with_weights(partial(_fresh, name, found[name]), own)
+            values[name] = with_weights(partial(_fresh, name, values[name]), network_tensors)
     except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as e:
         check_memory(e, str(path))
         raise DamagedFileError(f"{path} does not hold the networks {', '.join(names)}") from e
     if tensors:
         raise DamagedFileError(f"{path} holds more than the networks {', '.join(names)}")
-    return found
+    return values
 
 
 def _fresh(name: str, stored: dict[str, Any]) -> nn.Module:
@@ -87,5 +89,5 @@ def values(path: Path) -> dict[str, Any]:
 
 
 def _values(file: Any) -> dict[str, Any]:
-    found = json.loads((file.metadata() or {}).get(_KEY, "{}"))
-    return found if isinstance(found, dict) else {}
+    header = json.loads((file.metadata() or {}).get(_KEY, "{}"))
+    return header if isinstance(header, dict) else {}

@@ -33,9 +33,9 @@ class Placement:
 def picture_dtype() -> torch.dtype:
     """bfloat16 where this CPU computes in it natively, else float32; never float16.
 
-    AMX and AVX512-BF16 processors gain several times; others emulate it and lose. The processor
-    is asked what it can do, not timed: a stopwatch decides differently on a busy machine, and the
-    same picture would give other bytes from run to run.
+    AMX and AVX512-BF16 processors gain several times; others emulate it and lose. The choice
+    follows from the processor's features and not from timing, because timings differ from run to
+    run and the same picture would then give other bytes.
     """
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     native = any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16"))
@@ -52,15 +52,15 @@ def placement(device: str = "auto", dtype: str = "auto") -> Placement:
 
     ``SedicError`` where the device is not here or the format does not suit it.
     """
-    where = torch.device(_first_device()) if device == "auto" else _device(device)
+    place = torch.device(_first_device()) if device == "auto" else _device(device)
     if dtype != "auto" and dtype not in DTYPES:
         raise SedicError(f"unknown number format {printable(dtype)!r}; one of {', '.join(DTYPES)}")
-    if where.type == "cpu" and dtype == "float16":
+    if place.type == "cpu" and dtype == "float16":
         raise SedicError("float16 is slower than float32 on a CPU: choose bfloat16 or float32")
-    if where.type == "mps" and dtype == "bfloat16":
+    if place.type == "mps" and dtype == "bfloat16":
         raise SedicError("bfloat16 is not safe on Apple's GPUs: choose float16 or float32")
-    chosen = _native(where) if dtype == "auto" else DTYPES[dtype]
-    return Placement(where, chosen, torch.float32 if chosen == torch.float16 else chosen)
+    native = _native(place) if dtype == "auto" else DTYPES[dtype]
+    return Placement(place, native, torch.float32 if native == torch.float16 else native)
 
 
 def _first_device() -> str:
@@ -74,14 +74,14 @@ def _device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise SedicError(f"unknown device {printable(name)!r}; cuda, mps or cpu") from error
-    here = {
+    available = {
         "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
-    if device.type not in here:
+    if device.type not in available:
         raise SedicError(f"unknown device {printable(name)!r}; cuda, mps or cpu")
-    if not here[device.type]:
+    if not available[device.type]:
         raise SedicError(f"this machine, or this build of torch, has no device {printable(name)}")
     return device
 
@@ -97,7 +97,8 @@ def _native(device: torch.device) -> torch.dtype:
 
 @contextmanager
 def own_torch_state() -> Iterator[None]:
-    """Run with torch's defaults, whatever the caller has set, and give his state back afterwards.
+    """Run with torch's defaults, whatever the caller has set, and restore the caller's state
+    afterwards.
 
     Default dtype, default device, autocast and grad mode would otherwise change what is computed,
     and with it the bytes of a file.

@@ -9,7 +9,7 @@ from sedic.errors import SedicError
 from sedic.files import printable
 
 
-def load(kind: Any, source: str | Path, *, download: bool = False) -> Any:
+def load_pretrained(kind: Any, source: str | Path, *, download: bool = False) -> Any:
     """``kind``, a class of transformers, from a folder or a model id.
 
     The network is used only with ``download``. Weights come from safetensors files (the other

@@ -20,7 +20,7 @@ def clean(text: str) -> str:
     """The text with HTML entities, curly quotes, ligatures and runs of blanks made plain.
 
     What OpenCLIP and CLIP do to a text before they split it, but for the repair of wrongly decoded
-    text. Without this a curly quote becomes three tokens that stand for nothing.
+    text. Without this a curly quote becomes three meaningless tokens.
     """
     text = html.unescape(html.unescape(text))
     return " ".join(unicodedata.normalize("NFC", text.translate(_PLAIN)).split())

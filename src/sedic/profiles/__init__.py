@@ -49,7 +49,7 @@ def sd15() -> Path:
     return _HERE / "sd15.toml"
 
 
-def read(path: Path) -> dict[str, Any]:
+def read_profile(path: Path) -> dict[str, Any]:
     """A profile's TOML file as a dictionary; raises as ``read_toml`` does, and where it is none."""
     table = read_toml(path)
     if "base" in table:
@@ -64,11 +64,11 @@ def read(path: Path) -> dict[str, Any]:
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     """Two tables, and the tables in them, as one; what is ``above`` wins."""
-    both = {**below, **above}
+    merged = {**below, **above}
     for name in below.keys() & above.keys():
         if isinstance(below[name], dict) and isinstance(above[name], dict):
-            both[name] = _merge(below[name], above[name])
-    return both
+            merged[name] = _merge(below[name], above[name])
+    return merged
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -53,9 +53,9 @@ class ReferenceCodec(Protocol):
         ...
 
     def decode(self, data: bytes, width: int, height: int, realism: Realism = REALISM) -> Picture:
-        """The decoded (height, width, 3) uint8 picture; ``SedicError`` on data that lies.
+        """The decoded (height, width, 3) uint8 picture; ``SedicError`` for damaged data.
 
-        ``realism``: how much of the texture that the codec can make up is in it. A codec that makes
-        up nothing ignores it.
+        ``realism``: the share, 0 to 1, of the texture that the codec can generate. A codec that
+        generates none ignores it.
         """
         ...

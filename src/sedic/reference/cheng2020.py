@@ -110,7 +110,9 @@ class Cheng2020:
     ) -> None:
         if not 1 <= len(checkpoints) <= 256:
             raise SedicError("cheng2020 takes one to 256 checkpoints, one per rate")
-        networks = [c if isinstance(c, Cheng2020Attention) else load(c) for c in checkpoints]
+        networks = [
+            c if isinstance(c, Cheng2020Attention) else load_cheng2020(c) for c in checkpoints
+        ]
         self._levels = [_Level(network, dtype or picture_dtype()) for network in networks]
         self.levels = len(networks)
 
@@ -150,7 +152,7 @@ def from_weights(weights: Path | None, dtype: torch.dtype | None = None) -> Chen
     return Cheng2020([weights], dtype)
 
 
-def load(path: Path) -> Cheng2020Attention:
+def load_cheng2020(path: Path) -> Cheng2020Attention:
     """The network of one checkpoint file; see ``Cheng2020``."""
     state = read_checkpoint(path)
     try:

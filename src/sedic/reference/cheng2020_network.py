@@ -263,10 +263,10 @@ class Cheng2020Attention(nn.Module):
             raise SedicError("not a cheng2020-attn checkpoint: it has no weights h_a.0")
         network = cls(len(first)).eval()
         for name, default in dict(network.named_buffers()).items():
-            given = state.setdefault(name, default)
+            value = state.setdefault(name, default)
             if default.numel() == 0 or name.endswith("scale_table"):  # tables of any size
                 owner = network.get_submodule(name.rpartition(".")[0])
-                owner.register_buffer(name.rpartition(".")[2], torch.empty_like(given))
+                owner.register_buffer(name.rpartition(".")[2], torch.empty_like(value))
         try:
             network.load_state_dict(state, strict=True)
         except (RuntimeError, TypeError) as error:

@@ -34,6 +34,7 @@ from sedic.models.layers import with_weights
 from sedic.models.precision import picture_dtype
 from sedic.models.tiled_run import in_tiles
 from sedic.picture import pad_to_multiple
+from sedic.reference.coarse_grain import with_coarse_grain
 from sedic.reference.compact_latent import LatentCoder, estimated_sizes
 from sedic.reference.compact_network import (
     CERTAIN,
@@ -107,7 +108,7 @@ class Compact:
             raise MissingWeightsError(f"no weights of the compact codec at {weights}")
         self._path = weights
         self._dtype = dtype or picture_dtype()
-        self._network, self._tables = load(weights, self._dtype)
+        self._network, self._tables = load_compact(weights, self._dtype)
         self._coder = LatentCoder(self._network, self._tables)
 
     @cached_property
@@ -163,10 +164,12 @@ class Compact:
         bias = interpolate(self._network.level_bias, levels)
 
         strength = _strengths(realism, rows, columns)
+        coarser = (strength[:, 0] - strength[:, 1]).clamp(min=0)[0]
+        strength[:, 1] += coarser
         noisy = bool(self._network.synthesis.noise_channels and strength.any())
         across = min(columns, _NOISE_SIDE)
         positions = min(rows, _NOISE_SIDE) * across if noisy else 0
-        drawn = _noise(data[:_NOISE_KEY], positions, self._network.synthesis.noise_channels)
+        noise = _noise(data[:_NOISE_KEY], positions, self._network.synthesis.noise_channels)
         row, column = torch.arange(rows) % _NOISE_SIDE, torch.arange(columns) % _NOISE_SIDE
         places = (row[:, None] * across + column).float()[None, None]  # of each position's noise
         coarse = sum(self._network.synthesis.counts[:2])  # channels of noise; the rest is fine
@@ -174,19 +177,28 @@ class Compact:
         def synthesise(part: Tensor) -> Tensor:
             channels = latent.values.shape[1]
             values, tables, where, strong = torch.split(part, [channels, channels, 1, 2], 1)
-            here = None
+            noise_here = None
             if noisy:
-                here = drawn[where[0, 0].long()].permute(2, 0, 1)[None]
-                here[:, :coarse] *= strong[:, :1]
-                here[:, coarse:] *= strong[:, 1:]
-                here = here.to(self._dtype)
-            known = values * ungain, spread_of(tables), bias
-            seen = self._network.synthesis(*(x.to(self._dtype) for x in known), here).float()
-            return torch.round((seen + 0.5) * 255).clamp(0, 255).to(torch.uint8)
+                noise_here = noise[where[0, 0].long()].permute(2, 0, 1)[None]
+                noise_here[:, :coarse] *= strong[:, :1]
+                noise_here[:, coarse:] *= strong[:, 1:]
+                noise_here = noise_here.to(self._dtype)
+            latent_inputs = values * ungain, spread_of(tables), bias
+            picture_values = self._network.synthesis(
+                *(x.to(self._dtype) for x in latent_inputs), noise_here
+            ).float()
+            return torch.round((picture_values + 0.5) * 255).clamp(0, 255).to(torch.uint8)
 
-        known = torch.cat([*latent, places, strength], 1)
-        whole = in_tiles(synthesise, known, _PICTURE_TILE // STRIDE, Synthesis.HALO)
-        return whole[0, :, :height, :width].permute(1, 2, 0).contiguous().numpy()
+        def shown(strength: Tensor) -> Picture:
+            inputs = torch.cat([*latent, places, strength], 1)
+            whole = in_tiles(synthesise, inputs, _PICTURE_TILE // STRIDE, Synthesis.HALO)
+            return whole[0, :, :height, :width].permute(1, 2, 0).contiguous().numpy()
+
+        picture = shown(strength)
+        if not noisy or not coarser.any():
+            return picture
+        share = (coarser / strength[0, 1].clamp(min=1e-6)).numpy()
+        return with_coarse_grain(picture, shown(0 * strength), share)
 
 
 def _strengths(realism: Realism, rows: int, columns: int) -> Tensor:
@@ -213,7 +225,7 @@ def _noise(key: bytes, positions: int, channels: int) -> Tensor:
     return torch.from_numpy(values.reshape(positions, channels))
 
 
-def save(network: CompactNetwork, path: Path) -> None:
+def save_compact(network: CompactNetwork, path: Path) -> None:
     """Write a trained network, in half precision, with its coding tables as integers."""
     half = {k: v.half().contiguous() for k, v in network.state_dict().items()}
     deviations = scale_of(torch.arange(SCALES, dtype=torch.float64)).tolist()
@@ -226,8 +238,10 @@ def save(network: CompactNetwork, path: Path) -> None:
     save_file(half, path, {"compact": json.dumps(asdict(network.config))})
 
 
-def load(path: Path, dtype: torch.dtype = torch.float32) -> tuple[CompactNetwork, GaussianTables]:
-    """Read what ``save`` wrote; ``SedicError`` where the file is something else.
+def load_compact(
+    path: Path, dtype: torch.dtype = torch.float32
+) -> tuple[CompactNetwork, GaussianTables]:
+    """Read what ``save_compact`` wrote; ``SedicError`` where the file is something else.
 
     The networks at the picture's ends are in ``dtype`` and channels-last order, those of the
     latent in float32.

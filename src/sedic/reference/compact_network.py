@@ -1,10 +1,9 @@
 """The networks of ``compact``, the embedded reference codec. Shapes are (batch, channels, h, w).
 
 A picture goes to a latent y on a 1/16 grid: a linear map of each 16x16 block, which begins its
-training as the low frequencies of a DCT, plus what deeper layers add; and back the same way. So
-a network codes like a classic transform codec from its first step and never has to find its way
-out of grey. The deeper layers begin and end at 1/8 resolution and work by pixel unshuffling: no
-convolution ever runs at full size.
+training as the low frequencies of a DCT, plus what deeper layers add; and back the same way. So a
+network works like a classic transform codec from its first training step. The deeper layers begin
+and end at 1/8 resolution and work by pixel unshuffling: no convolution ever runs at full size.
 
 y is scaled by a gain vector of the rate level (Cui et al. 2021, "Asymmetric gained deep image
 compression"), rounded, and coded with means and scales from a hyperprior z on a 1/64 grid (Minnen
@@ -28,6 +27,7 @@ from torch import Tensor, nn
 
 from sedic.models.layers import block_basis, blocks
 from sedic.reference.entropy_models import max_with_gradient
+from sedic.settings import REALISM
 
 STRIDE = 16  # picture pixels per latent position
 HYPER = 4  # latent positions per hyper-latent position
@@ -66,8 +66,8 @@ def scale_of(index: Tensor) -> Tensor:
     Beyond either end of the table the gradient passes if it leads back.
     """
     first, last = index.new_zeros(()), index.new_full((), SCALES - 1)
-    kept = -max_with_gradient(-max_with_gradient(index, first), -last)
-    return SCALE_MIN * torch.exp(kept * _LOG_STEP)
+    clamped = -max_with_gradient(-max_with_gradient(index, first), -last)
+    return SCALE_MIN * torch.exp(clamped * _LOG_STEP)
 
 
 def table_index(head: Tensor) -> Tensor:
@@ -76,7 +76,8 @@ def table_index(head: Tensor) -> Tensor:
 
 
 def spread_of(index: Tensor) -> Tensor:
-    """What ``Synthesis`` is told of table indices (real-valued or not): 0 to 3."""
+    """The input ``spread`` of ``Synthesis``, 0 to 3, from table indices (real-valued or
+    integer)."""
     return (torch.floor(index) - CERTAIN).clamp(0, SCALES - 1 - CERTAIN) / 16
 
 
@@ -160,7 +161,7 @@ class Grain(nn.Module):
 
 
 def _gain(inputs: int, outputs: int) -> nn.Conv2d:
-    """Small, but not nothing: from nothing it would learn too slowly."""
+    """A small positive gain to begin with; from zero it would learn too slowly."""
     layer = nn.Conv2d(inputs, outputs, 1)
     with torch.no_grad():
         layer.weight.mul_(0.1)
@@ -172,10 +173,11 @@ class Synthesis(nn.Module):
     """Latent (b, latent, h, w), its ``spread``, its level's bias (b, wide, 1, 1) and noise
     (b, ``noise_channels``, h, w) to (b, 3, 16h, 16w).
 
-    Most of a latent is zero after rounding. How wide a table each zero was coded with tells a
-    meadow from a wall, and the decoder knows it anyway. Noise, independent numbers of mean 0 and
-    deviation 1, is what its textures are made of: a network without it has nothing to make them of
-    but regular patterns. Weights without noise inputs, and calls without noise, have none.
+    Most values of a latent are zero after rounding. ``spread`` is the width of the table that each
+    one was coded with: narrow tables mark flat areas, wide ones texture. The decoder knows the
+    tables from the entropy model. Textures are made from ``noise``, independent numbers of mean 0
+    and deviation 1; a network without it makes regular patterns instead. Weights without noise
+    inputs, and calls without noise, have none.
     """
 
     HALO = 17  # latent positions: everything one pixel can see
@@ -274,9 +276,9 @@ class Entropy(nn.Module):
 class Coded(NamedTuple):
     """What a network makes of a batch while it is trained.
 
-    ``bits`` are those of the rounded symbols. They have no useful gradient; ``noisy_bits`` are
-    taken under uniform noise instead (Ballé et al. 2017), but for symbols that are surely zero: for
-    them noise would charge as much as all the others cost.
+    ``bits`` are those of the rounded symbols. They have no useful gradient. ``noisy_bits`` are
+    computed with uniform noise instead (Ballé et al. 2017), except for symbols that are certain to
+    be zero: with noise these would cost as many bits as all the others.
     """
 
     decoded: Tensor  # (b, 3, h, w), about [-0.5, 0.5]; rounding passed gradients straight through
@@ -303,12 +305,14 @@ class CompactNetwork(nn.Module):
     def gain(self, levels: Tensor) -> Tensor:
         return torch.exp(interpolate(self.log_gain, levels))
 
-    def restore(self, y_hat: Tensor, table: Tensor, levels: Tensor) -> Tensor:
-        """Decoded latent (in steps) and its tables to a picture in about [-0.5, 0.5], with random
-        noise where these weights take some."""
+    def restore(
+        self, y_hat: Tensor, table: Tensor, levels: Tensor, realism: float = REALISM
+    ) -> Tensor:
+        """Decoded latent (in steps) and its tables to a picture in about [-0.5, 0.5], with
+        ``realism`` times random noise where these weights take some."""
         scaled = y_hat * torch.exp(interpolate(self.log_ungain, levels))
         bias = interpolate(self.level_bias, levels)
-        noise = self.synthesis.drawn(y_hat)
+        noise = realism * self.synthesis.drawn(y_hat)
         return self.synthesis(scaled, spread_of(table), bias, noise)  # type: ignore[no-any-return]
 
     def with_noise(self, maps: tuple[int, int, int]) -> CompactNetwork:
@@ -338,8 +342,8 @@ class CompactNetwork(nn.Module):
             first = anchors(y.shape[-2], y.shape[-1], y.device)
             mean, index = self.entropy.head[0](features).chunk(2, 1)
             y_first = (round_through(y - mean) + mean) * first
-            both = torch.cat([features, self.entropy.context(y_first)], 1)
-            mean2, index2 = self.entropy.head[1](both).chunk(2, 1)
+            inputs = torch.cat([features, self.entropy.context(y_first)], 1)
+            mean2, index2 = self.entropy.head[1](inputs).chunk(2, 1)
             mean = torch.where(first, mean, mean2)
             index = table_index(torch.where(first, index, index2))
             more_noisy, more_bits = _bits(y - mean, index)
@@ -364,5 +368,5 @@ def _bits(residual: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def round_through(x: Tensor) -> Tensor:
-    """Round; the gradient passes as if nothing had happened."""
+    """Round to integers; the gradient passes unchanged (straight-through estimator)."""
     return x + (torch.round(x) - x).detach()

@@ -19,9 +19,11 @@ from sedic.reference import ReferenceCodec
 
 
 class Adapter(torch.nn.Module):
-    """``codec`` at ``level`` (0 is its smallest rate), as a module without parameters.
+    """``codec`` at ``level`` (0 is its smallest rate), as a module.
 
-    Strings are what a ``.sedic`` file carries as its reference image: all bytes that count.
+    Its one parameter means nothing: scripts ask a model's parameters for the device to work on, and
+    pictures come back on that device. Strings are what a ``.sedic`` file carries as its reference
+    image: all bytes that count.
     """
 
     def __init__(self, codec: ReferenceCodec, level: int = 0) -> None:
@@ -29,6 +31,7 @@ class Adapter(torch.nn.Module):
         if not 0 <= level < codec.levels:
             raise UnsuitableInputError(f"level {level}: {codec.name} has 0 to {codec.levels - 1}")
         self.codec, self.level = codec, level
+        self.place = torch.nn.Parameter(torch.zeros(()), requires_grad=False)
 
     def update(self, scale_table: Any = None, force: bool = False) -> bool:
         """Nothing to do: the tables of a reference codec are integers that come with it."""
@@ -55,7 +58,7 @@ class Adapter(torch.nn.Module):
         with own_torch_state():
             pictures = [self.codec.decode(string, width, height) for string in strings[0]]
         stacked = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
-        return {"x_hat": stacked.float() / 255}
+        return {"x_hat": stacked.to(self.place.device).float() / 255}
 
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
         """``x_hat`` alone: a reference codec has no likelihoods, only bytes."""

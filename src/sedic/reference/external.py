@@ -1,9 +1,9 @@
 """Any picture that another codec made, carried as that codec's bytes.
 
 The bytes are a whole WebP, AVIF or (where a Pillow plugin for it is installed) JPEG XL file. The
-decoder opens nothing else, checks the announced size before it decodes a pixel, and enlarges the
-picture bicubically. Colour profiles, orientation tags, transparency and further frames are
-ignored. The built-in encoder writes small WebP files, whose overhead is 30 bytes.
+decoder opens no other format, checks the announced size before it decodes a pixel, and enlarges the
+picture bicubically. Colour profiles, orientation tags, transparency and further frames are ignored.
+The built-in encoder writes small WebP files, whose overhead is 30 bytes.
 """
 
 from __future__ import annotations
@@ -67,10 +67,10 @@ class External:
         def encode(level: int) -> bytes:
             factor, quality = LEVELS[level]
             size = max(1, round(width / factor)), max(1, round(height / factor))
-            made = io.BytesIO()
+            file = io.BytesIO()
             small = image.resize(size, Image.Resampling.LANCZOS)
-            small.save(made, "WEBP", quality=quality, method=6)
-            return made.getvalue()
+            small.save(file, "WEBP", quality=quality, method=6)
+            return file.getvalue()
 
         return encode
 

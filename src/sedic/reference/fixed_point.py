@@ -1,11 +1,11 @@
 """Networks whose outputs are the same integers on every machine.
 
-What feeds a range coder must not depend on thread counts, instruction sets or devices, and
-floating-point convolutions do: sums change with their order. Here an already trained network is
-run in fixed point instead. Activations are integers that stand for multiples of 2**-FRACTION,
-weights are rounded once to 16 bits, and both are held in float64, where every sum of integers
-below 2**53 is exact in any order. The bound: activations are clamped below 2**24 and weights
-below 2**15, so a layer may have a fan-in of 2**13 (checked).
+The numbers that a range coder uses must not depend on thread counts, instruction sets or devices.
+Floating-point convolutions do, because their sums change with the order of addition. Here an
+already trained network is run in fixed point instead. Activations are integers that stand for
+multiples of 2**-FRACTION, weights are rounded once to 16 bits, and both are held in float64, where
+every sum of integers below 2**53 is exact in any order. Activations are clamped below 2**24 and
+weights below 2**15. A fan-in above 2**13 raises ValueError, because sums would no longer be exact.
 
 The idea is Ballé, Johnston & Minnen, "Integer networks for data compression with latent-variable
 models" (2019); sixteen-bit weights need no quantisation-aware training.

@@ -3,8 +3,8 @@
 The picture is reduced to a few cells with Pillow's antialiased bicubic filter, each channel is
 floored to a multiple of a step, and the decoder enlarges the grid bicubically (MISC, Li et al.
 2024, "pixel" mode). The floor is MISC's: the result is darker by half a step on average. MISC
-counts the bits of this mode wrongly (it takes the cell's side for the number of cells); here the
-grid is really coded.
+reports the bits of this mode wrongly, with the side of a cell in place of the number of cells; here
+the grid is entropy-coded and its bytes are counted.
 
 Bytes: the level (one byte), then the cells, row by row, each green, red, blue. A value is
 predicted from its left, upper and upper left neighbours (the median predictor of LOCO-I), red and
@@ -76,7 +76,7 @@ class Pixel:
         return encode
 
     def decode(self, data: bytes, width: int, height: int, realism: Realism = REALISM) -> Picture:
-        """The decoded (height, width, 3) uint8 picture; ``SedicError`` on data that lies."""
+        """The decoded (height, width, 3) uint8 picture; ``SedicError`` for damaged data."""
         check_size(width, height)
         if not data or data[0] >= self.levels:
             raise SedicError("reference image: these bytes name no level of the pixel codec")

@@ -105,19 +105,19 @@ class Wavefront:
         of_hyper = hyper.flatten(2)[0].T
         # Latents in raster order, with a frame of zeros: two rows above, two columns each side.
         pitch = columns + 4
-        known = torch.zeros((rows + 2) * pitch, self.channels, dtype=torch.float64)
+        values = torch.zeros((rows + 2) * pitch, self.channels, dtype=torch.float64)
         window = np.array([r * pitch + c for r in range(-2, 1) for c in range(-2, 3)][:12])
         for row, column in _diagonals(rows, columns):
             places = row * columns + column
             framed = (row + 2) * pitch + column + 2
-            context = self._context(known[framed[:, None] + window].flatten(1))
+            context = self._context(values[framed[:, None] + window].flatten(1))
             features = torch.cat((of_hyper[places], context), 1).T
             parameters = self._parameters(features[None, :, None])[0, :, 0].T
             scales, means = parameters.chunk(2, 1)
             index = np.searchsorted(self._scales[:-1], scales.numpy().ravel())
             symbols = torch.from_numpy(code(places, means, index)).view(means.shape)
-            known[framed] = _bounded(symbols * float(ONE) + means)
-        framed_latents = known.view(rows + 2, pitch, self.channels)
+            values[framed] = _bounded(symbols * float(ONE) + means)
+        framed_latents = values.view(rows + 2, pitch, self.channels)
         return framed_latents[2:, 2:-2].permute(2, 0, 1)[None]
 
 

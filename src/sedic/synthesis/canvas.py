@@ -19,9 +19,9 @@ from sedic.synthesis.windows import Tiling
 class Canvas:
     """Where a picture of ``width`` x ``height`` pixels is made.
 
-    It is padded at its right and bottom by reflection to what the UNet halves without a rest, and
-    cropped back. Pictures of more than ``tile``**2 pixels are encoded, denoised and decoded in
-    tiles of about that side.
+    It is padded by reflection at its right and bottom to sides that the UNet can halve, and cropped
+    back. Pictures of more than ``tile``**2 pixels are encoded, denoised and decoded in tiles of
+    about that side.
     """
 
     networks: Networks
@@ -74,4 +74,5 @@ class Canvas:
 
     def _padded(self, picture: Picture) -> Tensor:
         padded = pad_to_multiple(picture, GRID * self.networks.multiple)
-        return torch.from_numpy(np.ascontiguousarray(padded)).permute(2, 0, 1)[None]
+        owned = np.require(padded, requirements=["C", "W"])  # torch warns of read-only arrays
+        return torch.from_numpy(owned).permute(2, 0, 1)[None]

@@ -36,13 +36,13 @@ def recolour(content: Tensor, style: Tensor) -> Tensor:
 
 def recolour_picture(content: Picture, style: Picture) -> Picture:
     """``recolour`` on pictures of one size, in bounded memory."""
-    both = torch.from_numpy(np.concatenate((content, style), 2)).permute(2, 0, 1)[None]
+    pair = torch.from_numpy(np.concatenate((content, style), 2)).permute(2, 0, 1)[None]
 
     def run(crop: Tensor) -> Tensor:
         fixed = recolour(crop[:, :3].float(), crop[:, 3:].float())
         return fixed.round().clamp(0, 255).to(torch.uint8)
 
-    return in_tiles(run, both, _TILE, _REACH)[0].permute(1, 2, 0).contiguous().numpy()
+    return in_tiles(run, pair, _TILE, _REACH)[0].permute(1, 2, 0).contiguous().numpy()
 
 
 def smooth_picture(picture: Picture) -> Picture:

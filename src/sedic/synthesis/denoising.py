@@ -78,21 +78,21 @@ class Denoising:
         """
 
         def gradient(z: Tensor) -> Tensor | None:
-            moved = False
+            changed = False
 
             def of(window: Window) -> Tensor:
-                nonlocal moved
+                nonlocal changed
                 part, inside = window.of(z), window.of(mask)
                 if not inside.any():
                     return torch.zeros_like(part)
                 slope = gradient_of(
                     lambda x: self._energy(x, t, window, inside, tokens), part, settings.threshold
                 )
-                moved |= slope is not None
+                changed |= slope is not None
                 return torch.zeros_like(part) if slope is None else slope
 
             slope = self._canvas.tiling.run(of)
-            return slope if moved else None
+            return slope if changed else None
 
         return descend(z, gradient, eta, settings.iterations)
 

@@ -1,4 +1,4 @@
-"""Equations 2 and 3: moving the latent so that an object's words look at the object's place.
+"""Equations 2 and 3: moves the latent so that an object's words attend to the object's mask.
 
 The maps are those that MuLan (Li et al., 2024) uses. The gradient passes through the conditional
 prediction alone, at batch 1, from its last map back; nothing but its activations is held.
@@ -79,7 +79,7 @@ def _at_cells(mask: Tensor, cells: int) -> Tensor:
 
 
 class _AllKept(Exception):  # noqa: N818
-    """All maps are there; the rest of the network need not run."""
+    """All maps are collected; the rest of the network need not run."""
 
 
 def attention_maps(unet: nn.Module, predict: Callable[[], object]) -> list[Tensor]:
@@ -93,7 +93,7 @@ def attention_maps(unet: nn.Module, predict: Callable[[], object]) -> list[Tenso
         *_cross_attentions(unet, "up_blocks")[:3],
         *_cross_attentions(unet, "down_blocks")[-3:],
     ]
-    kept: list[Tensor] = []
+    attentions_kept: list[Tensor] = []
 
     def keep(attention: Any, args: tuple[Tensor, ...], kwargs: dict[str, Any]) -> None:
         """Keep softmax(QK) of an attention that is about to run."""
@@ -103,8 +103,8 @@ def attention_maps(unet: nn.Module, predict: Callable[[], object]) -> list[Tenso
             for part in (attention.to_q(cells), attention.to_k(context))
         )
         scale = 1 / math.sqrt(query.shape[2])
-        kept.append(torch.softmax((query @ key.mT).float() * scale, -1))
-        if len(kept) == len(attentions):
+        attentions_kept.append(torch.softmax((query @ key.mT).float() * scale, -1))
+        if len(attentions_kept) == len(attentions):
             raise _AllKept
 
     hooks = [layer.register_forward_pre_hook(keep, with_kwargs=True) for layer in attentions]
@@ -115,7 +115,7 @@ def attention_maps(unet: nn.Module, predict: Callable[[], object]) -> list[Tenso
     finally:
         for hook in hooks:
             hook.remove()
-    return kept
+    return attentions_kept
 
 
 def _cross_attentions(unet: nn.Module, section: str) -> list[nn.Module]:

@@ -83,8 +83,8 @@ class Sampler:
         clean, residual = self._split(z, prediction, alpha)
         if self._name == "lcm":
             scaled = (t * _SCALE) ** 2
-            kept = _DATA**2 / (scaled + _DATA**2)
-            clean = kept * z + math.sqrt(scaled / (scaled + _DATA**2)) * clean
+            share = _DATA**2 / (scaled + _DATA**2)
+            clean = share * z + math.sqrt(scaled / (scaled + _DATA**2)) * clean
         if i + 1 == len(self.timesteps):
             return clean
         before = self._alpha_bar[self.timesteps[i + 1]]

@@ -55,24 +55,32 @@ def restore(
     settings: Settings,
     tile: int | None = None,
     negative: str = "",
+    *,
+    every: bool = True,
 ) -> Iterator[Stage]:
     """Run Algorithm 1; yields the picture after every stage, the last of which is the result.
 
     ``reference``: the decoded reference image, (height, width, 3) uint8. Pictures of more than
     ``tile``**2 pixels (default 640**2) are computed in overlapping tiles of about that side.
-    ``negative``: the text that classifier-free guidance leads away from. Stop iterating to stop
-    early. Raises ``OutOfMemoryError`` where memory does not suffice.
+    ``negative``: the text that classifier-free guidance leads away from. Without ``every``
+    only the last stage is yielded, and pictures that no later stage needs are not decoded. Stop
+    iterating to stop early. Raises ``OutOfMemoryError`` where memory does not suffice.
     """
     if reference.shape != (image.height, image.width, 3):
         raise SedicError("the reference image does not have the picture's size")
     canvas = Canvas(networks, image.width, image.height, tile or TILE)
     with memory_checked("decoding", "a smaller --tile needs less"):
-        yield from _algorithm_1(reference, image, canvas, settings, negative)
+        yield from _algorithm_1(reference, image, canvas, settings, negative, every)
 
 
 @torch.no_grad()
 def _algorithm_1(
-    reference: Picture, image: SemanticImage, canvas: Canvas, settings: Settings, negative: str
+    reference: Picture,
+    image: SemanticImage,
+    canvas: Canvas,
+    settings: Settings,
+    negative: str,
+    every: bool,
 ) -> Iterator[Stage]:
     networks = canvas.networks
     if settings.handover == "latent" and networks.condition != "latent":
@@ -82,16 +90,16 @@ def _algorithm_1(
     layers = sorted(visible, key=lambda item: -item[1].mask.area)
     count = len(layers) + 1
     picture = reference
-    seen = first = canvas.condition(reference)
+    condition = first = canvas.condition(reference)
 
     @cache
     def latent() -> Tensor:
         """The reference's, "stage -1" of eq. 4: encoded once, and only if it is needed."""
         return first if networks.condition == "latent" else canvas.encode(reference)
 
-    shown: Callable[[Tensor], Picture] = canvas.decode
+    picture_of: Callable[[Tensor], Picture] = canvas.decode
     if settings.result == "added":
-        shown = _added(canvas, reference, latent(), settings.amount)
+        picture_of = _added(canvas, reference, latent(), settings.amount)
     clean = latent() if layers else first
     painted = torch.zeros(clean.shape[2:], dtype=torch.bool, device=clean.device)
     trajectory: list[Tensor] = []  # the earlier stage's latent after each step
@@ -106,7 +114,7 @@ def _algorithm_1(
             image.seed,
             j,
             text=layer.detail,
-            condition=seen,
+            condition=condition,
             scale=settings.object_cfg,
             strength=settings.strength,
             negative=negative,
@@ -130,12 +138,14 @@ def _algorithm_1(
                 z = trajectory[i] = blend(z, trajectory[i], mask)  # eq. 4
         if settings.blending == "end":
             z = blend(z, clean, mask)
-        picture = shown(z)
-        seen = z if settings.handover == "latent" else canvas.condition(picture)
+        if every or _needs_picture(settings, last=j + 1 == len(layers)):
+            picture = picture_of(z)
+        condition = z if settings.handover == "latent" else canvas.condition(picture)
         clean = z  # what the next stage blends with
         if settings.blending == "end":
-            clean = seen if networks.condition == "latent" else canvas.encode(picture)
-        yield Stage(j + 1, count, layer.name, picture, object_number)
+            clean = condition if networks.condition == "latent" else canvas.encode(picture)
+        if every:
+            yield Stage(j + 1, count, layer.name, picture, object_number)
     trajectory.clear()
 
     sampler = Sampler(settings.sampler, networks.schedule, settings.last_steps, blended=False)
@@ -145,7 +155,7 @@ def _algorithm_1(
         image.seed,
         len(layers),
         text=image.overall,
-        condition=first if settings.last_condition == "reference" else seen,
+        condition=first if settings.last_condition == "reference" else condition,
         scale=settings.last_cfg,
         strength=settings.strength,
         negative=negative,
@@ -155,10 +165,17 @@ def _algorithm_1(
         z = sampler.noised(canvas.encode(smooth_picture(picture)), z, sampler.timesteps[0])
     for i in range(settings.last_steps):
         z = last.step(i, z)
-    picture = shown(z)
+    picture = picture_of(z)
     if settings.colour == "wavelet":
         picture = recolour_picture(picture, reference)
     yield Stage(count, count, "the whole picture", picture)
+
+
+def _needs_picture(settings: Settings, *, last: bool) -> bool:
+    """Whether what follows an object's stage uses its picture; ``last``: of the objects' stages."""
+    if settings.handover == "picture" or settings.blending == "end":
+        return True
+    return last and settings.start == "low-frequency"
 
 
 def _added(
@@ -170,8 +187,8 @@ def _added(
     """
     before = canvas.decode(latent).astype(np.float32)
 
-    def shown(z: Tensor) -> Picture:
+    def picture_of(z: Tensor) -> Picture:
         changed = reference + np.float32(amount) * (canvas.decode(z) - before)
         return np.rint(changed).clip(0, 255).astype(np.uint8)
 
-    return shown
+    return picture_of

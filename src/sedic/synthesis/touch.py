@@ -1,8 +1,8 @@
 """What an object's words say of its surface, as strengths of the noise inside its mask.
 
 A reference codec that makes texture of noise (``compact``) asks for two strengths at each place:
-of coarse noise, 4 pixels and wider, and of fine noise. "Smooth" makes both small, "rough" both
-large; "fine" and "coarse" move strength from one to the other; "grainy" adds fine noise, "blurred"
+of coarse grain, several pixels wide, and of fine grain. "Smooth" makes both small, "rough" both
+large; "fine" and "coarse" move strength from one to the other; "grainy" adds fine grain, "blurred"
 takes it away. Words that are not of surfaces, and absent words, leave them at 1.
 """
 
@@ -35,11 +35,11 @@ _WORDS = {
     "faint": Touch(0.8, 0.8),
     "strong": Touch(1.4, 1.4),
     "fine": Touch(0.6, 1.3),
-    "coarse": Touch(1.6, 0.6),
+    "coarse": Touch(2.5, 0.2),
     **dict.fromkeys(("grainy", "gritty", "sandy"), Touch(1.0, 1.8)),
     "sharp": Touch(1.0, 1.15),
-    "soft": Touch(0.9, 0.6),
-    "blurred": Touch(0.6, 0.2),
+    "soft": Touch(0.6, 0.6),
+    "blurred": Touch(0.2, 0.2),
 }
 _DEGREES = {"very": 1.5, "extremely": 2.0, "slightly": 0.5, "almost": 0.5, "rather": 0.75}
 _NEGATIONS = {"not", "no", "without"}  # of the next word: it says nothing then

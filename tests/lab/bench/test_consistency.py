@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import skimage.data
 
-from sedic.lab.bench.metrics import Unavailable, load, score
+from sedic.lab.bench.metrics import Unavailable, load_metric, score
 
 NAMES = ("same class", "top five", "class distance")
 
 
 def test_the_three_metrics_say_what_changed() -> None:
-    metrics = [load(name) for name in NAMES]
+    metrics = [load_metric(name) for name in NAMES]
     if isinstance(metrics[0], Unavailable):
         pytest.skip(str(metrics[0]))
     cat = skimage.data.chelsea()

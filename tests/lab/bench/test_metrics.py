@@ -11,8 +11,8 @@ from sedic.lab.bench.metrics import (
     NAMES,
     Metric,
     Unavailable,
-    load,
     load_inception,
+    load_metric,
     score,
 )
 
@@ -26,7 +26,7 @@ def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_metrics_without_weights_are_named_with_the_reason(no_weights: None) -> None:
-    found = [load(name) for name in NAMES]
+    found = [load_metric(name) for name in NAMES]
     metrics = [metric for metric in found if isinstance(metric, Metric)]
     missing = [metric for metric in found if isinstance(metric, Unavailable)]
     assert {m.name for m in metrics} >= {"PSNR", "GMSD", "HaarPSI", "Spectral peaks"}
@@ -41,7 +41,7 @@ def test_metrics_without_weights_are_named_with_the_reason(no_weights: None) -> 
 
 
 def test_scores_are_by_name(no_weights: None) -> None:
-    metrics = [load(name) for name in ("PSNR", "GMSD")]
+    metrics = [load_metric(name) for name in ("PSNR", "GMSD")]
     values, notes = score(metrics, CAT, CAT)
     assert values == {"PSNR": np.inf, "GMSD": 0} and notes == []
     assert all(metric.weights == "none" for metric in metrics)
@@ -49,7 +49,7 @@ def test_scores_are_by_name(no_weights: None) -> None:
 
 
 def test_a_metric_that_cannot_measure_a_picture_leaves_a_note() -> None:
-    metric = load("MS-SSIM")
+    metric = load_metric("MS-SSIM")
     if isinstance(metric, Unavailable):
         pytest.skip(str(metric))
     note = "MS-SSIM: not available: pictures of at least 176 pixels a side are needed"
@@ -79,7 +79,7 @@ def test_whatever_a_metric_raises_is_a_note_and_the_others_go_on(
             return float("nan")
         raise error
 
-    psnr = load("PSNR")
+    psnr = load_metric("PSNR")
     assert isinstance(psnr, Metric)
     broken = Metric("broken", "higher", "none", measure)
     values, notes = score([broken, psnr], CAT, CAT)
@@ -87,7 +87,7 @@ def test_whatever_a_metric_raises_is_a_note_and_the_others_go_on(
 
 
 def test_lpips_caffe_says_which_weights_it_used(shared: Path) -> None:
-    metric = load("LPIPS-squeeze (Caffe)")
+    metric = load_metric("LPIPS-squeeze (Caffe)")
     assert isinstance(metric, Metric)
     assert metric.weights.startswith("lpips_squeeze_caffe.safetensors sha256:")
     assert metric.measure(CAT, CAT, "") == 0 < metric.measure(255 - CAT, CAT, "")
@@ -96,13 +96,13 @@ def test_lpips_caffe_says_which_weights_it_used(shared: Path) -> None:
 def test_a_moved_metric_is_that_of_pictures_without_their_first_row_and_column(
     shared: Path,
 ) -> None:
-    plain, moved = load("LPIPS-squeeze (Caffe)"), load("LPIPS-squeeze (Caffe) moved")
+    plain, moved = load_metric("LPIPS-squeeze (Caffe)"), load_metric("LPIPS-squeeze (Caffe) moved")
     assert isinstance(plain, Metric) and isinstance(moved, Metric)
     assert moved.measure(255 - CAT, CAT, "") == plain.measure(255 - CAT[1:, 1:], CAT[1:, 1:], "")
 
 
 def test_the_wasserstein_distortion_forgives_other_texture(shared: Path) -> None:
-    metric = load("Wasserstein-squeeze (Caffe)")
+    metric = load_metric("Wasserstein-squeeze (Caffe)")
     assert isinstance(metric, Metric)
     grain = np.random.default_rng(0).normal(128, 20, (2, 128, 128, 1)).repeat(3, -1)
     one, other = grain.clip(0, 255).astype(np.uint8)
@@ -114,4 +114,4 @@ def test_other_sizes_and_names_are_refused() -> None:
     with pytest.raises(SedicError, match="200x100 and the original 200x200"):
         score([], CAT[:100], CAT)
     with pytest.raises(SedicError, match="unknown metric"):
-        load("SSIMULACRA 9")
+        load_metric("SSIMULACRA 9")

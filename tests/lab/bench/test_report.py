@@ -19,11 +19,11 @@ from typer.testing import CliRunner
 
 from sedic.cli.main import app
 from sedic.errors import SedicError
-from sedic.lab.bench.experiments import KEYS, ORIGINAL, kept
+from sedic.lab.bench.experiments import KEYS, ORIGINAL, kept_picture_path
 from sedic.lab.bench.experiments.feature_files import Features
 from sedic.lab.bench.experiments.subject import PARTS
 from sedic.lab.bench.report import plots, tables
-from sedic.lab.bench.report.build import build
+from sedic.lab.bench.report.build import build_report
 from sedic.lab.bench.report.pictures import busiest, crop
 from sedic.lab.bench.report.plots import Bar, Line, bars, differences, lines, styles
 from sedic.lab.bench.report.summary import summarise
@@ -178,7 +178,7 @@ def reported(folder: Path) -> tuple[Path, Path]:
     made = results(folder / "results.csv", settings={"shown": CELLS})
     for name in "ab":
         for cell in [(ORIGINAL, ""), *CELLS]:
-            path = kept(folder / "pictures", name, cell)
+            path = kept_picture_path(folder / "pictures", name, cell)
             path.parent.mkdir(exist_ok=True)
             Image.fromarray(samples.astronaut()[:64, :256]).save(path)
     return made.path, folder / "report"
@@ -186,7 +186,7 @@ def reported(folder: Path) -> tuple[Path, Path]:
 
 def test_a_report_of_long_pictures(tmp_path: Path) -> None:
     path, folder = reported(tmp_path)
-    assert build(path, folder) == []
+    assert build_report(path, folder) == []
     page = (folder / "index.html").read_text()
     assert page.count("<figure>") == 2 * (1 + 4)  # of the rival the best size
     assert (folder / "figures" / "sheet-a.jpg").is_file()
@@ -205,10 +205,10 @@ def test_what_fails_is_a_line_of_the_report(
         return real(title, *rest)
 
     monkeypatch.setattr(plots, "lines", fails)
-    damaged = kept(tmp_path / "pictures", "a", (ORIGINAL, ""))
+    damaged = kept_picture_path(tmp_path / "pictures", "a", (ORIGINAL, ""))
     damaged.write_bytes(damaged.read_bytes()[:60])
     monkeypatch.setattr(tables, "bd_rates", lambda summary: [][0])
-    failures = build(path, folder)
+    failures = build_report(path, folder)
     assert failures == [
         "plot of PSNR: ZeroDivisionError: division by zero",
         "BD-rates: IndexError: list index out of range",
@@ -221,7 +221,7 @@ def test_what_fails_is_a_line_of_the_report(
 
 def test_a_results_file_of_something_else_is_one_line(tmp_path: Path) -> None:
     path = Results(tmp_path / "a.csv", Run("other"), KEYS, VALUES).path
-    for wanted in (build, lambda path, _: bench_report(path)):
+    for wanted in (build_report, lambda path, _: bench_report(path)):
         with pytest.raises(SedicError, match="of no picture experiment") as caught:
             wanted(path, tmp_path / "report")
         assert "\n" not in str(caught.value)

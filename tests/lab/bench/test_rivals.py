@@ -14,7 +14,7 @@ from sedic.errors import SedicError
 from sedic.lab.bench import rivals
 from sedic.lab.bench.commands import CommandCoder, run
 from sedic.lab.bench.fidelity import psnr
-from sedic.lab.bench.rivals import Missing, Rival, find, finest_within, sizes
+from sedic.lab.bench.rivals import Missing, Rival, find_rivals, finest_within, sizes
 
 PICTURE = samples.astronaut()[:96, :127]  # an odd side
 
@@ -47,7 +47,7 @@ def test_the_search_finds_the_largest_that_fits(steps: list[int], limit: int) ->
 
 @pytest.mark.parametrize("name", ["WebP", "JPEG 2000"])
 def test_pillows_codecs_keep_to_the_limit_and_gain_with_it(name: str) -> None:
-    (coder,) = find((name,))
+    (coder,) = find_rivals((name,))
     assert not isinstance(coder, Missing)
     limits = (30, 900, 2500)
     for rival in sizes(coder)[:2]:
@@ -59,7 +59,7 @@ def test_pillows_codecs_keep_to_the_limit_and_gain_with_it(name: str) -> None:
 
 
 def test_every_size_has_its_name() -> None:
-    (coder,) = find(("WebP",))
+    (coder,) = find_rivals(("WebP",))
     assert not isinstance(coder, Missing)
     assert [rival.name for rival in sizes(coder)] == ["WebP", "WebP 1/2", "WebP 1/4"]
     assert coder.how == "Pillow: WEBP quality=0, method=6"
@@ -68,7 +68,7 @@ def test_every_size_has_its_name() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["VVC", "HEVC", "AV1 (aom)", "AV1 (SVT)", "JPEG XL"])
 def test_ffmpegs_codecs_keep_to_the_limit(name: str) -> None:
-    (coder,) = find((name,))
+    (coder,) = find_rivals((name,))
     if isinstance(coder, Missing):
         pytest.skip(str(coder))
     (coded,) = Rival(coder, 2).code(PICTURE, (800,))
@@ -81,12 +81,12 @@ def test_what_is_not_here_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SEDIC_VTM", raising=False)
     monkeypatch.delenv("SEDIC_FFMPEG", raising=False)
     monkeypatch.setattr(rivals, "_bundled_ffmpeg", lambda: None)
-    missing = find(("VVC", "BPG", "VTM"))
+    missing = find_rivals(("VVC", "BPG", "VTM"))
     assert all(isinstance(coder, Missing) for coder in missing)
     assert [str(coder).partition(":")[0] for coder in missing] == ["VVC", "BPG", "VTM"]
     assert "sedic[bench]" in str(missing[0]) and "SEDIC_VTM" in str(missing[2])
     with pytest.raises(SedicError, match="unknown codec"):
-        find(("JPEG 3000",))
+        find_rivals(("JPEG 3000",))
 
 
 def test_any_command_line_is_a_rival() -> None:

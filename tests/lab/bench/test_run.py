@@ -17,8 +17,8 @@ from sedic.lab.bench.datasets import open_dataset
 from sedic.lab.bench.experiments import (
     KEYS,
     Cell,
-    Done,
     Gallery,
+    KnownRows,
     Outcome,
     UnreachableError,
     run,
@@ -27,6 +27,7 @@ from sedic.lab.bench.experiments.curves import OURS, REFERENCE, Curves
 from sedic.lab.bench.experiments.subject import Subject, measured
 from sedic.lab.bench.metrics import Metric
 from sedic.lab.bench.results import Results, Run, read_results
+from sedic.lab.bench.rivals import rivals_of
 from sedic.picture import Picture
 
 
@@ -44,10 +45,10 @@ class Script:
         return tuple((name, "1") for name in self.acts)
 
     @property
-    def shown(self) -> tuple[Cell, ...]:
+    def shown_cells(self) -> tuple[Cell, ...]:
         return self.cells
 
-    def outcomes(self, index: int, picture: Picture, done: Done) -> Iterator[Outcome]:
+    def outcomes(self, index: int, picture: Picture, done: KnownRows) -> Iterator[Outcome]:
         for cell in self.cells:
             if cell in done:
                 continue
@@ -202,33 +203,33 @@ def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
     return Subject(open_dataset(f"folder:{folder}"), measured, settings=settings)
 
 
-def outcomes_of(curves: Curves, done: Done | None = None) -> dict[Cell, Outcome]:
+def outcomes_of(curves: Curves, done: KnownRows | None = None) -> dict[Cell, Outcome]:
     picture = curves.subject.dataset.samples[0].load()
     return {outcome.cell: outcome for outcome in curves.outcomes(0, picture, done or {})}
 
 
 def test_a_rival_that_cannot_go_so_low_is_an_answer(subject: Subject) -> None:
     stubborn = Stubborn(100_000)
-    outcomes = outcomes_of(Curves(subject, [0.3], coders=[stubborn]))
+    outcomes = outcomes_of(Curves(subject, [0.3], rivals=rivals_of([stubborn])))
     assert outcomes[OURS, "0.3"].picture is not None
     for size in ("stubborn", "stubborn 1/2", "stubborn 1/4"):
         assert outcomes[size, "0.3"].unreachable.startswith("has no file of ")
     calls = stubborn.calls
     done = {cell: {"bytes": 300.0} for cell in outcomes}
-    assert not outcomes_of(Curves(subject, [0.3], coders=[stubborn]), done)
+    assert not outcomes_of(Curves(subject, [0.3], rivals=rivals_of([stubborn])), done)
     assert stubborn.calls == calls
 
 
 def test_a_rival_that_fails_does_not_end_the_others(subject: Subject) -> None:
     broken = Stubborn(10, TypeError("no such option"))
     broken.name = "broken"
-    outcomes = outcomes_of(Curves(subject, [0.3], coders=[broken, Stubborn(10)]))
+    outcomes = outcomes_of(Curves(subject, [0.3], rivals=rivals_of([broken, Stubborn(10)])))
     assert outcomes["broken", "0.3"].problem == "TypeError: no such option"
     assert outcomes["stubborn", "0.3"].picture is not None
 
 
 def test_where_we_have_no_file_neither_side_has_numbers(subject: Subject) -> None:
-    outcomes = outcomes_of(Curves(subject, [0.001], coders=[Stubborn(10)]))
+    outcomes = outcomes_of(Curves(subject, [0.001], rivals=rivals_of([Stubborn(10)])))
     assert "smallest possible file" in outcomes[OURS, "0.001"].unreachable
     assert "smallest possible file" in outcomes[REFERENCE, "0.001"].unreachable
     assert "no file of ours" in outcomes["stubborn", "0.001"].unreachable
@@ -241,6 +242,6 @@ def test_where_our_file_failed_the_rival_is_tried_again(
         raise MemoryError
 
     monkeypatch.setattr(subject.encoder, "compress", fails)
-    outcomes = outcomes_of(Curves(subject, [0.3], coders=[Stubborn(10)]))
+    outcomes = outcomes_of(Curves(subject, [0.3], rivals=rivals_of([Stubborn(10)])))
     assert outcomes[OURS, "0.3"].problem == "out of memory"
     assert "failed" in outcomes["stubborn", "0.3"].problem

@@ -23,7 +23,7 @@ from sedic.lab.bench.experiments.small import ARRIVED, LIMITS, SHARES, Small
 from sedic.lab.bench.metrics import Metric
 from sedic.lab.bench.report.small_page import page
 from sedic.lab.bench.results import Results, Run, read_results
-from sedic.lab.bench.rivals import Missing, find
+from sedic.lab.bench.rivals import Missing, find_rivals
 
 PICTURE = np.ascontiguousarray(samples.astronaut()[:192, :288])
 MEASURE = Metric(
@@ -53,7 +53,7 @@ class Nothing:
 
 
 def outcomes(**changes: Any) -> dict[Cell, Outcome]:
-    coder = find(["WebP"])[0]
+    coder = find_rivals(["WebP"])[0]
     options: dict[str, Any] = {"slow_pictures": 1, "slow": frozenset[str](), **changes}
     run = Small(Nothing(), [coder], [], MEASURE, **options)  # type: ignore[arg-type, list-item]
     found = {one.cell: one for one in run.outcomes(1, PICTURE, {})}

@@ -24,5 +24,5 @@ def small_data(tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) ->
             top, left = number * 2, number * 3 % 200
             Image.fromarray(picture[top : top + 130, left : left + 130]).save(path)
     monkeypatch.setenv("SEDIC_SHARED", str(tmp_path / "shared"))
-    assert photos.find([folder], held_out=True)
+    assert photos.find_photographs([folder], held_out=True)
     return tmp_path

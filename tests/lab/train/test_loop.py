@@ -212,7 +212,7 @@ def test_a_card_tells_every_recipe_and_what_was_in_the_loss(
     run = trained(tmp_path, third)
     weights = tmp_path / "line.safetensors"
     save_file(run.network.state_dict(), weights)
-    card.write(weights, run, [tmp_path], "a line", "sedic train line", "| |")
+    card.write_card(weights, run, [tmp_path], "a line", "sedic train line", "| |")
     text = weights.with_suffix(".md").read_text()
     assert "From step 4 on" in text and "| lpips | 0.0 | 0.5 |" in text
     assert "From step 8 on" in text and "| steps | 8 | 9 |" in text
@@ -225,7 +225,7 @@ def test_a_card_does_not_claim_what_was_not_in_the_loss(tmp_path: Path) -> None:
     run = trained(tmp_path, LineRecipe(steps=2))
     weights = tmp_path / "line.safetensors"
     save_file(run.network.state_dict(), weights)
-    card.write(weights, run, [tmp_path], "a line", "sedic train line", "| |")
+    card.write_card(weights, run, [tmp_path], "a line", "sedic train line", "| |")
     assert (
         "LPIPS-squeeze (Caffe) was not part of the loss." in weights.with_suffix(".md").read_text()
     )

@@ -21,7 +21,7 @@ def texts(path: Path) -> list[str]:
 
 def test_every_name_that_is_ever_said_is_spelt(tmp_path: Path) -> None:
     named_texts.spell_names(tmp_path / "names.jsonl")
-    names = table.load()
+    names = table.load_names()
     began = {text.split("\n")[1].split(" in ")[0] for text in texts(tmp_path / "names.jsonl")}
     silent = {names.words[node] for node in names.silent}
     assert began >= set(names.words) - silent
@@ -38,7 +38,7 @@ def test_described_photographs_hold_known_words_only(
     for out in (tmp_path / "a.jsonl", tmp_path / "b.jsonl"):
         named_texts.describe_photos([path.parent], out)
     assert texts(tmp_path / "a.jsonl") == texts(tmp_path / "b.jsonl")
-    known = words.words() | set(" ".join(table.load().words).split())
+    known = words.words() | set(" ".join(table.load_names().words).split())
     for text in texts(tmp_path / "a.jsonl"):
         assert set(text.replace(",", "").split()) <= known
         overall, *details = text.split("\n")

@@ -46,7 +46,7 @@ def test_bad_photographs_are_named_and_left_out(
     mixed: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     done: list[int] = []
-    read = photos.read(sorted(mixed.iterdir()), done.append)
+    read = photos.read_photographs(sorted(mixed.iterdir()), done.append)
     assert [photograph.path.name for photograph in read] == [f"good{n}.png" for n in range(4)]
     assert done == list(range(1, 8))
     assert len(caplog.messages) == 3
@@ -66,7 +66,7 @@ def test_tables_are_made_of_the_rest(mixed: Path, caplog: pytest.LogCaptureFixtu
 
 def test_none_that_can_be_read_is_an_error(mixed: Path) -> None:
     with pytest.raises(SedicError, match="none of 3 photographs can be read"):
-        photos.read([mixed / name for name in BAD], silent)
+        photos.read_photographs([mixed / name for name in BAD], silent)
 
 
 def test_training_reads_pictures_as_the_codec_does(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_training_reads_pictures_as_the_codec_does(tmp_path: Path) -> None:
     Image.fromarray(samples.astronaut()[:64, :96]).save(turned, exif=exif)
     clear = tmp_path / "clear.png"
     Image.new("RGBA", (70, 70), (200, 0, 0, 0)).save(clear)
-    read = photos.read([sixteen, turned, clear], silent)
+    read = photos.read_photographs([sixteen, turned, clear], silent)
     assert read[0].pixels.max() == 128
     assert read[1].pixels.shape == (96, 64, 3)
     assert (read[2].pixels == 255).all()
@@ -117,7 +117,7 @@ def test_held_out_pictures_that_are_too_small_are_left_out(tmp_path: Path) -> No
 def test_a_damaged_scene_leaves_its_photograph_out(
     mixed: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    read = photos.read([mixed / "good0.png", mixed / "good1.png"], silent)
+    read = photos.read_photographs([mixed / "good0.png", mixed / "good1.png"], silent)
     kept = mixed.parent / "scenes"
     scenes.describe_all(read, kept, silent)
     (kept / "bsds" / "good0.json").write_text("{")

@@ -42,7 +42,7 @@ def silent(done: int, total: int, text: str) -> None:
 @pytest.fixture
 def vae(tmp_path: Path) -> Path:
     path = tmp_path / "begin.safetensors"
-    pack.save(path, {"vae": PatchAutoencoder(PatchConfig(16, 16, 16, 16))})
+    pack.save_networks(path, {"vae": PatchAutoencoder(PatchConfig(16, 16, 16, 16))})
     return path
 
 
@@ -63,7 +63,7 @@ def test_a_run_that_is_interrupted_ends_as_one_that_is_not(small_data: Path, vae
 
 def test_a_run_ends_in_networks_that_decode_a_file(small_data: Path, vae: Path) -> None:
     weights = train(RECIPE, small_data / "run", silent, vae)
-    networks = mini.load(weights.with_name("vae.safetensors"), weights)
+    networks = mini.load_mini(weights.with_name("vae.safetensors"), weights)
     picture = samples.chelsea()[:128, :192]
     profile = Profile.load("mini", networks=networks)
     decoder = Decoder(profile)
@@ -90,7 +90,9 @@ def test_a_restorer_goes_on_from_another(small_data: Path, vae: Path) -> None:
 
 
 def test_words_and_masks_belong_to_their_crop(small_data: Path) -> None:
-    read = photos.read(photos.find([small_data / "shared"], held_out=False), lambda _: None)
+    read = photos.read_photographs(
+        photos.find_photographs([small_data / "shared"], held_out=False), lambda _: None
+    )
     described = scenes.describe_all(read, small_data / "scenes", lambda _: None)
     again = scenes.describe_all(read, small_data / "scenes", lambda _: None)
     assert [scene for _, scene in described] == [scene for _, scene in again]

@@ -13,7 +13,7 @@ from sedic.coding import primed
 from sedic.coding.primed import ORDER, SLOTS, STAGES, Model, Predictor, Trie
 from sedic.coding.range_coder import RangeEncoder
 from sedic.errors import SedicError
-from sedic.lab.train.text_table import Corpus, Observations, build, count, fit
+from sedic.lab.train.text_table import Corpus, Observations, build_table, count, fit
 from sedic.profile import Profile
 
 TEXTS = ("a red car", "a red cat\na green tree", "", "the red car, a red car")
@@ -103,7 +103,7 @@ def test_build_is_deterministic_and_its_model_codes_such_texts_best(tmp_path: Pa
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         out = tmp_path / name / "text.safetensors.xz"
-        rate = build(corpora, out)
+        rate = build_table(corpora, out)
         files.append((out.read_bytes(), out.with_name("text.md").read_text()))
     assert files[0] == files[1]
     assert 0 < rate < 1
@@ -116,7 +116,7 @@ def test_build_is_deterministic_and_its_model_codes_such_texts_best(tmp_path: Pa
             predictor.update(symbol)
         return len(encoder.finish())
 
-    mine = size(primed.load(files[0][0]), SENTENCES[0])
+    mine = size(primed.load_model(files[0][0]), SENTENCES[0])
     assert (
         mine <= 3 and mine < size(Profile.load("mini").text_coder("primed").model, SENTENCES[0]) / 3
     )
@@ -140,9 +140,9 @@ def test_what_is_no_corpus_is_refused(
     path = tmp_path / "corpus.jsonl"
     path.write_text(content)
     with pytest.raises(SedicError, match=message):
-        build([(path, weight)], tmp_path / "text.safetensors.xz")
+        build_table([(path, weight)], tmp_path / "text.safetensors.xz")
 
 
 def test_a_missing_corpus_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SedicError, match="cannot read"):
-        build([(tmp_path / "none.jsonl", 1)], tmp_path / "text.safetensors.xz")
+        build_table([(tmp_path / "none.jsonl", 1)], tmp_path / "text.safetensors.xz")

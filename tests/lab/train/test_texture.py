@@ -29,7 +29,7 @@ def loss() -> Texture:
         shared = shared_folder()
     except SedicError as reason:
         pytest.skip(str(reason))
-    return Texture(Perception(shared), classifier.load(), TextureWeights())
+    return Texture(Perception(shared), classifier.load_classifier(), TextureWeights(critic=0))
 
 
 def field(seed: int) -> torch.Tensor:

@@ -134,9 +134,9 @@ class Backbone(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         x = (x - self.get_buffer("mean")) / self.get_buffer("deviation")
-        taken = []
+        outputs = []
         for i, layer in enumerate(self.features):
             x = layer(x)
             if i in self.taps:
-                taken.append(x)
-        return taken
+                outputs.append(x)
+        return outputs

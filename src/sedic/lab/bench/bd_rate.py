@@ -1,4 +1,4 @@
-"""Bjøntegaard's delta rate: how many bytes one codec needs where another needs a hundred.
+"""Bjøntegaard's delta rate: the mean difference in rate of two codecs at equal quality, in percent.
 
 The logarithm of the rate is interpolated over the metric by monotone cubic pieces (PCHIP, as in
 ITU-T's later practice; the polynomial of 2001 overshoots), and averaged over the range of the

@@ -28,10 +28,10 @@ def commit() -> str:
     folder = Path(__file__).parent
 
     def git(*arguments: str) -> str:
-        done = subprocess.run(
+        process = subprocess.run(
             ["git", "-C", str(folder), *arguments], capture_output=True, check=True, timeout=20
         )
-        return done.stdout.decode().strip()
+        return process.stdout.decode().strip()
 
     try:
         name = git("rev-parse", "HEAD")

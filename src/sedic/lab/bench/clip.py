@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from sedic.describe.clip_maps import DEVIATION, MEAN
 from sedic.errors import SedicError
-from sedic.models.pretrained import load
+from sedic.models.pretrained import load_pretrained
 from sedic.picture import Picture
 
 
@@ -23,8 +23,8 @@ class Clip:
         """A transformers folder with model and tokenizer; ``SedicError`` if it does not load."""
         from transformers import AutoTokenizer, CLIPModel
 
-        self._model = load(CLIPModel, folder).eval()
-        self._tokenizer = load(AutoTokenizer, folder)
+        self._model = load_pretrained(CLIPModel, folder).eval()
+        self._tokenizer = load_pretrained(AutoTokenizer, folder)
 
     def image_similarity(self, a: Picture, b: Picture) -> float:
         """The similarity of two pictures; 1 for equal ones."""

@@ -21,20 +21,22 @@ def measures(field: str) -> tuple[Measure, str]:
     ``MissingWeightsError`` without the classifier's package. Results of the last pair of
     pictures are kept, so that the classifier runs once for several metrics.
     """
-    seen = _looker()
+    compare_once = _looker()
     weights = f"{classifier.checkpoint().name} sha256:{classifier.SHA256[:16]}"
-    return (lambda decoded, original, _: float(getattr(seen(decoded, original), field))), weights
+    return (
+        lambda decoded, original, _: float(getattr(compare_once(decoded, original), field))
+    ), weights
 
 
 @cache
 def _looker() -> Callable[[Picture, Picture], Consistency]:
-    network = classifier.load()
-    kept: tuple[Picture, Picture, Consistency] | None = None
+    network = classifier.load_classifier()
+    last: tuple[Picture, Picture, Consistency] | None = None
 
     def look(decoded: Picture, original: Picture) -> Consistency:
-        nonlocal kept
-        if kept is None or kept[0] is not decoded or kept[1] is not original:
-            kept = decoded, original, compare(original, decoded, network)
-        return kept[2]
+        nonlocal last
+        if last is None or last[0] is not decoded or last[1] is not original:
+            last = decoded, original, compare(original, decoded, network)
+        return last[2]
 
     return look

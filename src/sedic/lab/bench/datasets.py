@@ -90,12 +90,13 @@ def open_dataset(name: str) -> Dataset:
         return Dataset(name, tuple(map(Sample, paths)), f"{len(paths)} pictures, none known")
     if name == "samples":
         return Dataset(name, tuple(map(Sample, _samples())), "come with scikit-image")
-    known = _known()
-    if name not in known:
+    datasets = _known()
+    if name not in datasets:
         raise SedicError(
-            f"unknown dataset {printable(name)!r}; one of {', '.join(known)}, samples, folder:PATH"
+            f"unknown dataset {printable(name)!r}; one of {', '.join(datasets)}, samples,"
+            " folder:PATH"
         )
-    facts = known[name]
+    facts = datasets[name]
     folder = _find(name, facts["get"])
     paths = _pictures(folder)
     if len(paths) != facts["count"]:
@@ -133,8 +134,8 @@ def _pictures(folder: Path) -> list[Path]:
 
 def _find(name: str, get: str) -> Path:
     shared = Path(os.environ.get("SEDIC_SHARED", "../shared")) / "data"
-    chosen = os.environ.get("SEDIC_DATASETS")
-    folders = [Path(chosen), shared] if chosen else [shared]
+    setting = os.environ.get("SEDIC_DATASETS")
+    folders = [Path(setting), shared] if setting else [shared]
     for folder in folders:
         if (folder / name).is_dir():
             return folder / name

@@ -1,7 +1,7 @@
 """Distances between two pictures by formulas alone: no weights, nothing learned.
 
-PSNR compares pixels and knows nothing of structure, so it favours blur at these rates. The others
-were each fitted to, and checked against, what people said of distorted pictures:
+PSNR compares pixels without regard to structure, so it favours blur at these rates. The others were
+fitted to people's ratings of distorted pictures:
 
 - MS-SSIM, because the field reports it: structure and contrast at five scales;
 - VIF, how much of the original's information about a natural scene is left: rewards detail, not

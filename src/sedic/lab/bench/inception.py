@@ -20,7 +20,6 @@ from sedic.errors import SedicError
 from sedic.models.convert import read_checkpoint
 from sedic.picture import Picture
 
-FEATURES = 2048
 _SIDE = 299
 
 Size = tuple[int, int]
@@ -61,15 +60,15 @@ class _Block(nn.Module):
             for i, (outputs, size) in enumerate(chain, 1):
                 number = f"_{i}" if len(chain) > 1 else ""
                 halves = stride == 2 and i == len(chain)
-                made = (
+                layer = (
                     {f"{name}{number}a": (1, 3), f"{name}{number}b": (3, 1)}
                     if size == _FORK
                     else {f"{name}{number}": size}
                 )
-                for full, kernel in made.items():
+                for full, kernel in layer.items():
                     step = _Conv(width, outputs, kernel, 2 if halves else 1, same=not halves)
                     self.add_module(full, step)
-                steps.append(list(made))
+                steps.append(list(layer))
                 width = outputs
             self.chains[name] = steps
 

@@ -4,8 +4,8 @@
     scores = score(metrics, decoded, original, text)
 
 A metric whose weights or library are not here is ``Unavailable`` with the reason. One that cannot
-measure a certain picture (too small, no text, out of memory, an error of its library) leaves a
-note in its ``Scores``, and the others go on. There is never a number that was not measured.
+measure a certain picture (too small, no text, out of memory, an error of its library) leaves a note
+in its ``Scores``, and the others go on. A metric that was not measured has no number.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Scores(NamedTuple):
     notes: list[str]
 
 
-def load(name: str) -> Metric | Unavailable:
+def load_metric(name: str) -> Metric | Unavailable:
     """A metric of ``NAMES``, with its networks; ``SedicError`` for any other name."""
     if name not in _KINDS:
         raise SedicError(f"unknown metric {name!r}; one of {', '.join(NAMES)}")
@@ -136,14 +136,14 @@ def _lpips(backbone: str) -> tuple[Measure, str]:
     return _lpips_measure(LPIPS(*paths, backbone=backbone)), _described(*paths)
 
 
-def _lpips_caffe(moved: bool = False) -> tuple[Measure, str]:
-    """``moved``: of both pictures without their first row and column. A decoder that works on a
+def _lpips_caffe(shifted: bool = False) -> tuple[Measure, str]:
+    """``shifted``: of both pictures without their first row and column. A decoder that works on a
     grid may have learnt where the network samples; moved by a pixel, it samples elsewhere."""
     from sedic.lab.bench.lpips import LPIPS, weights_path
     from sedic.lab.train.photos import shared_folder
 
     path = weights_path(shared_folder())
-    return _lpips_measure(LPIPS(path), int(moved)), _described(path)
+    return _lpips_measure(LPIPS(path), int(shifted)), _described(path)
 
 
 def _wasserstein_caffe() -> tuple[Measure, str]:
@@ -172,20 +172,22 @@ def _texture(name: str) -> tuple[Measure, str]:
     return _formula(getattr(texture, name))
 
 
-def _lpips_measure(network: LPIPS, moved: int = 0) -> Measure:
+def _lpips_measure(network: LPIPS, shift: int = 0) -> Measure:
     """A measure that keeps the feature maps of the last original."""
     tensor = _tensors(network)
-    kept: tuple[Picture, list[Tensor]] | None = None
+    last: tuple[Picture, list[Tensor]] | None = None
 
     def measure(decoded: Picture, original: Picture, _: str) -> float:
         import torch
 
-        nonlocal kept
-        known = kept
+        nonlocal last
+        current = last
         with torch.inference_mode():
-            if known is None or known[0] is not original:
-                known = kept = original, network.maps(tensor(original[moved:, moved:]))
-            return float(network.distance(network.maps(tensor(decoded[moved:, moved:])), known[1]))
+            if current is None or current[0] is not original:
+                current = last = original, network.maps(tensor(original[shift:, shift:]))
+            return float(
+                network.distance(network.maps(tensor(decoded[shift:, shift:])), current[1])
+            )
 
     return measure
 
@@ -258,9 +260,10 @@ _KINDS: dict[str, tuple[str, Callable[[], tuple[Measure, str]]]] = {
     "GMSD": ("lower", lambda: _formula(fidelity.gmsd)),
     "HaarPSI": ("higher", lambda: _formula(fidelity.haarpsi)),
     "LPIPS-squeeze (Caffe)": ("lower", _lpips_caffe),
-    "LPIPS-squeeze (Caffe) moved": ("lower", lambda: _lpips_caffe(moved=True)),
+    "LPIPS-squeeze (Caffe) moved": ("lower", lambda: _lpips_caffe(shifted=True)),
     "Wasserstein-squeeze (Caffe)": ("lower", _wasserstein_caffe),
     "Spectral peaks": ("lower", lambda: _texture("spectral_peaks")),
+    "Spectral peaks alone": ("lower", lambda: _texture("spectral_peaks_alone")),
     "Texture error": ("lower", lambda: _texture("texture_error")),
     "LPIPS-alex": ("lower", lambda: _lpips("alex")),
     "LPIPS-vgg": ("lower", lambda: _lpips("vgg")),

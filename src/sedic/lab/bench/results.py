@@ -133,7 +133,7 @@ class Results:
         row |= {name: printable(text) for name, text in zip(self.keys, key, strict=True)}
         row |= {name: float(value) for name, value in values.items()}
         row |= {"notes": printable(notes), "error": printable(error), "commit": self.run.commit}
-        self.rows = [known for known in self.rows if self._key(known) != self._key(row)]
+        self.rows = [other for other in self.rows if self._key(other) != self._key(row)]
         self.rows.append(row)
         try:
             with self.path.open("ab") as file:
@@ -174,17 +174,17 @@ def read_results(path: Path) -> Table:
         columns, *lines = csv.reader(io.StringIO(body, newline=""))
         if tuple(columns) != (*keys, *values, *_TEXT):
             raise ValueError("other columns")
-        known: dict[tuple[str, ...], Row] = {}
+        last_rows: dict[tuple[str, ...], Row] = {}
         for line in lines:
             row: Row = dict(zip(columns, line, strict=True))
             for name in values:
                 row[name] = float(str(row[name])) if row[name] else None
             key = tuple(line[: len(keys)])
-            known.pop(key, None)
-            known[key] = row
+            last_rows.pop(key, None)
+            last_rows[key] = row
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise SedicError(f"{printable(path)} is no results file, or damaged") from error
-    return Table(facts, keys, values, list(known.values()), len(data))
+    return Table(facts, keys, values, list(last_rows.values()), len(data))
 
 
 def _line(values: Iterable[Value]) -> str:

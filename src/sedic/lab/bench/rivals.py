@@ -144,7 +144,12 @@ def sizes(coder: Coder) -> list[Rival]:
     return [Rival(coder, factor) for factor in FACTORS]
 
 
-def find(names: Iterable[str]) -> list[Coder | Missing]:
+def rivals_of(coders: Iterable[Coder]) -> list[Rival]:
+    """Every codec at every size."""
+    return [rival for coder in coders for rival in sizes(coder)]
+
+
+def find_rivals(names: Iterable[str]) -> list[Coder | Missing]:
     """The codecs of these names (of ``NAMES``); ``SedicError`` for an unknown one."""
     coders: list[Coder | Missing] = []
     for name in names:
@@ -310,12 +315,12 @@ def encoders(program: str) -> set[str]:
     import subprocess
 
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [program, "-hide_banner", "-encoders"], capture_output=True, timeout=60, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return set()
-    words = (line.split() for line in done.stdout.decode(errors="replace").splitlines())
+    words = (line.split() for line in process.stdout.decode(errors="replace").splitlines())
     return {line[1] for line in words if len(line) > 1}
 
 

@@ -1,4 +1,4 @@
-"""Texture as a picture's statistics: where it is, how strong it is, which frequencies it has.
+"""Statistics of texture: where it is, how strong it is, which frequencies it has.
 
 Nothing here compares pixels. Planes are float tensors (b, 1, h, w), pictures (b, 3, h, w), both in
 any range of width 1 unless said otherwise.
@@ -101,15 +101,15 @@ def spectral_peaks(decoded: Picture, original: Picture) -> float:
     a 7x7 median around them is a block's number. A weave has few, strong ones. The mean over
     blocks, less that of the original. ``SedicError`` where there is no such block.
     """
-    blocks = _plain_blocks(original)
-    mine, other = (
-        float(np.mean([_peaks(_cut(p, b)) for b in blocks])) for p in (decoded, original)
-    )
-    return mine - other
+    ours, theirs = (spectral_peaks_alone(picture, original) for picture in (decoded, original))
+    return ours - theirs
 
 
-def peaks(picture: Picture, original: Picture) -> float:
-    """The same number of a picture itself, in the blocks that are without edges in ``original``."""
+def spectral_peaks_alone(picture: Picture, original: Picture) -> float:
+    """The number of ``picture`` itself, without that of the original subtracted.
+
+    ``original`` says only which blocks have no edges. ``SedicError`` where there is none.
+    """
     return float(np.mean([_peaks(_cut(picture, block)) for block in _plain_blocks(original)]))
 
 

@@ -42,7 +42,7 @@ def digest(weights: Path) -> str:
     return hashlib.sha256(weights.read_bytes()).hexdigest()
 
 
-def write(
+def write_card(
     weights: Path, run: Run, folders: Iterable[Path], what: str, command: str, held_out: str
 ) -> None:
     """The Markdown card of trained weights, in a file beside them.
@@ -103,7 +103,7 @@ def _settings(history: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _loss(history: Sequence[Mapping[str, Any]]) -> str:
-    """What the loss was made of, from the first step on."""
+    """The terms of the loss, from the first step on."""
     lines = []
     for entry in history:
         terms = ", ".join(f"{name} (weight {weight:g})" for name, weight in entry["loss"].items())

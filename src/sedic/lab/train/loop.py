@@ -50,7 +50,7 @@ class Schedule:
 
 
 class Progress(Protocol):
-    """Where a run says how far it is."""
+    """Receives the progress of a run."""
 
     def __call__(self, done: int, total: int, text: str) -> None: ...
 

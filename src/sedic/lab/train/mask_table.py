@@ -39,16 +39,16 @@ def train(
     A photograph that cannot be read is named in the log and left out. Raises ``SedicError`` if
     there are none, or no masks are found.
     """
-    seen = []
+    pictures_cells = []
     for done, path in enumerate(photos.draw(folders, count), 1):
         with photos.leaving_out(path):
             scene = describe(load_picture(path))
-            seen.append([layer.mask.array for layer in scene.objects])
+            pictures_cells.append([layer.mask.array for layer in scene.objects])
         progress(done)
-    weights = prime(seen)
+    weights = prime(pictures_cells)
     data = save({"weights": weights})
     write_atomically(out, data, force=True)
-    out.with_suffix(".md").write_text(_card(folders, seen, data), encoding="utf-8")
+    out.with_suffix(".md").write_text(_card(folders, pictures_cells, data), encoding="utf-8")
 
 
 def prime(pictures: Sequence[Sequence[Cells]]) -> npt.NDArray[np.uint16]:
@@ -64,12 +64,12 @@ def prime(pictures: Sequence[Sequence[Cells]]) -> npt.NDArray[np.uint16]:
     return scaled.astype(np.uint16)
 
 
-def _card(folders: Sequence[Path], seen: Sequence[Sequence[Cells]], data: bytes) -> str:
+def _card(folders: Sequence[Path], pictures_cells: Sequence[Sequence[Cells]], data: bytes) -> str:
     rows = "\n".join(
         f"- `{folder.name}`: {PHOTO_LICENCES.get(folder.name, 'see its source')}"
         for folder in folders
     )
-    masks = sum(map(len, seen))
+    masks = sum(map(len, pictures_cells))
     return f"""# The mask model
 
 Starting weights of the `context` mask coder (`sedic/coding/masks.py`): for every context how much
@@ -79,7 +79,7 @@ speaks for a clear and for a set cell, {len(data)} bytes of safetensors with int
 Licence: Apache-2.0, like the project. Never trained or selected on Kodak.
 
 Made by `sedic train masks` from the {masks} masks that the measured description finds in
-{len(seen)} photographs of
+{len(pictures_cells)} photographs of
 
 {rows}
 """

@@ -41,10 +41,11 @@ def describe_photos(
     Names, regions and word budgets are drawn with a fixed seed. A photograph that cannot be read
     is named in the log and left out; ``SedicError`` if there are none.
     """
-    from sedic.describe.named import Thing, compose
+    from sedic.describe.named import compose
     from sedic.describe.region_features import measure_maps
+    from sedic.describe.things import Thing
 
-    names = table.load()
+    names = table.load_names()
     draw = random.Random(0)
     nodes = [n for n in range(len(names.words)) if n not in names.silent | names.scenes]
     places = sorted(names.scenes)
@@ -70,7 +71,7 @@ def describe_photos(
 
 def spell_names(out: Path) -> None:
     """Writes every name as it begins a detail and as it follows a colour, as a corpus."""
-    names = table.load()
+    names = table.load_names()
     draw = random.Random(0)
     colours = list(PALETTE)
     lines = []

@@ -69,9 +69,9 @@ def mesh(a: Tensor, b: Tensor) -> Tensor:
     """How much of a - b repeats from one 16x16 block to the next: mean squares, (b,) float32.
     ``a`` and ``b``: (b, 3, h, w), sides multiples of 16.
 
-    LPIPS takes a fine regular mesh for texture; an eye does not. The mean of every second block
-    times the mean of the others, so that what does not repeat costs nothing, however strong. Never
-    negative: two halves that contradict each other are no merit.
+    LPIPS rates a fine regular mesh like texture; people see the difference. The mean of every
+    second block times the mean of the others, so that what does not repeat costs nothing, however
+    strong. Negative products count as 0.
     """
     number, channels, height, width = a.shape
     rows, columns = height // _PERIOD, width // _PERIOD
@@ -89,8 +89,8 @@ def edges(a: Tensor, b: Tensor) -> Tensor:
     (b, 3, h, w) in [-0.5, 0.5].
 
     One minus the gradient-magnitude similarity of luma (Xue et al. 2014, eq. 4), its mean instead
-    of GMSD's deviation, at full, half and quarter size. What is blurred costs, and so does texture
-    where there is none; other grass costs less than none.
+    of GMSD's deviation, at full, half and quarter size. Blur costs, and so does texture where the
+    original has none; wrong texture costs less than missing texture.
     """
     luma = torch.tensor(LUMA, device=a.device).view(1, 3, 1, 1)
     prewitt = torch.tensor([[1.0, 0.0, -1.0]] * 3, device=a.device) / 3

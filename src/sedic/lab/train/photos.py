@@ -23,6 +23,7 @@ from PIL import Image
 from sedic.errors import SedicError
 from sedic.failures import translated
 from sedic.files import printable
+from sedic.lab.train.drawings import drawing
 from sedic.picture import Picture, load_picture
 
 _SUFFIXES = {".webp", ".jpg", ".jpeg", ".png"}
@@ -30,6 +31,26 @@ _HELD_OUT = 40  # one photograph in so many
 _SHRINKABLE = 512  # photographs with a longer short side are also shown smaller
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotoRecipe:
+    """What the recipes of all runs on crops of photographs have in common.
+
+    ``crop``: side in pixels; ``batch``: crops in a step; ``decay``: share of the run over which the
+    learning rate falls; ``folders``: of the shared photographs, by name; ``measure_every`` and
+    ``save_every``: steps.
+    """
+
+    steps: int
+    learning_rate: float
+    batch: int = 8
+    crop: int = 192
+    decay: float = 0.7
+    seed: int = 0
+    folders: tuple[str, ...] = ("wallpaper", "urban", "imagenet", "bsds", "coco", "camvid")
+    measure_every: int = 1_000
+    save_every: int = 250
 
 
 @dataclass(frozen=True)
@@ -67,7 +88,7 @@ def is_held_out(path: Path) -> bool:
     return zlib.crc32(f"{path.parent.name}/{path.name}".encode()) % _HELD_OUT == 0
 
 
-def find(folders: Iterable[Path], *, held_out: bool) -> list[Path]:
+def find_photographs(folders: Iterable[Path], *, held_out: bool) -> list[Path]:
     """All photographs of these folders (recursively, sorted) on one side of the split.
 
     ``SedicError`` if there are none.
@@ -88,7 +109,7 @@ def find(folders: Iterable[Path], *, held_out: bool) -> list[Path]:
 
 def draw(folders: Iterable[Path], count: int) -> list[Path]:
     """At most ``count`` training photographs, always the same ones."""
-    paths = find(folders, held_out=False)
+    paths = find_photographs(folders, held_out=False)
     random.Random(0).shuffle(paths)
     return paths[:count]
 
@@ -103,7 +124,7 @@ def leaving_out(path: Path) -> Iterator[None]:
         _log.warning("left out: %s", error)
 
 
-def read(paths: Sequence[Path], progress: Callable[[int], None]) -> list[Photograph]:
+def read_photographs(paths: Sequence[Path], progress: Callable[[int], None]) -> list[Photograph]:
     """The photographs that can be read, in order; ``progress`` is told how many were tried.
 
     ``SedicError`` if none can be read.
@@ -138,6 +159,7 @@ class Crops:
     batch: int
     seed: int
     small: float = 0.0  # share of the crops from photographs shown at up to half their size
+    plain: float = 0.0  # share of the crops that are drawings instead
 
     def __post_init__(self) -> None:
         _ = self._large
@@ -151,13 +173,16 @@ class Crops:
         return self.drawn(step)[0]
 
     def drawn(self, step: int) -> tuple[npt.NDArray[np.uint8], tuple[int, ...]]:
-        """The crops of one step, and which of ``photos`` each one is from."""
+        """The crops of one step, and which of ``photos`` each one is from (or would be, if it is a
+        drawing)."""
         rng = np.random.default_rng((self.seed, step))
         crops, sources = zip(*(self._crop(rng) for _ in range(self.batch)), strict=True)
         return np.stack(crops), sources
 
     def _crop(self, rng: np.random.Generator) -> tuple[Picture, int]:
         index = self._large[int(rng.integers(len(self._large)))]
+        if self.plain and rng.random() < self.plain:
+            return drawing(rng, self.size), index
         photo = self.photos[index]
         short = min(photo.shape[:2])
         side = self.size

@@ -1,11 +1,11 @@
 """Train the reference codec: rate + distortion, for either learned network.
 
-The loss of a crop at level l is the logarithm of ``rate_weight[l] * bpp + mse * MSE + lpips *
-LPIPS + mesh * MESH``: so every rate has the same say in what the shared layers learn.
+The loss of a crop at level l is the logarithm of ``rate_weight[l] * bpp + mse * MSE + lpips * LPIPS
++ mesh * MESH``: so every rate has the same weight in what the shared layers learn.
 
 ``compact`` learns eight anchored rates at once. The rate term of a crop is never worth more than
-``rate_share`` of its distortion: early in a run, when bits are many, that holds the rate back;
-without it the pictures turn grey before the network has learnt what to spend bits on. The rate
+``rate_share`` of its distortion: this limits the rate term early in a run, when files are large;
+without the limit the pictures turn grey before the network has learnt to use its bits. The rate
 weights are steered: every ``steer_every`` steps the bits of whole held-out pictures are measured at
 every anchor, and each anchor's weight moves until its mean bpp is the target. (Crops of small
 photographs cost twice the bits of whole pictures, so their rate cannot be used.)
@@ -44,21 +44,19 @@ from sedic.models.precision import picture_dtype
 from sedic.reference import cheng2020, compact
 from sedic.reference.cheng2020_network import Cheng2020Attention
 from sedic.reference.compact_network import ANCHORS, LEVELS, STEPS, Coded, CompactNetwork
+from sedic.settings import REALISM
 
 _MULTIPLE = 64  # pixels: what the sides of whole pictures are a multiple of
 LOWEST_LAMBDA = 0.0018  # of CompressAI's published cheng2020-attn checkpoints
 
 
-@dataclass(frozen=True)
-class ReferenceRecipe:
+@dataclass(frozen=True, kw_only=True)
+class ReferenceRecipe(photos.PhotoRecipe):
     """Everything that decides a run, besides the photographs."""
 
     network: str = "compact"  # or cheng2020
     steps: int = 10_000
-    batch: int = 8
-    crop: int = 192
     learning_rate: float = 3e-4
-    decay: float = 0.7
     averaging: float = 0.999  # of the weights that are kept
     mse: float = 15.0  # of pictures in [0, 1]
     lpips: float = 1.0
@@ -66,18 +64,16 @@ class ReferenceRecipe:
     clip: float = 0.0  # of 1 - the similarity of picture and caption
     texture: TextureWeights | None = None  # the loss of texture in place of the four above
     noise: tuple[int, int, int] = (4, 4, 32)  # maps that the decoder gets for it
+    realism: float = REALISM  # share of the noise, as much as decoding has by default
     small: float = 0.0  # share of the crops from photographs at up to half their size
+    plain: float = 0.0  # share of the crops that are drawn instead: flat colours, shapes, letters
     low: float = 1.0  # levels are this power of uniform numbers: above 1, more small files
     decoder_only: bool = False  # files keep their sizes
     rate_share: float = 1.0  # of the distortion, at most, for the rate term of a crop
     lowest_bpp: float = 0.0065  # held-out mean at compact's first anchor
     highest_bpp: float = 0.080  # and at its last
-    seed: int = 0
-    folders: tuple[str, ...] = ("wallpaper", "urban", "imagenet", "bsds", "coco", "camvid")
     steer_folders: tuple[str, ...] = ("wallpaper", "coco")
     steer_every: int = 200
-    measure_every: int = 1_000
-    save_every: int = 250
 
     def with_loss(self, name: str) -> ReferenceRecipe:
         """The same run with distortion ``mse``, or the ``perceptual`` or ``semantic`` mix."""
@@ -97,12 +93,13 @@ class ReferenceRecipe:
             self,
             texture=TextureWeights(),
             batch=4,
-            crop=128,
-            learning_rate=2.5e-4,
+            crop=192,
+            learning_rate=6e-5,
             decay=1.0,
-            averaging=0.99,
+            averaging=0.995,
             small=0.3,
-            low=1.5,
+            plain=0.08,
+            low=1.2,
         )
 
     def loss_terms(self) -> dict[str, float]:
@@ -137,8 +134,8 @@ def sedic_recipe(steps: int = 50_000) -> ReferenceRecipe:
     """The SEDIC paper's fine-tuning of cheng2020-attn (section 4.1)."""
     mse = LOWEST_LAMBDA / 10 * 255**2
     return ReferenceRecipe(
-        "cheng2020",
-        steps,
+        network="cheng2020",
+        steps=steps,
         crop=256,
         learning_rate=1e-4,
         mse=mse,
@@ -197,10 +194,10 @@ class ReferenceTask:
         with half():
             if self.texture and isinstance(self.network.network, CompactNetwork):
                 y_hat, table, noisy_bits, bits = self.network.network.quantised(x, levels)
-                known = y_hat, table.detach(), levels
-                decoded = self.network.network.restore(*known)
+                restore_inputs = y_hat, table.detach(), levels
+                decoded = self.network.network.restore(*restore_inputs, self.recipe.realism)
                 with torch.no_grad():
-                    other = self.network.network.restore(*known)
+                    other = self.network.network.restore(*restore_inputs, self.recipe.realism)
             else:
                 decoded, noisy_bits, bits = self.network(x, levels)
         pixels = x.shape[-1] * x.shape[-2]
@@ -307,8 +304,8 @@ def whole_pictures(paths: list[Path], limit: int) -> list[Tensor]:
 
     ``SedicError`` if none of them can be read and has 64 pixels a side.
     """
-    chosen = paths[:: max(1, len(paths) // limit)][:limit]
-    pixels = [photograph.pixels for photograph in photos.read(chosen, lambda _: None)]
+    subset = paths[:: max(1, len(paths) // limit)][:limit]
+    pixels = [photograph.pixels for photograph in photos.read_photographs(subset, lambda _: None)]
     result = []
     for index in photos.large_enough(pixels, _MULTIPLE):
         photo = pixels[index]
@@ -329,7 +326,7 @@ def network_of(recipe: ReferenceRecipe, start: Path | None) -> CompactNetwork | 
             network = CompactNetwork()
         else:
             with translated(printable(start)):
-                network = compact.load(start)[0]
+                network = compact.load_compact(start)[0]
         if recipe.texture and not network.synthesis.noise_channels:
             network = network.with_noise(recipe.noise)
         return network
@@ -337,7 +334,7 @@ def network_of(recipe: ReferenceRecipe, start: Path | None) -> CompactNetwork | 
         raise SedicError(f"cannot train {recipe.network!r}: compact or cheng2020")
     if start is None:
         raise SedicError("cheng2020 is fine-tuned: name a CompressAI checkpoint with --start")
-    return cheng2020.load(start)
+    return cheng2020.load_cheng2020(start)
 
 
 def similarity_of(
@@ -395,21 +392,27 @@ def train(
     schedule = Schedule(recipe.steps, recipe.learning_rate, decay=recipe.decay)
     run = Run(out, network, schedule, table_rate=5.0, averaging=recipe.averaging, start=start)
     run.begin(recipe)
-    paths = photos.find(folders, held_out=False)
-    read = photos.read(paths, lambda n: progress(n, len(paths), "reading photographs"))
-    read, similarity = similarity_of(recipe, clip, captions, read, out / "scenes", progress)
-    pictures = [photograph.pixels for photograph in read]
-    crops = photos.Crops(pictures, recipe.crop, recipe.batch, recipe.seed, recipe.small)
+    paths = photos.find_photographs(folders, held_out=False)
+    photographs = photos.read_photographs(
+        paths, lambda n: progress(n, len(paths), "reading photographs")
+    )
+    photographs, similarity = similarity_of(
+        recipe, clip, captions, photographs, out / "scenes", progress
+    )
+    pictures = [photograph.pixels for photograph in photographs]
+    crops = photos.Crops(
+        pictures, recipe.crop, recipe.batch, recipe.seed, recipe.small, recipe.plain
+    )
     perceived = Perception(shared, 0 if recipe.texture else recipe.steps)
     texture = None
     if recipe.texture:
-        texture = Texture(perceived, classifier.load(), recipe.texture)
+        texture = Texture(perceived, classifier.load_classifier(), recipe.texture)
     task = ReferenceTask(
         recipe,
         Trainable(network),
         perceived,
         crops,
-        whole_pictures(photos.find(steer, held_out=True), 8),
+        whole_pictures(photos.find_photographs(steer, held_out=True), 8),
         similarity,
         texture,
         run.state.get("weights", []),
@@ -418,7 +421,7 @@ def train(
     network.load_state_dict(run.average)
     weights = out / f"{recipe.network}.safetensors"
     if isinstance(network, CompactNetwork):
-        compact.save(network, weights)
+        compact.save_compact(network, weights)
     else:
         network.update_tables()
         with new_file(weights, force=True) as file:
@@ -432,5 +435,5 @@ def train(
         ),
     )
     what = f"sedic's reference codec `{recipe.network}`"
-    card.write(weights, run, folders, what, "sedic train reference", figures)
+    card.write_card(weights, run, folders, what, "sedic train reference", figures)
     return weights

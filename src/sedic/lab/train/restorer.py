@@ -14,8 +14,9 @@ The loss is ``mse * MSE + lpips * LPIPS`` of the crop that is shown, plus ``edge
 strengths of its edges lack, plus ``mesh`` times what repeats in it from block to block, plus
 ``latent`` times the squared error of the latents. What is shown is the reference plus what the
 change of its latent decodes to (``result = "added"``), so the VAE takes nothing from a good
-reference. The VAE's decoder learns along, for it makes the finest textures; so that it stays a
-VAE's, it also decodes the photographs' own latents, ``faithful`` of the batch.
+reference. The VAE's decoder is trained, too, because it makes the finest textures. To stay a
+decoder of the VAE's latents it also decodes the photographs' own latents, ``faithful`` of the
+batch.
 """
 
 from __future__ import annotations
@@ -50,15 +51,12 @@ from sedic.semantics import GRID, Rate
 from sedic.synthesis import samplers
 
 
-@dataclass(frozen=True)
-class RestorerRecipe:
+@dataclass(frozen=True, kw_only=True)
+class RestorerRecipe(photos.PhotoRecipe):
     """Everything that decides a run, besides the photographs."""
 
     steps: int = 5_400
-    batch: int = 8
-    crop: int = 192
     learning_rate: float = 4e-4
-    decay: float = 0.7
     mse: float = 5.0  # of pictures in [0, 1]
     lpips: float = 1.0
     edges: float = 0.5  # of their strengths
@@ -71,11 +69,7 @@ class RestorerRecipe:
     faithful: float = 0.125  # crops that the decoder also decodes from their own latents, per crop
     lowest_level: int = 24  # of the reference's rate
     merges: int = 1_000
-    seed: int = 0
-    folders: tuple[str, ...] = ("wallpaper", "urban", "imagenet", "bsds", "coco", "camvid")
     held_out_folders: tuple[str, ...] = ("wallpaper", "coco")
-    measure_every: int = 1_000
-    save_every: int = 250
 
     def loss_terms(self) -> dict[str, float]:
         """Each term of the loss and its weight, those that are not zero."""
@@ -142,18 +136,18 @@ class DescribedCrops:
         photo, scene = self.pictures[index], self.descriptions[index]
         # Corners on the latent grid, so that masks are cut without resampling.
         rows, columns, side = photo.shape[0] // GRID, photo.shape[1] // GRID, self.size // GRID
-        chosen = scene.objects[rng.integers(len(scene.objects))] if scene.objects else None
-        if chosen is None:
+        layer = scene.objects[rng.integers(len(scene.objects))] if scene.objects else None
+        if layer is None:
             top, left = rng.integers(rows - side + 1), rng.integers(columns - side + 1)
         else:
-            cells = np.argwhere(chosen.mask.array)
+            cells = np.argwhere(layer.mask.array)
             at = cells[rng.integers(len(cells))] - rng.integers(side // 4, side - side // 4, 2)
             top, left = np.clip(at, 0, (rows - side, columns - side))
         part = photo[GRID * top :, GRID * left :][: self.size, : self.size]
-        if chosen is None:
+        if layer is None:
             return Crop(part, scene.overall)
-        mask = chosen.mask.array[top : top + side, left : left + side]
-        return Crop(part, scene.overall, chosen.detail, mask)
+        mask = layer.mask.array[top : top + side, left : left + side]
+        return Crop(part, scene.overall, layer.detail, mask)
 
 
 @dataclass
@@ -180,7 +174,7 @@ class RestorerTask:
         levels = torch.randint(recipe.lowest_level, LEVELS, (len(crops),))
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
             reference = self.reference_of(x, levels)
-            seen = original = self.restorer.vae.encode(2 * reference).float()
+            latent_condition = original = self.restorer.vae.encode(2 * reference).float()
             clean = self.restorer.vae.encode(2 * x).float()
         side = x.shape[-1] // GRID
         regions = torch.zeros(len(crops), 1, side, side)
@@ -202,30 +196,32 @@ class RestorerTask:
         if staged:
             details = ["" if quiet else c.detail for c, quiet in zip(crops, silent, strict=True)]
             with torch.no_grad():
-                first = self.predict(torch.randn_like(clean), last, seen, details)
-            seen = torch.lerp(seen, first, regions)
-        t, z = last, torch.lerp(self.noised(seen, noise, last), noise, mask)
+                first = self.predict(torch.randn_like(clean), last, latent_condition, details)
+            latent_condition = torch.lerp(latent_condition, first, regions)
+        t, z = last, torch.lerp(self.noised(latent_condition, noise, last), noise, mask)
         if later:
             with torch.no_grad():
-                own_clean = self.predict(z, last, seen, texts)
+                own_clean = self.predict(z, last, latent_condition, texts)
             t = torch.randint(0, len(self.alpha_bar) - 1, (len(crops),))
-            z = self.noised(torch.lerp(seen, own_clean, mask), noise, t)
-        predicted = self.predict(z, t, seen, texts)
+            z = self.noised(torch.lerp(latent_condition, own_clean, mask), noise, t)
+        predicted = self.predict(z, t, latent_condition, texts)
         faithful = round(recipe.faithful * len(crops))
-        latents = torch.cat([torch.lerp(seen, predicted, mask), original, clean[:faithful]])
+        latents = torch.cat(
+            [torch.lerp(latent_condition, predicted, mask), original, clean[:faithful]]
+        )
         restored, before, own = torch.split(
             self.decoded(latents), [len(crops), len(crops), faithful]
         )
-        shown = torch.cat([reference + restored - before, own])
-        wanted = torch.cat([x, x[:faithful]])
-        mse = (shown - wanted).square().mean()
-        lpips = self.perceived.anywhere(shown, wanted).mean()
+        outputs = torch.cat([reference + restored - before, own])
+        targets = torch.cat([x, x[:faithful]])
+        mse = (outputs - targets).square().mean()
+        lpips = self.perceived.anywhere(outputs, targets).mean()
         latent = ((predicted - clean).square() * mask).mean()
-        repeated = mesh(shown, wanted).mean()
+        repeated = mesh(outputs, targets).mean()
         top, left = torch.randint(
             4, (2,)
         ).tolist()  # edges are compared at quarter size, too: cut at a random place of four
-        strength = edges(shown[..., top:, left:], wanted[..., top:, left:]).mean()
+        strength = edges(outputs[..., top:, left:], targets[..., top:, left:]).mean()
         loss = recipe.mse * mse + recipe.lpips * lpips + recipe.edges * strength
         loss = loss + recipe.mesh * repeated + recipe.latent * latent
         parts = {"loss": loss, "mse": mse, "lpips": lpips, "edges": strength}
@@ -268,13 +264,15 @@ class RestorerTask:
         for x, own, other in zip(self.held_out, self.descriptions, others, strict=True):
             with torch.autocast("cpu", torch.bfloat16):
                 reference = self.reference_of(x, torch.tensor([LEVELS // 2]))
-                seen = self.restorer.vae.encode(2 * reference).float()
+                latent_condition = self.restorer.vae.encode(2 * reference).float()
             torch.manual_seed(0)
-            noise = torch.randn_like(seen)
-            restored = {"reference": reference, "vae": self.decoded(seen)}
-            whole = torch.ones(1, 1, *seen.shape[-2:])
-            restored["whole"] = reference + self._change(seen, noise, own.overall, whole)
-            restored["silent"] = reference + self._change(seen, noise, "", whole)
+            noise = torch.randn_like(latent_condition)
+            restored = {"reference": reference, "vae": self.decoded(latent_condition)}
+            whole = torch.ones(1, 1, *latent_condition.shape[-2:])
+            restored["whole"] = reference + self._change(
+                latent_condition, noise, own.overall, whole
+            )
+            restored["silent"] = reference + self._change(latent_condition, noise, "", whole)
             if own.objects and other.objects:
                 mask = torch.from_numpy(own.objects[0].mask.array)[None, None].float()
                 for name, text in (
@@ -282,20 +280,20 @@ class RestorerTask:
                     ("object silent", ""),
                     ("object wrong", other.objects[0].detail),
                 ):
-                    restored[name] = reference + self._change(seen, noise, text, mask)
+                    restored[name] = reference + self._change(latent_condition, noise, text, mask)
             for name, picture in restored.items():
                 picture = picture.clamp(-0.5, 0.5)
-                seen_as = float(self.perceived.moved(picture, x)), float(edges(picture, x))
-                values.setdefault(name, []).append(seen_as)
+                distances = float(self.perceived.moved(picture, x)), float(edges(picture, x))
+                values.setdefault(name, []).append(distances)
         self.restorer.train()
         return {name: np.mean(restored, 0).round(5).tolist() for name, restored in values.items()}
 
-    def _change(self, seen: Tensor, noise: Tensor, text: str, mask: Tensor) -> Tensor:
-        """The change of the picture of latent ``seen`` by one pass inside ``mask``."""
+    def _change(self, latent_condition: Tensor, noise: Tensor, text: str, mask: Tensor) -> Tensor:
+        """The change of the picture of latent ``latent_condition`` by one pass inside ``mask``."""
         last = torch.tensor([len(self.alpha_bar) - 1])
-        z = torch.lerp(self.noised(seen, noise, last), noise, mask)
-        after = torch.lerp(seen, self.predict(z, last, seen, [text]), mask)
-        return self.decoded(after) - self.decoded(seen)
+        z = torch.lerp(self.noised(latent_condition, noise, last), noise, mask)
+        after = torch.lerp(latent_condition, self.predict(z, last, latent_condition, [text]), mask)
+        return self.decoded(after) - self.decoded(latent_condition)
 
     def decoded(self, latents: Tensor) -> Tensor:
         """The pictures of latents, in about [-0.5, 0.5]."""
@@ -321,17 +319,21 @@ def train(
     held_out = [shared / "data" / "photos" / name for name in recipe.held_out_folders]
     mini = Profile.load("mini")
     with translated(printable(vae_weights or "the embedded VAE")):
-        vae = pack.load(vae_weights or mini.store.path("vae"), ("vae",))["vae"]
-    paths = photos.find(folders, held_out=False)
-    read = photos.read(paths, lambda n: progress(n, len(paths), "reading photographs"))
-    photos.large_enough([photograph.pixels for photograph in read], recipe.crop)
+        vae = pack.load_networks(vae_weights or mini.store.path("vae"), ("vae",))["vae"]
+    paths = photos.find_photographs(folders, held_out=False)
+    photographs = photos.read_photographs(
+        paths, lambda n: progress(n, len(paths), "reading photographs")
+    )
+    photos.large_enough([photograph.pixels for photograph in photographs], recipe.crop)
     described = scenes.describe_all(
-        read, out / "scenes", lambda n: progress(n, len(read), "describing photographs")
+        photographs,
+        out / "scenes",
+        lambda n: progress(n, len(photographs), "describing photographs"),
     )
     torch.manual_seed(recipe.seed)
     if start:
         with translated(printable(start)):
-            networks = pack.load(start, ("unet", "controlnet", "text_encoder"))
+            networks = pack.load_networks(start, ("unet", "controlnet", "text_encoder"))
         merges: Merges = [(a, b) for a, b in networks["merges"]]
     else:
         texts = [
@@ -346,7 +348,7 @@ def train(
     schedule = Schedule(recipe.steps, recipe.learning_rate, decay=recipe.decay)
     run = Run(out, restorer, schedule, start=start)
     run.begin(recipe)
-    reference = compact.load(mini.store.path("compact"))[0]
+    reference = compact.load_compact(mini.store.path("compact"))[0]
     reference.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     task = RestorerTask(
         recipe,
@@ -360,17 +362,19 @@ def train(
             recipe.crop,
             recipe.seed,
         ),
-        whole_pictures(photos.find(held_out, held_out=True), 8),
+        whole_pictures(photos.find_photographs(held_out, held_out=True), 8),
     )
     run.finish(task, progress)
     restorer.load_state_dict(run.average)
     weights = out / "restorer.safetensors"
     networks = dict(restorer.named_children())
-    pack.save(out / "vae.safetensors", {"vae": networks.pop("vae")})
-    pack.save(weights, networks, merges=merges, schedule=SCHEDULE)
+    pack.save_networks(out / "vae.safetensors", {"vae": networks.pop("vae")})
+    pack.save_networks(weights, networks, merges=merges, schedule=SCHEDULE)
     figures = card.table(
         ("at a middle rate", "LPIPS-squeeze (Caffe), moved by a pixel", "edges"),
         ((name, *(f"{x:.4f}" for x in numbers)) for name, numbers in task.measure().items()),
     )
-    card.write(weights, run, folders, "sedic's embedded restorer", "sedic train restorer", figures)
+    card.write_card(
+        weights, run, folders, "sedic's embedded restorer", "sedic train restorer", figures
+    )
     return weights

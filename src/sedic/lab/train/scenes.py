@@ -28,16 +28,16 @@ def describe_all(
     described = []
     for done, photograph in enumerate(photographs, 1):
         path, pixels = photograph.path, photograph.pixels
-        kept = folder / path.parent.name / f"{path.stem}.json"
+        sidecar_path = folder / path.parent.name / f"{path.stem}.json"
         with leaving_out(path):
-            if not kept.is_file():
-                kept.parent.mkdir(parents=True, exist_ok=True)
+            if not sidecar_path.is_file():
+                sidecar_path.parent.mkdir(parents=True, exist_ok=True)
                 description = describe(
                     pixels, most.max_objects, most.detail_words, most.overall_words
                 )
-                sidecar.save(description, kept)
+                sidecar.save_description(description, sidecar_path)
             height, width = pixels.shape[:2]
-            described.append((photograph, sidecar.load(kept, width, height)))
+            described.append((photograph, sidecar.load_description(sidecar_path, width, height)))
         progress(done)
     if not described:
         raise SedicError("none of the photographs can be described")

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from sedic.describe.clip_maps import DEVIATION, MEAN
 from sedic.errors import SedicError
-from sedic.models.pretrained import load
+from sedic.models.pretrained import load_pretrained
 
 LAMBDA = 3.0
 MSE, LPIPS, CLIP = 0.5, 0.2, 0.3  # k1, k2, k3
@@ -36,8 +36,8 @@ class CaptionSimilarity(nn.Module):
         from transformers.models.auto.tokenization_auto import AutoTokenizer
         from transformers.models.clip.modeling_clip import CLIPModel
 
-        clip = load(CLIPModel, folder)
-        tokenizer = load(AutoTokenizer, folder)
+        clip = load_pretrained(CLIPModel, folder)
+        tokenizer = load_pretrained(AutoTokenizer, folder)
         longest = clip.config.text_config.max_position_embeddings
         embedded = []
         with torch.no_grad():
@@ -59,8 +59,8 @@ class CaptionSimilarity(nn.Module):
             pictures.float(), square, mode="bicubic", align_corners=False, antialias=True
         )
         x = (x - self.get_buffer("mean")) / self.get_buffer("deviation")
-        seen = self.projection(self.vision(pixel_values=x).pooler_output)
-        return F.cosine_similarity(seen, self.get_buffer("captions")[list(which)])
+        image_features = self.projection(self.vision(pixel_values=x).pooler_output)
+        return F.cosine_similarity(image_features, self.get_buffer("captions")[list(which)])
 
 
 def read_captions(path: Path, photos: Sequence[Path]) -> list[str]:

@@ -27,7 +27,7 @@ from sedic.coding.primed import (
     Model,
     Predictor,
     Trie,
-    save,
+    save_model,
 )
 from sedic.errors import SedicError
 from sedic.files import write_atomically
@@ -63,7 +63,7 @@ def describe_photos(
     count: int = 200,
     progress: Callable[[int], None] = lambda done: None,
 ) -> None:
-    """Measured descriptions of ``count`` training photographs, as a corpus for ``build``.
+    """Measured descriptions of ``count`` training photographs, as a corpus for ``build_table``.
 
     Budgets vary from picture to picture (by a fixed seed), as rate control varies them, and about
     half of them are full. A photograph that cannot be read is named in the log and left out.
@@ -126,10 +126,10 @@ def count(corpora: Sequence[Corpus]) -> Trie:
     for length in range(1, ORDER + 2):
         keys, which = np.unique(node * 256 + stream[start + length - 1], return_inverse=True)
         occurrences = np.bincount(which, weights[start]).astype(np.int64)
-        kept = occurrences >= (2 if length >= _RARE_FROM else 1)
-        renumbered = np.cumsum(kept) - 1
-        start, which = start[kept[which]], renumbered[which[kept[which]]]
-        keys, occurrences = keys[kept], occurrences[kept]
+        frequent = occurrences >= (2 if length >= _RARE_FROM else 1)
+        renumbered = np.cumsum(frequent) - 1
+        start, which = start[frequent[which]], renumbered[which[frequent[which]]]
+        keys, occurrences = keys[frequent], occurrences[frequent]
         if length <= ORDER:
             each = opening[start]
             pair = (which * len(corpora) + corpus_of[start]) * neighbours + left[start]
@@ -213,14 +213,14 @@ def observe(model: Model, corpora: Sequence[Corpus]) -> Observations:
 
 
 def _mix(
-    seen: Observations, confidence: npt.NDArray[np.float64]
+    observation: Observations, confidence: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Each context's (STAGES, n) share of the probability of the coded bytes; its (n,) sum."""
-    rest = np.ones(seen.weights.size)
-    parts = np.empty_like(seen.chances)
+    rest = np.ones(observation.weights.size)
+    parts = np.empty_like(observation.chances)
     for stage in range(STAGES):
-        trust = np.where(seen.slots[stage] < 0, 0.0, confidence[seen.slots[stage]])
-        parts[stage] = rest * trust * seen.chances[stage]
+        trust = np.where(observation.slots[stage] < 0, 0.0, confidence[observation.slots[stage]])
+        parts[stage] = rest * trust * observation.chances[stage]
         rest *= 1 - trust
     return parts, parts.sum(0) + rest / 256
 
@@ -234,16 +234,16 @@ def fit(observations: Sequence[Observations]) -> Integers:
     confidence = np.full(SLOTS, 0.5)
     for _ in range(_ROUNDS):
         chosen, reached = np.full(SLOTS, _PRIOR), np.full(SLOTS, 2 * _PRIOR)
-        for seen in observations:
-            parts, chance = _mix(seen, confidence)
-            left = seen.weights.copy()
+        for observation in observations:
+            parts, chance = _mix(observation, confidence)
+            left = observation.weights.copy()
             for stage in range(STAGES):
-                here = seen.slots[stage] >= 0
-                at = seen.slots[stage][here]
-                source = seen.weights[here] * parts[stage][here] / chance[here]
+                at_stage = observation.slots[stage] >= 0
+                at = observation.slots[stage][at_stage]
+                source = observation.weights[at_stage] * parts[stage][at_stage] / chance[at_stage]
                 chosen += np.bincount(at, source, SLOTS)
-                reached += np.bincount(at, left[here], SLOTS)
-                left[here] -= source
+                reached += np.bincount(at, left[at_stage], SLOTS)
+                left[at_stage] -= source
         confidence = chosen / reached
     top = (1 << CONFIDENCE_BITS) - 1
     rounded: Integers = np.clip(np.rint(confidence * (top + 1)), 0, top).astype(np.int64)
@@ -265,7 +265,7 @@ def _folds(corpora: Sequence[Corpus]) -> Iterator[tuple[list[Corpus], list[Corpu
         yield [part(corpus, False) for corpus in corpora], [part(c, True) for c in corpora]
 
 
-def build(
+def build_table(
     corpora: Sequence[tuple[Path, int]],
     out: Path,
     progress: Callable[[str], None] = lambda message: None,
@@ -276,25 +276,27 @@ def build(
     other folds say of each fold; the held-out figure uses those of the other folds alone.
     Raises ``SedicError`` for files that are no corpora.
     """
-    read = [read_corpus(path, weight) for path, weight in corpora]
+    texts = [read_corpus(path, weight) for path, weight in corpora]
     neutral = np.zeros(SLOTS, np.int64)
     observations = []
-    for fold, (known, held_out) in enumerate(_folds(read)):
+    for fold, (training, held_out) in enumerate(_folds(texts)):
         progress(f"fold {fold + 1} of {FOLDS}: reading")
-        observations.append(observe(Model(count(known), neutral), held_out))
+        observations.append(observe(Model(count(training), neutral), held_out))
     bits, characters = 0.0, 0
     for fold, held in enumerate(observations):
         progress(f"fold {fold + 1} of {FOLDS}: fitting")
-        others = fit([seen for index, seen in enumerate(observations) if index != fold])
+        others = fit(
+            [observation for index, observation in enumerate(observations) if index != fold]
+        )
         chance = _mix(held, others / (1 << CONFIDENCE_BITS))[1]
         bits -= float(np.log2(chance).sum())
         characters += held.characters
     progress("the final table")
-    trie = count(read)
-    table = save(trie, fit(observations))
+    trie = count(texts)
+    table = save_model(trie, fit(observations))
     write_atomically(out, table, force=True)
     rate = bits / max(1, characters)
-    out.with_name("text.md").write_text(_card(read, trie, table, rate), encoding="utf-8")
+    out.with_name("text.md").write_text(_card(texts, trie, table, rate), encoding="utf-8")
     return rate
 
 

@@ -2,9 +2,9 @@
 
 After "Wasserstein distortion" (Qiu et al. 2024; Ballé et al. 2024, "Good, cheap, and fast:
 overfitted image compression with Wasserstein distortion"): over a window, the means and deviations
-of features are compared instead of the features. Deviations alone are not enough: a weave has the
-right ones. The local power spectrum tells a weave from a meadow. ``lab.bench.texture.structure``
-says where windows must be small.
+of features are compared instead of the features. Deviations alone are not enough, because a regular
+weave has the right ones; the local power spectrum differs. ``lab.bench.texture.structure`` says
+where windows must be small.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sedic.lab.bench import texture
+from sedic.lab.train.critic import Critic
 from sedic.lab.train.perception import Perception, cut_anywhere, mesh
 from sedic.models.classifier import Classifier
 
-_FLOOR = 0.01  # of power: rounding to 8 bits is well below
+_FLOOR = 0.002  # of power: rounding to 8 bits is below
 _LOWEST = 4  # cycles in such a window: what is slower is the mean square error's
 _RANDOM = 0.8  # of the deviation of texture: the rest may be what is left of the original's
 _GRID = 4  # pixels: the decoder's last layer spreads 4x4 of them at once
@@ -31,17 +32,18 @@ _CHROMA = ((0.5, 0.0, -0.5), (0.25, -0.5, 0.25))
 class TextureWeights:
     """How much each part of the loss counts."""
 
-    mse: float = 7.5  # of pictures at half size
-    lpips: float = 1.0  # all of it where structure is
-    lpips_in_texture: float = 0.35  # and this much of it where there is none
+    mse: float = 20.0  # of pictures at half size
+    lpips: float = 1.3  # all of it where structure is
+    lpips_in_texture: float = 0.5  # and this much of it where there is none
     statistics: float = 3.0  # squared differences of features' local means and deviations
-    deviation: float = 1.0  # absolute differences of the high-pass' local deviation
-    spectrum: float = 0.2  # of the logarithm of local power
+    deviation: float = 1.3  # absolute differences of the high-pass' local deviation
+    spectrum: float = 0.3  # of the logarithm of local power
     chroma: float = 0.15  # the same of two colour differences
-    classifier: float = 0.12  # one minus the cosine of a classifier's features
+    classifier: float = 0.2  # one minus the cosine of a classifier's features, at two sizes
+    critic: float = 0.0  # what tells decoded crops from photographs by these features
     mesh: float = 300.0  # what repeats from block to block
     lattice: float = 0.3  # power that is not the same on all 4x4 places
-    chance: float = 1.5  # texture that is the same again with other noise
+    chance: float = 0.3  # texture that is the same again with other noise
 
 
 class Texture:
@@ -53,6 +55,7 @@ class Texture:
         self._perceived = perceived
         self._classifier = classifier
         self._weights = weights
+        self._critic = Critic(classifier_channels(classifier)) if weights.critic else None
 
     def __call__(
         self, decoded: Tensor, x: Tensor, other: Tensor | None = None
@@ -71,13 +74,17 @@ class Texture:
         a, b = cut_anywhere(decoded, x)
         with torch.no_grad():
             where = texture.structure(b)
-            seen = self._perceived.maps(b)
-            known = class_maps(self._classifier, b + 0.5)
+            original_maps = self._perceived.maps(b)
+            classified = [class_maps(self._classifier, y + 0.5) for y in (b, F.avg_pool2d(b, 2))]
         maps = self._perceived.maps(a)
         share = w.lpips_in_texture + (1 - w.lpips_in_texture) * where
-        parts["lpips"] = self._lpips(maps, seen, share)
-        parts["statistics"] = self._statistics(maps, seen, 1 - where)
-        parts["classifier"] = unlikeness(class_maps(self._classifier, a + 0.5), known)
+        parts["lpips"] = self._lpips(maps, original_maps, share)
+        parts["statistics"] = self._statistics(maps, original_maps, 1 - where)
+        own = [class_maps(self._classifier, y + 0.5) for y in (a, F.avg_pool2d(a, 2))]
+        unlike = [unlikeness(*pair) for pair in zip(own, classified, strict=True)]
+        parts["classifier"] = torch.stack(unlike).mean(0)
+        if self._critic:
+            parts["critic"] = self._critic.loss(own[0], classified[0])
         luma, luma_b = texture.luma(a), texture.luma(b)
         parts["deviation"] = deviation(luma, luma_b, 1 - where)
         parts["spectrum"] = spectrum(luma, luma_b, 1 - where)
@@ -128,8 +135,8 @@ def sameness(a: Tensor, b: Tensor, x: Tensor) -> Tensor:
     (b,): 0 where the high-pass of their difference has, where there is texture without edges, the
     deviation that of two independent textures as strong as the original's would have.
 
-    Without this price a decoder soon stops using noise: what is random can please no distance of
-    features as much as a fixed pattern can.
+    Without this term a decoder soon stops using noise, because a fixed pattern gives smaller
+    distances of features than a random one.
     """
     difference, original = (
         (texture.windowed(texture.high_pass(texture.luma(y)).square(), 16) + 1e-6).sqrt()
@@ -188,6 +195,12 @@ def class_maps(classifier: Classifier, x: Tensor) -> list[Tensor]:
         if number in TAPS:
             maps.append(x)
     return maps
+
+
+def classifier_channels(classifier: Classifier) -> list[int]:
+    """How many channels each of the ``class_maps`` has."""
+    with torch.no_grad():
+        return [maps.shape[1] for maps in class_maps(classifier, torch.zeros(1, 3, 64, 64))]
 
 
 def unlikeness(a: list[Tensor], b: list[Tensor]) -> Tensor:

@@ -24,23 +24,17 @@ from sedic.models import pack
 from sedic.models.patch_autoencoder import PatchAutoencoder
 
 
-@dataclass(frozen=True)
-class VaeRecipe:
+@dataclass(frozen=True, kw_only=True)
+class VaeRecipe(photos.PhotoRecipe):
     """Everything that decides a run, besides the photographs."""
 
     steps: int = 3_500
-    batch: int = 8
-    crop: int = 192
     learning_rate: float = 5e-4
     decay: float = 0.4
     mse: float = 50.0  # of pictures in [0, 1]
     lpips: float = 1.0
     noise: float = 0.1  # on the latents, at most, in deviations of their channel
-    seed: int = 0
-    folders: tuple[str, ...] = ("wallpaper", "urban", "imagenet", "bsds", "coco", "camvid")
     held_out_folders: tuple[str, ...] = ("wallpaper", "coco")
-    measure_every: int = 1_000
-    save_every: int = 250
 
     def loss_terms(self) -> dict[str, float]:
         """Each term of the loss and its weight, those that are not zero."""
@@ -110,20 +104,24 @@ def train(recipe: VaeRecipe, out: Path, progress: Progress) -> Path:
     vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = Run(out, vae, Schedule(recipe.steps, recipe.learning_rate, decay=recipe.decay))
     run.begin(recipe)
-    paths = photos.find(folders, held_out=False)
-    read = photos.read(paths, lambda n: progress(n, len(paths), "reading photographs"))
-    crops = photos.Crops([one.pixels for one in read], recipe.crop, recipe.batch, recipe.seed)
-    pictures_held_out = whole_pictures(photos.find(held_out, held_out=True), 8)
+    paths = photos.find_photographs(folders, held_out=False)
+    photographs = photos.read_photographs(
+        paths, lambda n: progress(n, len(paths), "reading photographs")
+    )
+    crops = photos.Crops(
+        [one.pixels for one in photographs], recipe.crop, recipe.batch, recipe.seed
+    )
+    pictures_held_out = whole_pictures(photos.find_photographs(held_out, held_out=True), 8)
     task = VaeTask(recipe, vae, Perception(shared, recipe.steps), crops, pictures_held_out)
     run.finish(task, progress)
     vae.load_state_dict(run.average)
     vae.normalise(*latent_statistics(vae, crops))
     weights = out / "vae.safetensors"
-    pack.save(weights, {"vae": vae})
+    pack.save_networks(weights, {"vae": vae})
     measured = task.measure()
     figures = card.table(
         ("PSNR dB", "LPIPS-squeeze (Caffe)"),
         [(f"{measured['psnr']:.2f}", f"{measured['lpips']:.3f}")],
     )
-    card.write(weights, run, folders, "sedic's embedded VAE", "sedic train vae", figures)
+    card.write_card(weights, run, folders, "sedic's embedded VAE", "sedic train vae", figures)
     return weights

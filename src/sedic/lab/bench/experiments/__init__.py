@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 KEYS = ("picture", "codec", "point")
 Cell = tuple[str, str]  # the codec or variant, and the point of its curve
-Done = Mapping[Cell, Row]  # what is known of one picture already
+KnownRows = Mapping[Cell, Row]  # what is known of one picture already
 Progress = Callable[[int, int, str], None]  # cells done, cells in all, what is being done
-See = Callable[["Picture", str, Cell], None]
+PictureHook = Callable[["Picture", str, Cell], None]
 
 ORIGINAL = "original"
 SHOWN_SIDE = 768  # pixels, the longer side of pictures that are kept for the report
@@ -79,11 +79,11 @@ class Experiment(Protocol):
         """All cells; the same for every picture."""
 
     @property
-    def shown(self) -> tuple[Cell, ...]:
+    def shown_cells(self) -> tuple[Cell, ...]:
         """The cells whose pictures the report shows."""
 
-    def outcomes(self, index: int, picture: Picture, done: Done) -> Iterator[Outcome]:
-        """Outcomes of picture ``index`` in the cells that are not ``done``, in any order."""
+    def outcomes(self, index: int, picture: Picture, rows: KnownRows) -> Iterator[Outcome]:
+        """Outcomes of picture ``index`` in the cells that are not ``rows``, in any order."""
 
 
 @dataclass(frozen=True)
@@ -101,11 +101,11 @@ def run(
     results: Results,
     gallery: Gallery,
     progress: Progress,
-    see: See | None = None,
+    hook: PictureHook | None = None,
 ) -> None:
     """Measure the cells of every picture that are not in ``results`` yet.
 
-    ``see`` is called with every picture, original and decoded, its name and its cell.
+    ``hook`` is called with every picture, original and decoded, its name and its cell.
     A picture or a cell that fails leaves a row that says why, and is tried again in the next run;
     one that is unreachable is not. One picture is in memory at a time.
     """
@@ -126,17 +126,17 @@ def run(
         except Exception as error:  # of whatever library
             results.append_error((sample.name, "", ""), reason(error))
             continue
-        shown = index < gallery.count
-        if shown:
+        in_gallery = index < gallery.count
+        if in_gallery:
             _keep(picture, gallery.folder, sample.name, (ORIGINAL, ""))
         count = len(known)
-        measure = _measure(metrics, picture, sample.name, see)
+        measure = _measure(metrics, picture, sample.name, hook)
         outcomes = _isolated(experiment, index, picture, known)
         for outcome, scores in _measured(outcomes, measure):
             key = (sample.name, *outcome.cell)
             if outcome.picture is not None and scores is not None:
                 notes = scores.notes
-                if shown and outcome.cell in experiment.shown:
+                if in_gallery and outcome.cell in experiment.shown_cells:
                     notes += _keep(outcome.picture, gallery.folder, sample.name, outcome.cell)
                 results.append(key, {**outcome.values, **scores.values}, notes)
             elif outcome.unreachable:
@@ -149,7 +149,7 @@ def run(
 
 
 def _isolated(
-    experiment: Experiment, index: int, picture: Picture, known: Done
+    experiment: Experiment, index: int, picture: Picture, known: KnownRows
 ) -> Iterator[Outcome]:
     """The experiment's outcomes; where it breaks off, a problem for every cell that is missing."""
     missing = [cell for cell in experiment.cells if cell not in known]
@@ -163,16 +163,16 @@ def _isolated(
 
 
 def _measure(
-    metrics: list[Metric], original: Picture, name: str, see: See | None
+    metrics: list[Metric], original: Picture, name: str, hook: PictureHook | None
 ) -> Callable[[Picture, Outcome], Scores]:
     one_by_one = Lock()
 
     def look(picture: Picture, cell: Cell) -> list[str]:
-        if see is None:
+        if hook is None:
             return []
         try:
             with one_by_one, translated("FID and KID"):
-                see(picture, name, cell)
+                hook(picture, name, cell)
         except SedicError as error:
             return [str(error)]
         return []
@@ -218,7 +218,7 @@ def _keep(picture: Picture, folder: Path, name: str, cell: Cell) -> list[str]:
     """Keep a picture for the report, at most ``SHOWN_SIDE`` pixels a side; a note if it fails."""
     from PIL import Image
 
-    path = kept(folder, name, cell)
+    path = kept_picture_path(folder, name, cell)
     try:
         with translated(f"{printable(path)} cannot be written"):
             make_folder(folder)
@@ -230,7 +230,7 @@ def _keep(picture: Picture, folder: Path, name: str, cell: Cell) -> list[str]:
     return []
 
 
-def kept(folder: Path, name: str, cell: Cell) -> Path:
+def kept_picture_path(folder: Path, name: str, cell: Cell) -> Path:
     """Where a picture for the report is kept."""
     words = (re.sub(r"[^\w.-]+", "-", part).strip("-.") for part in (name, *cell))
     mark = zlib.crc32(

@@ -15,7 +15,7 @@ import numpy as np
 
 from sedic.coding.container import Container
 from sedic.describe.description import Description, shorten
-from sedic.lab.bench.experiments import Cell, Done, Outcome, UnreachableError
+from sedic.lab.bench.experiments import Cell, KnownRows, Outcome, UnreachableError
 from sedic.lab.bench.experiments.subject import (
     DETAIL_WORDS,
     OVERALL_WORDS,
@@ -125,19 +125,19 @@ class Ablation:
         return tuple((name, f"{self.limit:g}") for name in (REFERENCE, *VARIANTS))
 
     @property
-    def shown(self) -> tuple[Cell, ...]:
+    def shown_cells(self) -> tuple[Cell, ...]:
         return self.cells
 
-    def outcomes(self, index: int, picture: Picture, done: Done) -> Iterator[Outcome]:
+    def outcomes(self, index: int, picture: Picture, rows: KnownRows) -> Iterator[Outcome]:
         subject = self.subject
         try:
-            own = subject.description(index)
+            own_words = subject.description(index)
             whole = subject.whole(index, picture, self.limit, OBJECTS)
         except Exception as error:  # of whatever library
             yield from (Outcome.of_error(cell, error) for cell in self.cells)
             return
         for cell in self.cells:
-            if cell in done:
+            if cell in rows:
                 continue
             if cell[0] == REFERENCE:
                 image = replace(whole.image, overall="", objects=())
@@ -146,9 +146,11 @@ class Ablation:
                 continue
             variant = VARIANTS[cell[0]]
             try:
-                words = self._wrong(index, own) if variant.wrong else own
-                sent = variant.words(words)
-                image = replace(whole.image, overall=sent.overall, objects=sent.objects)
+                words = self._wrong(index, own_words) if variant.wrong else own_words
+                description = variant.words(words)
+                image = replace(
+                    whole.image, overall=description.overall, objects=description.objects
+                )
                 data = self._file(whole.data, image, variant)
             except Exception as error:  # of whatever library
                 yield Outcome.of_error(cell, error)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sedic.errors import SedicError
-from sedic.lab.bench.experiments import Cell, Done, Outcome
+from sedic.lab.bench.experiments import Cell, KnownRows, Outcome
 from sedic.lab.bench.experiments.rival_outcomes import largest_file, rival_outcomes
 from sedic.lab.bench.experiments.subject import VALUES, Subject
-from sedic.lab.bench.rivals import Coder, Rival, sizes
+from sedic.lab.bench.rivals import Rival
 
 if TYPE_CHECKING:
     from sedic.picture import Picture
@@ -30,14 +30,9 @@ class Curves:
     subject: Subject
     limits: Sequence[float]
     objects: Sequence[int] = ()
-    coders: Sequence[Coder] = ()
+    rivals: Sequence[Rival] = ()
     name: str = "rd"
     values: tuple[str, ...] = (*VALUES, "quality")
-    rivals: tuple[Rival, ...] = field(init=False)
-
-    def __post_init__(self) -> None:
-        rivals = tuple(rival for coder in self.coders for rival in sizes(coder))
-        object.__setattr__(self, "rivals", rivals)
 
     @property
     def ours(self) -> dict[str, int | None]:
@@ -55,28 +50,28 @@ class Curves:
         return tuple((codec, point) for point in self.points for codec in codecs)
 
     @property
-    def shown(self) -> tuple[Cell, ...]:
+    def shown_cells(self) -> tuple[Cell, ...]:
         """All codecs at the middle limit."""
         return at_middle(self.cells)
 
-    def outcomes(self, index: int, picture: Picture, done: Done) -> Iterator[Outcome]:
+    def outcomes(self, index: int, picture: Picture, rows: KnownRows) -> Iterator[Outcome]:
         limits: dict[str, int | SedicError] = {}
         for point, limit in self.points.items():
-            known = [
+            sizes = [
                 row["bytes"]
-                for (codec, at), row in done.items()
-                if at == point and codec in self.ours
+                for (codec, row_point), row in rows.items()
+                if row_point == point and codec in self.ours
             ]
             new = []
             for name, count in self.ours.items():
                 cell, reference = (name, point), (REFERENCE, point) if name == OURS else None
-                if cell in done and (reference is None or reference in done):
+                if cell in rows and (reference is None or reference in rows):
                     continue
                 for outcome in self._ours(index, picture, (limit, count), cell, reference):
                     new.append(outcome)
                     yield outcome
-            limits[point] = largest_file(known, new)
-        yield from rival_outcomes(self.rivals, picture, limits, done)
+            limits[point] = largest_file(sizes, new)
+        yield from rival_outcomes(self.rivals, picture, limits, rows)
 
     def _ours(
         self,

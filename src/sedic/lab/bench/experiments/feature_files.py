@@ -17,7 +17,7 @@ import numpy.typing as npt
 from sedic.errors import SedicError
 from sedic.files import make_folder, read_bounded, write_atomically
 from sedic.lab.bench.distributions import fid, kid, patches
-from sedic.lab.bench.experiments import ORIGINAL, Cell, kept
+from sedic.lab.bench.experiments import ORIGINAL, Cell, kept_picture_path
 
 if TYPE_CHECKING:
     from sedic.picture import Picture
@@ -47,9 +47,9 @@ class Features:
         if path.is_file():
             return
         make_folder(self.folder)
-        seen = [self.network.features(part) for part in (picture, *patches(picture))]
+        features = [self.network.features(part) for part in (picture, *patches(picture))]
         file = io.BytesIO()
-        np.save(file, np.stack(seen), allow_pickle=False)
+        np.save(file, np.stack(features), allow_pickle=False)
         write_atomically(path, file.getvalue())
 
 
@@ -75,7 +75,7 @@ def distances(folder: Path, pictures: Sequence[str], cell: Cell) -> tuple[dict[s
 
 
 def _path(folder: Path, name: str, cell: Cell) -> Path:
-    return kept(folder, name, cell).with_suffix(".npy")
+    return kept_picture_path(folder, name, cell).with_suffix(".npy")
 
 
 def _read(path: Path) -> npt.NDArray[np.float32]:

@@ -21,7 +21,7 @@ from sedic.files import printable
 from sedic.lab.bench.backbones import DEVIATION, MEAN
 from sedic.lab.bench.metrics import Metric, Unavailable
 from sedic.models.download import sha256_of
-from sedic.models.pretrained import load
+from sedic.models.pretrained import load_pretrained
 from sedic.picture import Picture
 
 SAME_PLACE = 0.5  # intersection over union, as in PASCAL VOC
@@ -51,7 +51,7 @@ def judges(path: Path) -> list[Metric | Unavailable]:
             return _classifier(name, _onnx(path), _pin(path))
         from transformers import AutoConfig
 
-        kinds = " ".join(load(AutoConfig, path).architectures or [])
+        kinds = " ".join(load_pretrained(AutoConfig, path).architectures or [])
         weights = _pin(path / "model.safetensors")
         if "ForImageClassification" in kinds:
             return _classifier(name, _transformers_classifier(path), weights)
@@ -139,11 +139,11 @@ def _transformers_detector(path: Path) -> Callable[[Picture], Detections]:
         logits = out.logits[0].double()
         chances = logits.softmax(-1) if logits.shape[-1] > classes else logits.sigmoid()
         scores, labels = chances[:, :classes].max(-1)
-        seen = (scores > SEEN).cpu().numpy()
-        centre, size = np.split(out.pred_boxes[0].double().cpu().numpy()[seen], 2, axis=1)
+        visible = (scores > SEEN).cpu().numpy()
+        centre, size = np.split(out.pred_boxes[0].double().cpu().numpy()[visible], 2, axis=1)
         boxes = np.concatenate([centre - size / 2, centre + size / 2], axis=1)
-        order = np.argsort(-scores.cpu().numpy()[seen], kind="stable")
-        return Detections(boxes[order], labels.cpu().numpy()[seen][order])
+        order = np.argsort(-scores.cpu().numpy()[visible], kind="stable")
+        return Detections(boxes[order], labels.cpu().numpy()[visible][order])
 
     return detect
 
@@ -155,8 +155,8 @@ def _loaded(kind: Any, path: Path) -> tuple[Any, Callable[[Picture], dict[str, A
     from sedic.models.precision import placement
 
     device = placement().device
-    model = load(kind, path).eval().to(device)
-    processor = load(AutoImageProcessor, path)
+    model = load_pretrained(kind, path).eval().to(device)
+    processor = load_pretrained(AutoImageProcessor, path)
 
     def prepare(picture: Picture) -> dict[str, Any]:
         inputs = processor(picture, return_tensors="pt", input_data_format="channels_last")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sedic.coding.container import Container
 from sedic.describe.description import Description
 from sedic.errors import SedicError
-from sedic.lab.bench.experiments import Cell, Done, Outcome
+from sedic.lab.bench.experiments import Cell, KnownRows, Outcome
 from sedic.lab.bench.experiments.curves import at_middle, points_of
 from sedic.lab.bench.experiments.rival_outcomes import largest_file, rival_outcomes
 from sedic.lab.bench.experiments.subject import VALUES, measures
-from sedic.lab.bench.rivals import Coder, Rival, sizes
+from sedic.lab.bench.rivals import Rival
 from sedic.semantics import MAX_NAME_WORDS, Rate
 
 if TYPE_CHECKING:
@@ -30,14 +30,9 @@ class ReferenceImages:
 
     encoders: Mapping[str, Encoder]
     limits: Sequence[float]
-    coders: Sequence[Coder] = ()
+    rivals: Sequence[Rival] = ()
     name: str = "reference"
     values: tuple[str, ...] = (*VALUES, "quality")
-    rivals: tuple[Rival, ...] = field(init=False)
-
-    def __post_init__(self) -> None:
-        rivals = tuple(rival for coder in self.coders for rival in sizes(coder))
-        object.__setattr__(self, "rivals", rivals)
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -45,21 +40,21 @@ class ReferenceImages:
         return tuple((codec, point) for point in points_of(self.limits) for codec in codecs)
 
     @property
-    def shown(self) -> tuple[Cell, ...]:
+    def shown_cells(self) -> tuple[Cell, ...]:
         """All codecs at the middle limit."""
         return at_middle(self.cells)
 
-    def outcomes(self, index: int, picture: Picture, done: Done) -> Iterator[Outcome]:
+    def outcomes(self, index: int, picture: Picture, rows: KnownRows) -> Iterator[Outcome]:
         limits: dict[str, int | SedicError] = {}
         for point, limit in points_of(self.limits).items():
-            known = [done[n, point]["bytes"] for n in self.encoders if (n, point) in done]
+            sizes = [rows[n, point]["bytes"] for n in self.encoders if (n, point) in rows]
             new = []
             for name, encoder in self.encoders.items():
-                if (name, point) not in done:
+                if (name, point) not in rows:
                     new.append(_coded(encoder, picture, limit, (name, point)))
                     yield new[-1]
-            limits[point] = largest_file(known, new)
-        yield from rival_outcomes(self.rivals, picture, limits, done)
+            limits[point] = largest_file(sizes, new)
+        yield from rival_outcomes(self.rivals, picture, limits, rows)
 
 
 def _coded(encoder: Encoder, picture: Picture, limit: float, cell: Cell) -> Outcome:
@@ -67,7 +62,7 @@ def _coded(encoder: Encoder, picture: Picture, limit: float, cell: Cell) -> Outc
     height, width = picture.shape[:2]
     try:
         rate = Rate(max(1, int(limit * width * height / 8)), 0, MAX_NAME_WORDS, 0)
-        done = encoder.compress(picture, rate, Description("", ()))
+        compressed = encoder.compress(picture, rate, Description("", ()))
     except Exception as error:  # of whatever library
         return Outcome.of_error(cell, error)
-    return Outcome(cell, done.preview, measures(Container.parse(done.data)))
+    return Outcome(cell, compressed.preview, measures(Container.parse(compressed.data)))

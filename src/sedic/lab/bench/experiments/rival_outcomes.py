@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from sedic.errors import SedicError
-from sedic.lab.bench.experiments import Done, Outcome, UnreachableError
+from sedic.lab.bench.experiments import KnownRows, Outcome, UnreachableError
 from sedic.lab.bench.rivals import Rival
 
 if TYPE_CHECKING:
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
 Limits = Mapping[str, int | SedicError]  # of every point: bytes, or why there is no limit
 
 
-def largest_file(done: Sequence[object], new: Sequence[Outcome]) -> int | SedicError:
+def largest_file(old: Sequence[object], new: Sequence[Outcome]) -> int | SedicError:
     """The bytes of our largest file at one point: what a rival may use there.
 
-    ``done``: the ``bytes`` of earlier rows; ``new``: outcomes of this run. Where one of our files
+    ``old``: the ``bytes`` of earlier rows; ``new``: outcomes of this run. Where one of our files
     failed, that is an error, so that rivals are tried again with it.
     """
     if any(outcome.problem for outcome in new):
         return SedicError("a file of ours, whose size it may have, failed")
-    sizes = [*done, *(outcome.values.get("bytes") for outcome in new)]
-    known = [size for size in sizes if isinstance(size, int | float)]
-    if not known:
+    sizes = [*old, *(outcome.values.get("bytes") for outcome in new)]
+    numbers = [size for size in sizes if isinstance(size, int | float)]
+    if not numbers:
         return UnreachableError("there is no file of ours whose size it may have")
-    return int(max(known))
+    return int(max(numbers))
 
 
 def rival_outcomes(
-    rivals: Sequence[Rival], picture: Picture, limits: Limits, done: Done
+    rivals: Sequence[Rival], picture: Picture, limits: Limits, rows: KnownRows
 ) -> Iterator[Outcome]:
-    """Every rival's best file within the limit of every point that is not ``done``."""
+    """Every rival's best file within the limit of every point that is not ``rows``."""
 
     def outcomes_of(rival: Rival) -> list[Outcome]:
-        return list(_outcomes(rival, picture, limits, done))
+        return list(_outcomes(rival, picture, limits, rows))
 
     # A rival's search runs one encoder after another, each on about one core.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -46,23 +46,23 @@ def rival_outcomes(
             yield from outcomes
 
 
-def _outcomes(rival: Rival, picture: Picture, limits: Limits, done: Done) -> Iterator[Outcome]:
-    within: dict[str, int] = {}
+def _outcomes(rival: Rival, picture: Picture, limits: Limits, rows: KnownRows) -> Iterator[Outcome]:
+    limits_within: dict[str, int] = {}
     for point, limit in limits.items():
-        if (rival.name, point) in done:
+        if (rival.name, point) in rows:
             continue
         if isinstance(limit, SedicError):
             yield Outcome.of_error((rival.name, point), limit)
         else:
-            within[point] = limit
+            limits_within[point] = limit
     try:
-        coded = rival.code(picture, within.values())
+        coded = rival.code(picture, limits_within.values())
     except Exception as error:  # of whatever library
-        for point in within:
+        for point in limits_within:
             yield Outcome.of_error((rival.name, point), error)
         return
     height, width = picture.shape[:2]
-    for (point, limit), best in zip(within.items(), coded, strict=True):
+    for (point, limit), best in zip(limits_within.items(), coded, strict=True):
         cell = (rival.name, point)
         if best is None:
             yield Outcome(cell, unreachable=f"has no file of {limit} bytes or less")

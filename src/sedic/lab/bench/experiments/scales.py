@@ -21,9 +21,9 @@ from PIL import Image
 
 from sedic.coding.scale import coded_size
 from sedic.errors import MissingWeightsError
-from sedic.lab.bench.metrics import Unavailable, load
-from sedic.lab.train.photos import find, shared_folder
-from sedic.picture import Picture, resized
+from sedic.lab.bench.metrics import Unavailable, load_metric
+from sedic.lab.train.photos import find_photographs, shared_folder
+from sedic.picture import Picture, load_picture, resized
 from sedic.profile import Profile
 
 SCALES = 4
@@ -39,9 +39,8 @@ Curve = list[tuple[int, int, float]]  # bytes, level, distance
 def photographs(width: int, height: int, count: int) -> list[Picture]:
     """Held-out photographs, cut to this size or, if upright, to the same turned by a quarter."""
     pictures = []
-    for path in find([shared_folder() / "data" / "photos"], held_out=True):
-        with Image.open(path) as opened:
-            image = opened.convert("RGB")
+    for path in find_photographs([shared_folder() / "data" / "photos"], held_out=True):
+        image = Image.fromarray(load_picture(path))
         size = (width, height) if image.width >= image.height else (height, width)
         factor = max(size[0] / image.width, size[1] / image.height)
         if factor > 1.25:
@@ -58,7 +57,7 @@ def photographs(width: int, height: int, count: int) -> list[Picture]:
 def measure(width: int, height: int, count: int) -> Iterator[Row]:
     """Every photograph at every scale and level."""
     codec = Profile.load("mini").reference_codec()
-    metric = load(METRIC)
+    metric = load_metric(METRIC)
     if isinstance(metric, Unavailable):
         raise MissingWeightsError(f"{METRIC}: {metric.reason}")
     for number, picture in enumerate(photographs(width, height, count)):
@@ -68,51 +67,53 @@ def measure(width: int, height: int, count: int) -> Iterator[Row]:
             encode = codec.prepare(resized(picture, *size))
             for level in LEVELS:
                 data = encode(level)
-                seen = resized(codec.decode(data, *size), columns, rows)
-                away = metric.measure(seen, picture, "")
-                yield f"{width}x{height}", number, scale, level, len(data), round(away, 4)
+                decoded = resized(codec.decode(data, *size), columns, rows)
+                distance = metric.measure(decoded, picture, "")
+                yield f"{width}x{height}", number, scale, level, len(data), round(distance, 4)
 
 
 def curves(rows: Sequence[Row]) -> Iterator[tuple[int, dict[int, Curve]]]:
     """For every photograph its pixels and, by scale, its results by rising bytes."""
     for (size, _), group in itertools.groupby(sorted(rows), key=lambda row: row[:2]):
         width, height = map(int, size.split("x"))
-        found: dict[int, Curve] = {}
-        for _, _, scale, level, size_in_bytes, away in group:
-            found.setdefault(scale, []).append((size_in_bytes, level, away))
-        yield width * height, {scale: sorted(curve) for scale, curve in found.items()}
+        points: dict[int, Curve] = {}
+        for _, _, scale, level, size_in_bytes, distance in group:
+            points.setdefault(scale, []).append((size_in_bytes, level, distance))
+        yield width * height, {scale: sorted(curve) for scale, curve in points.items()}
 
 
 def regret(rows: Sequence[Row], floors: Sequence[int]) -> tuple[float, float]:
     """How much worse, on average and at most, a rule chooses than the best scale."""
-    worse = []
+    losses = []
     for pixels, curve in curves(rows):
         for rate in RATES:
             size = rate * pixels / 8
-            there = {
+            available = {
                 scale: _at(points, size)
                 for scale, points in curve.items()
                 if points[0][0] <= size <= 1.2 * points[-1][0]
             }
-            if not there:
+            if not available:
                 continue
-            smallest = max(there)
-            chosen = next(
+            smallest = max(available)
+            choice = next(
                 scale
-                for scale in sorted(there)
-                if scale == smallest or there[scale][0] >= (*floors, *[0] * SCALES)[scale]
+                for scale in sorted(available)
+                if scale == smallest or available[scale][0] >= (*floors, *[0] * SCALES)[scale]
             )
-            worse.append(there[chosen][1] - min(away for _, away in there.values()))
-    return float(np.mean(worse)), float(np.max(worse))
+            losses.append(
+                available[choice][1] - min(distance for _, distance in available.values())
+            )
+    return float(np.mean(losses)), float(np.max(losses))
 
 
 def _at(points: Curve, size: float) -> tuple[float, float]:
     """Level and distance at a number of bytes, interpolated in its logarithm."""
     x = np.log([point[0] for point in points])
-    level, away = (
+    level, distance = (
         float(np.interp(np.log(size), x, [point[k] for point in points])) for k in (1, 2)
     )
-    return level, away
+    return level, distance
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from sedic.coding.container import Container
 from sedic.coding.scale import factor
 from sedic.errors import SedicError
 from sedic.failures import translated
-from sedic.lab.bench.experiments import Cell, Done, Outcome, UnreachableError
+from sedic.lab.bench.experiments import Cell, KnownRows, Outcome, UnreachableError
 from sedic.lab.bench.experiments.curves import OURS, REFERENCE
 from sedic.lab.bench.experiments.subject import PARTS, Subject, measures
 from sedic.lab.bench.placeholders import Placeholder
@@ -62,16 +62,16 @@ class Small:
         return (*cells, *((name, str(limit)) for name in names for limit in self.limits))
 
     @property
-    def shown(self) -> tuple[Cell, ...]:
+    def shown_cells(self) -> tuple[Cell, ...]:
         """All codecs at the limit of one LoRa packet."""
         return tuple(cell for cell in self.cells if cell[1] == "222")
 
-    def outcomes(self, index: int, picture: Picture, done: Done) -> Iterator[Outcome]:
+    def outcomes(self, index: int, picture: Picture, rows: KnownRows) -> Iterator[Outcome]:
         for limit in self.limits:
-            yield from self._ours(index, picture, limit, done)
-        yield from self._arrived(index, picture, done)
+            yield from self._ours(index, picture, limit, rows)
+        yield from self._arrived(index, picture, rows)
         for coder in self.coders:
-            if all((coder.name, str(limit)) in done for limit in self.limits):
+            if all((coder.name, str(limit)) in rows for limit in self.limits):
                 continue
             if coder.name in self.slow and index >= self.slow_pictures:
                 why = UnreachableError(f"measured on the first {self.slow_pictures} pictures alone")
@@ -79,12 +79,12 @@ class Small:
             else:
                 yield from self._thumbnails(coder, picture)
         for placeholder in self.placeholders:
-            if any((placeholder.name, str(limit)) not in done for limit in self.limits):
+            if any((placeholder.name, str(limit)) not in rows for limit in self.limits):
                 yield from _placed(placeholder, picture, self.limits)
 
-    def _ours(self, index: int, picture: Picture, limit: int, done: Done) -> Iterator[Outcome]:
+    def _ours(self, index: int, picture: Picture, limit: int, rows: KnownRows) -> Iterator[Outcome]:
         reference, whole = (REFERENCE, str(limit)), (OURS, str(limit))
-        wanted = [cell for cell in (reference, whole) if cell in self.cells and cell not in done]
+        wanted = [cell for cell in (reference, whole) if cell in self.cells and cell not in rows]
         if not wanted:
             return
         subject = self.subject
@@ -114,10 +114,10 @@ class Small:
         done = subject.encoder.compress(picture, rate, description, seed=subject.seed)
         return done.data, perf_counter() - started
 
-    def _arrived(self, index: int, picture: Picture, done: Done) -> Iterator[Outcome]:
+    def _arrived(self, index: int, picture: Picture, rows: KnownRows) -> Iterator[Outcome]:
         """What the first bytes of a file give, without the restorer."""
         cells = {share: (ARRIVED, f"{share} %") for share in SHARES}
-        wanted = {share: cell for share, cell in cells.items() if cell not in done}
+        wanted = {share: cell for share, cell in cells.items() if cell not in rows}
         if not wanted:
             return
         try:

@@ -12,7 +12,7 @@ from statistics import median, quantiles
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from sedic.coding.container import Container, pack
+from sedic.coding.container import Container, repack
 from sedic.decoder import Decoder
 from sedic.encoder import Compressed, Encoder
 from sedic.errors import MissingWeightsError
@@ -51,14 +51,14 @@ class Stopwatch:
         self.parts: dict[str, Timing] = {}
         self._device = device
 
-    def lap(self, name: str, started: float) -> float:
-        """Add the seconds since ``started`` to the part ``name``; returns the time now."""
+    def lap(self, name: str, start: float) -> float:
+        """Add the seconds since ``start`` to the part ``name``; returns the time now."""
         if self._device == "cuda":  # which returns before it is done
             import torch
 
             torch.cuda.synchronize()
         now = perf_counter()
-        self.parts.setdefault(name, Timing()).seconds.append(now - started)
+        self.parts.setdefault(name, Timing()).seconds.append(now - start)
         return now
 
 
@@ -99,17 +99,17 @@ def _round(
     subject: Subject, profile: Profile, picture: Picture, name: str, limit: float, watch: Stopwatch
 ) -> int:
     """Encode and decode once; returns the number of bytes of the file."""
-    begun = started = perf_counter()
+    start = lap_start = perf_counter()
     part = "describing"
 
     def say(what: str) -> None:
-        nonlocal started, part
+        nonlocal lap_start, part
         if what != part:
-            started, part = watch.lap(part, started), what
+            lap_start, part = watch.lap(part, lap_start), what
 
     description = subject.describe(picture, name, say)
-    started = watch.lap(part, started)
-    done = Encoder(profile).compress(
+    lap_start = watch.lap(part, lap_start)
+    compressed = Encoder(profile).compress(
         picture,
         subject.rate(picture, limit),
         description,
@@ -117,42 +117,34 @@ def _round(
         seed=subject.seed,
         settings=subject.settings,
     )
-    watch.lap("reference image, rate control, coders and a decoder's check", started)
-    watch.lap(ENCODING, begun)
-    begun = started = perf_counter()
-    for stage in Decoder(profile).stages(done.data):
+    watch.lap("reference image, rate control, coders and a decoder's check", lap_start)
+    watch.lap(ENCODING, start)
+    start = lap_start = perf_counter()
+    for stage in Decoder(profile).stages(compressed.data):
         part = f"stage {stage.number} of {stage.count}: {stage.title}"
         if stage.number == 0:
             part = "reference image and words, decoded"
         elif stage.number < stage.count:  # which object it is differs from picture to picture
             part = f"stage {stage.number}: an object"
-        started = watch.lap(part, started)
-    watch.lap(DECODING, begun)
-    _apart(profile, done, picture, watch)
-    return len(done.data)
+        lap_start = watch.lap(part, lap_start)
+    watch.lap(DECODING, start)
+    _apart(profile, compressed, picture, watch)
+    return len(compressed.data)
 
 
-def _apart(profile: Profile, done: Compressed, picture: Picture, watch: Stopwatch) -> None:
+def _apart(profile: Profile, compressed: Compressed, picture: Picture, watch: Stopwatch) -> None:
     """Time parts of encoding on their own."""
     reference = profile.reference_codec()
-    started = perf_counter()
+    lap_start = perf_counter()
     encode = reference.prepare(picture)
-    started = watch.lap("apart: reference codec, its networks", started)
-    encode(done.choice.level)
-    started = watch.lap("apart: reference codec, coding at one level", started)
-    container = Container.parse(done.data)
+    lap_start = watch.lap("apart: reference codec, its networks", lap_start)
+    encode(compressed.choice.level)
+    lap_start = watch.lap("apart: reference codec, coding at one level", lap_start)
+    container = Container.parse(compressed.data)
     image = container.unpack(profile)
-    started = watch.lap("apart: words and masks, decoding", started)
-    pack(
-        image,
-        profile,
-        profile=container.profile,
-        mark=container.mark,
-        text_coder=container.text_coder,
-        mask_coder=container.mask_coder,
-        settings=container.settings,
-    ).to_bytes()
-    watch.lap("apart: words and masks, coding", started)
+    lap_start = watch.lap("apart: words and masks, decoding", lap_start)
+    repack(container, image, profile).to_bytes()
+    watch.lap("apart: words and masks, coding", lap_start)
 
 
 def _profile(profile: Profile, device: str) -> Profile:

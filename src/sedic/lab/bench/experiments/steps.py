@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sedic.lab.bench.experiments import Cell, Done, Outcome
+from sedic.lab.bench.experiments import Cell, KnownRows, Outcome
 from sedic.lab.bench.experiments.subject import VALUES, Subject
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ class Steps:
         return tuple((name, str(count)) for name in SETTINGS for count in counts)
 
     @property
-    def shown(self) -> tuple[Cell, ...]:
+    def shown_cells(self) -> tuple[Cell, ...]:
         return self.cells
 
-    def outcomes(self, index: int, picture: Picture, done: Done) -> Iterator[Outcome]:
+    def outcomes(self, index: int, picture: Picture, rows: KnownRows) -> Iterator[Outcome]:
         subject = self.subject
         rate = subject.rate(picture, self.limit)
         for cell in self.cells:
-            if cell not in done:
+            if cell not in rows:
                 changed = {SETTINGS[cell[0]]: int(cell[1])}
                 yield from subject.coded(index, picture, rate, cell, settings=changed)

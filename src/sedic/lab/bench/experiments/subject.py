@@ -8,7 +8,7 @@ from functools import lru_cache
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from sedic.coding.container import Container, pack
+from sedic.coding.container import Container, repack
 from sedic.decoder import Decoder
 from sedic.encoder import Compressed, Encoder
 from sedic.lab.bench.experiments import Cell, Outcome
@@ -30,8 +30,8 @@ PARTS = ("header", "settings", "text", "masks", "reference")
 VALUES = ("bytes", "bpp", "objects", "encode s", "decode s", *(f"{part} bytes" for part in PARTS))
 DETAIL_WORDS, OVERALL_WORDS = 30, 50  # the most that the papers send (SEDIC section 4.1)
 
-Say = Callable[[str], None]  # is told what is being done
-Describe = Callable[["Picture", str, Say], "Description"]  # of a picture and its name
+TellProgress = Callable[[str], None]  # is told what is being done
+Describe = Callable[["Picture", str, TellProgress], "Description"]  # of a picture and its name
 
 
 class Subject:
@@ -83,8 +83,8 @@ class Subject:
         reference image in the cell ``reference``. ``settings`` add to the subject's own."""
         try:
             description = self.description(index)
-            started = perf_counter()
-            done = self.encoder.compress(
+            start = perf_counter()
+            compressed = self.encoder.compress(
                 picture,
                 rate,
                 description,
@@ -92,15 +92,17 @@ class Subject:
                 seed=self.seed,
                 settings={**self.settings, **(settings or {})},
             )
-            seconds = perf_counter() - started
+            seconds = perf_counter() - start
         except Exception as error:  # of whatever library
             for missed in filter(None, (cell, reference)):
                 yield Outcome.of_error(missed, error)
             return
         if reference is not None:
-            container = Container.parse(done.data)
-            yield Outcome(reference, done.preview, measures(container), self.words(done.data))
-        yield self.decoded(done.data, cell, {"encode s": seconds})
+            container = Container.parse(compressed.data)
+            yield Outcome(
+                reference, compressed.preview, measures(container), self.words(compressed.data)
+            )
+        yield self.decoded(compressed.data, cell, {"encode s": seconds})
 
     def whole(self, index: int, picture: Picture, limit: float, objects: int) -> Compressed:
         """The file of picture ``index`` that variants are made from: at most ``limit`` bits per
@@ -114,9 +116,9 @@ class Subject:
     def decoded(self, data: bytes, cell: Cell, known: Mapping[str, float] | None = None) -> Outcome:
         """The outcome of decoding a file; ``known``: values to report besides."""
         try:
-            started = perf_counter()
+            start = perf_counter()
             picture = self.decoder.decompress(data)
-            seconds = perf_counter() - started
+            seconds = perf_counter() - start
         except Exception as error:  # of whatever library
             return Outcome.of_error(cell, error)
         container = Container.parse(data)
@@ -135,14 +137,12 @@ class Subject:
         container = Container.parse(whole)
         defaults = self.profile.settings(image.method)
         decoder = Settings.from_bytes(container.settings, defaults)
-        return pack(
-            image,
-            self.profile,
-            profile=self.profile.name,
-            mark=mark or container.mark,
-            text_coder=container.text_coder,
-            mask_coder=mask_coder or container.mask_coder,
-            settings=replace(decoder, **(settings or {})).to_bytes(defaults),
+        changes: dict[str, Any] = {"mark": mark} if mark else {}
+        if mask_coder:
+            changes["mask_coder"] = mask_coder
+        changed = replace(decoder, **(settings or {}))
+        return repack(
+            container, image, self.profile, settings=changed.to_bytes(defaults), **changes
         ).to_bytes()
 
     def words(self, data: bytes) -> str:
@@ -173,7 +173,7 @@ def measures(container: Container) -> dict[str, float]:
     return {"bytes": total, "bpp": rate, "objects": container.object_count, **sizes}
 
 
-def measured(picture: Picture, name: str, say: Say) -> Description:
+def measured(picture: Picture, name: str, say: TellProgress) -> Description:
     """Describes a picture by measurement, without a model."""
     from sedic.describe.measured import describe
 

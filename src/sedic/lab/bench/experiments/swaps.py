@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sedic.coding.container import Container
-from sedic.lab.bench.experiments import Cell, Done, Outcome, UnreachableError
+from sedic.lab.bench.experiments import Cell, KnownRows, Outcome, UnreachableError
 from sedic.lab.bench.experiments.subject import VALUES, Subject, measures
 from sedic.semantics import (
     GRID,
@@ -50,12 +50,12 @@ class Swaps:
         return tuple((name, str(i + 1)) for i in range(OBJECTS) for name in SWAPS)
 
     @property
-    def shown(self) -> tuple[Cell, ...]:
+    def shown_cells(self) -> tuple[Cell, ...]:
         return self.cells
 
-    def outcomes(self, index: int, picture: Picture, done: Done) -> Iterator[Outcome]:
+    def outcomes(self, index: int, picture: Picture, rows: KnownRows) -> Iterator[Outcome]:
         subject = self.subject
-        open_cells = [cell for cell in self.cells if cell not in done]
+        open_cells = [cell for cell in self.cells if cell not in rows]
         try:
             whole = subject.whole(index, picture, self.limit, OBJECTS)
             layers = whole.image.objects

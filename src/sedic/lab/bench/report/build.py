@@ -62,7 +62,7 @@ def check_libraries() -> None:
         )
 
 
-def build(results: Path, folder: Path) -> list[str]:
+def build_report(results: Path, folder: Path) -> list[str]:
     """The report on a results file, with what ``run`` kept in ``pictures`` and ``features`` beside
     it; a report that is in ``folder`` is replaced.
 
@@ -80,21 +80,21 @@ def build(results: Path, folder: Path) -> list[str]:
         raise SedicError(f"no picture is done yet: nothing to report ({'; '.join(reasons) or '-'})")
     make_folder(folder / "figures")
     attempt = Attempts()
-    drawn: dict[str, Plot] = {}
+    plots: dict[str, Plot] = {}
     for name, plot_title, draw in figures(summary):
         svg = attempt(f"plot of {plot_title}", draw, "")
         if svg:
-            drawn[name] = Plot(plot_title, svg)
+            plots[name] = Plot(plot_title, svg)
             write_atomically(folder / "figures" / f"{name}.svg", svg.encode(), force=True)
     strips: list[Block] = []
     for name in summary.pictures:
-        shown = attempt(
+        comparison = attempt(
             f"pictures of {name}",
             lambda name=name: strip(summary, kept_pictures, folder / "figures", name),  # type: ignore[misc]
             None,
         )
-        strips += [shown] if shown else []
-    sections = [*_sections(summary, drawn, attempt), Section("Pictures", strips)]
+        strips += [comparison] if comparison else []
+    sections = [*_sections(summary, plots, attempt), Section("Pictures", strips)]
     problems = [
         f"{p.picture}{f', {p.codec} at {p.point}' if p.codec else ''}: {p.reason}"
         for p in summary.problems
@@ -158,16 +158,19 @@ def _lead(summary: Summary) -> str:
     )
 
 
-def _sections(summary: Summary, drawn: dict[str, Plot], attempt: Attempts) -> Sequence[Section]:
+def _sections(summary: Summary, plots: dict[str, Plot], attempt: Attempts) -> Sequence[Section]:
     if not summary.curves_over_rate:
         nothing: list[Block] = []
         cells = attempt("table", lambda: tables.all_cells(summary), nothing)
         note: list[Block] = [Note(_REGION)] if summary.experiment == "swaps" else []
         heading = "Curves" if summary.experiment == "steps" else "Figures"
-        plots: list[Block] = [Plots(list(drawn.values()))] if drawn else []
-        return [Section(heading, plots), Section("Numbers", [*note, *cells] if cells else [])]
-    curves = [plot for name, plot in drawn.items() if name != BYTES]
-    whole = [plot for name, plot in drawn.items() if name == BYTES]
+        figure_blocks: list[Block] = [Plots(list(plots.values()))] if plots else []
+        return [
+            Section(heading, figure_blocks),
+            Section("Numbers", [*note, *cells] if cells else []),
+        ]
+    curves = [plot for name, plot in plots.items() if name != BYTES]
+    whole = [plot for name, plot in plots.items() if name == BYTES]
     points: list[Block] = []
     for point in summary.points:
         block = attempt(

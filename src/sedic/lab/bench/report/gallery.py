@@ -14,15 +14,15 @@ from sedic.files import make_folder, printable
 from sedic.lab.bench.experiments.curves import OURS, REFERENCE
 from sedic.lab.bench.experiments.subject import Subject
 from sedic.lab.bench.lpips import NAME
-from sedic.lab.bench.report.pictures import Shown, sheet
+from sedic.lab.bench.report.pictures import CaptionedImage, sheet
 from sedic.lab.bench.results import Row, Table
-from sedic.lab.bench.rivals import Missing, find, sizes
+from sedic.lab.bench.rivals import Missing, find_rivals, sizes
 from sedic.picture import save_picture
 
 PICTURES = 6  # of a sheet
 
 
-def build(
+def build_gallery(
     table: Table,
     subject: Subject,
     point: str,
@@ -36,7 +36,7 @@ def build(
     results hold no pictures. ``SedicError`` if the results are others than the codec gives now.
     """
     make_folder(folder)
-    panels: list[list[Shown]] = []
+    panels: list[list[CaptionedImage]] = []
     distances: list[float] = []
     for index, sample in enumerate(subject.dataset):
         progress(index, len(subject.dataset), sample.name)
@@ -63,12 +63,12 @@ def build(
 
 def _panels(
     subject: Subject, index: int, limit: float, rows: dict[str, Row], names: Sequence[str]
-) -> list[Shown]:
+) -> list[CaptionedImage]:
     """One picture's panels, from its rows of the results by codec."""
     picture = subject.dataset.samples[index].load()
-    coders = [coder for coder in find(names) if not isinstance(coder, Missing)]
+    coders = [coder for coder in find_rivals(names) if not isinstance(coder, Missing)]
     rivals = {rival.name: rival for coder in coders for rival in sizes(coder)}
-    known = [name for name in rivals if name in rows]
+    measured = [name for name in rivals if name in rows]
     data = subject.encoder.compress(
         picture, subject.rate(picture, limit), subject.description(index)
     ).data
@@ -80,15 +80,21 @@ def _panels(
     def note(codec: str) -> str:
         return f"{_number(rows[codec], 'bytes'):.0f} bytes, LPIPS {_number(rows[codec], NAME):.3f}"
 
-    shown = [Shown("original", f"{picture.shape[1]}x{picture.shape[0]}", Image.fromarray(picture))]
-    if known:
-        best = min(known, key=lambda name: _number(rows[name], NAME))
+    images = [
+        CaptionedImage(
+            "original", f"{picture.shape[1]}x{picture.shape[0]}", Image.fromarray(picture)
+        )
+    ]
+    if measured:
+        best = min(measured, key=lambda name: _number(rows[name], NAME))
         coded = rivals[best].at(picture, int(_number(rows[best], "quality")))
-        shown.append(Shown(f"best rival: {best}", note(best), Image.fromarray(coded.picture)))
+        images.append(
+            CaptionedImage(f"best rival: {best}", note(best), Image.fromarray(coded.picture))
+        )
     preview, ours = subject.decoder.preview(data), subject.decoder.decompress(data)
-    shown.append(Shown("our reference image", note(REFERENCE), Image.fromarray(preview)))
-    shown.append(Shown("ours", note(OURS), Image.fromarray(ours)))
-    return shown
+    images.append(CaptionedImage("our reference image", note(REFERENCE), Image.fromarray(preview)))
+    images.append(CaptionedImage("ours", note(OURS), Image.fromarray(ours)))
+    return images
 
 
 def _number(row: Row, name: str) -> float:
@@ -98,8 +104,8 @@ def _number(row: Row, name: str) -> float:
     return float(value)
 
 
-def _save(panels: Sequence[Sequence[Shown]], path: Path) -> None:
+def _save(panels: Sequence[Sequence[CaptionedImage]], path: Path) -> None:
     columns = max(map(len, panels))
-    image = sheet([shown for row in panels for shown in row], columns)
-    if image is not None:
-        save_picture(np.asarray(image), path, force=True)
+    gallery = sheet([image for row in panels for image in row], columns)
+    if gallery is not None:
+        save_picture(np.asarray(gallery), path, force=True)

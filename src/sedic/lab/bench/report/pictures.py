@@ -28,7 +28,7 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Shown:
+class CaptionedImage:
     """A picture of a sheet, under two lines of text."""
 
     title: str
@@ -73,7 +73,7 @@ def crop(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
     return image.crop(box).resize((_CROP_SIDE, _CROP_SIDE), Image.Resampling.NEAREST)
 
 
-def sheet(panels: Sequence[Shown], columns: int = 3) -> Image.Image | None:
+def sheet(panels: Sequence[CaptionedImage], columns: int = 3) -> Image.Image | None:
     """Pictures side by side, each under its caption: a figure for a README. None without any."""
     if not panels:
         return None

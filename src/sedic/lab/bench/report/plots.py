@@ -78,15 +78,15 @@ def styles(names: Sequence[str]) -> dict[str, Style]:
 
 def lines(title: str, x_label: str, curves: Sequence[Line]) -> str:
     """A line plot with its legend below; points that are not finite are left out."""
-    drawn = [(curve, _finite(curve.points)) for curve in curves]
-    drawn = [(curve, points) for curve, points in drawn if points]
-    columns = 1 if all(curve.dashed for curve, _ in drawn) else 2
-    rows = math.ceil(len(drawn) / columns)
+    points_of_curves = [(curve, _finite(curve.points)) for curve in curves]
+    points_of_curves = [(curve, points) for curve, points in points_of_curves if points]
+    columns = 1 if all(curve.dashed for curve, _ in points_of_curves) else 2
+    rows = math.ceil(len(points_of_curves) / columns)
     with _plot(title, _INCHES, 2.9 + 0.15 * rows) as plot:
         figure, axes = plot.figure, plot.axes
         axes.set_xlabel(x_label)
         axes.grid(True)
-        for curve, points in drawn:
+        for curve, points in points_of_curves:
             name = _short(curve.name, (50 if curve.dashed else 64) // columns)
             axes.plot(
                 *zip(*points, strict=True),
@@ -98,7 +98,7 @@ def lines(title: str, x_label: str, curves: Sequence[Line]) -> str:
                 markersize=5 if curve.ours else 3.5,
                 zorder=4 if curve.ours else 2 if curve.dashed else 3,
             )
-        if drawn:
+        if points_of_curves:
             legend = {"ncols": columns, "frameon": False, "fontsize": 7}
             figure.legend(loc="outside lower left", **legend)
         else:
@@ -140,12 +140,12 @@ def differences(title: str, rows: Sequence[Bar]) -> str:
     lengths = [row.parts[0] if math.isfinite(row.parts[0]) else 0.0 for row in rows]
     sizes = sorted(map(abs, lengths))
     scale = (sizes[-2] if len(sizes) > 1 else 0) or max(sizes, default=0) or 1
-    shown = [max(-1.0, min(1.0, length / scale)) for length in lengths]
+    lengths_shown = [max(-1.0, min(1.0, length / scale)) for length in lengths]
     with _plot(title, _WIDE_INCHES, 0.55 + 0.2 * len(rows)) as plot:
         axes = plot.axes
-        colours = [_BETTER if length > 0 else _WORSE for length in shown]
-        blocks = axes.barh(range(len(rows)), shown, height=0.75, color=colours)
-        for place, (row, length, block) in enumerate(zip(rows, shown, blocks, strict=True)):
+        colours = [_BETTER if length > 0 else _WORSE for length in lengths_shown]
+        blocks = axes.barh(range(len(rows)), lengths_shown, height=0.75, color=colours)
+        for place, (row, length, block) in enumerate(zip(rows, lengths_shown, blocks, strict=True)):
             block.set_gid(f"bar{place}")
             side = 1 if length >= 0 else -1
             axes.annotate(

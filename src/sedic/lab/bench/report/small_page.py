@@ -9,7 +9,7 @@ from statistics import mean
 import numpy as np
 from PIL import Image
 
-from sedic.lab.bench.experiments import ORIGINAL, Cell, kept
+from sedic.lab.bench.experiments import ORIGINAL, Cell, kept_picture_path
 from sedic.lab.bench.experiments.curves import OURS, REFERENCE
 from sedic.lab.bench.experiments.processes import Process
 from sedic.lab.bench.experiments.small import ARRIVED, LIMITS, SCALES, SHARED_FILE, SHARES
@@ -135,7 +135,7 @@ def packet_sheet(
     for picture in pictures[:first]:
         for codec in (ORIGINAL, REFERENCE, *rivals):
             cell = (codec, "" if codec == ORIGINAL else PACKET)
-            path = kept(folder, picture, cell)
+            path = kept_picture_path(folder, picture, cell)
             note = picture if codec == ORIGINAL else f"{_size_of(table, picture, cell)} bytes"
             if path.is_file():
                 with Image.open(path) as opened:

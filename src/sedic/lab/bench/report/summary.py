@@ -44,7 +44,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Best:
+class BestPoint:
     """The best value of a metric at one point among the sizes of a codec."""
 
     codec: str
@@ -61,7 +61,7 @@ class Summary:
     pictures: list[str]
     metrics: dict[str, str]  # name: higher | lower
     means: list[Mean]
-    curves: dict[str, dict[str, list[Best]]]  # metric, family
+    curves: dict[str, dict[str, list[BestPoint]]]  # metric, family
     published: dict[str, dict[str, list[tuple[float, float]]]]  # metric, codec: (bpp, value)
     bd: dict[str, dict[str, float | str]]  # metric, family: our rate over theirs, or why not
     problems: list[Problem]
@@ -125,16 +125,18 @@ def summarise(table: Table, features: Path | None = None) -> Summary:
             problems.append(Problem(name, codec, point, str(row["notes"])))
         if codec:
             rows.setdefault(name, {})[codec, point] = row
-    tried = [name for name, known in rows.items() if all(cell in known for cell in cells)]
+    names_tried = [
+        name for name, cells_tried in rows.items() if all(cell in cells_tried for cell in cells)
+    ]
     means = []
     for codec, point in cells:
-        done = [rows[name][codec, point] for name in tried]
-        done = [row for row in done if table.has_numbers(row)]
-        if not done:
+        cell_rows = [rows[name][codec, point] for name in names_tried]
+        cell_rows = [row for row in cell_rows if table.has_numbers(row)]
+        if not cell_rows:
             continue
-        mean = _mean(codec, point, done, table.values)
+        mean = _mean(codec, point, cell_rows, table.values)
         if features is not None:
-            names = [str(row["picture"]) for row in done]
+            names = [str(row["picture"]) for row in cell_rows]
             values, reason = distances(features, names, (codec, point))
             mean.means.update(values)
             if reason:
@@ -146,21 +148,21 @@ def summarise(table: Table, features: Path | None = None) -> Summary:
     families: dict[str, list[str]] = dict(settings["families"])
     curves = {
         metric: {
-            name: _curve(means, sizes, metric, better, len(tried))
+            name: _curve(means, sizes, metric, better, len(names_tried))
             for name, sizes in families.items()
         }
         for metric, better in metrics.items()
     }
     return Summary(
         table.facts,
-        tried,
+        names_tried,
         metrics,
         means,
         curves,
         _published(settings["dataset"]),
         {metric: _bd_rates(curves[metric], settings) for metric in metrics},
         problems,
-        [row for name in tried for row in rows[name].values()],
+        [row for name in names_tried for row in rows[name].values()],
     )
 
 
@@ -178,12 +180,12 @@ def _mean(codec: str, point: str, rows: list[Row], names: tuple[str, ...]) -> Me
 
 def _curve(
     means: list[Mean], sizes: list[str], metric: str, better: str, pictures: int
-) -> list[Best]:
+) -> list[BestPoint]:
     """The best size of a codec at every point that it reaches on all pictures."""
     curve = []
     for point in dict.fromkeys(mean.point for mean in means):
         candidates = [
-            Best(mean.codec, point, mean.means["bpp"], mean.means[metric])
+            BestPoint(mean.codec, point, mean.means["bpp"], mean.means[metric])
             for mean in means
             if mean.codec in sizes
             and mean.point == point
@@ -197,7 +199,7 @@ def _curve(
 
 
 def _bd_rates(
-    curves: Mapping[str, list[Best]], settings: Mapping[str, Any]
+    curves: Mapping[str, list[BestPoint]], settings: Mapping[str, Any]
 ) -> dict[str, float | str]:
     """Our first curve's rate over that of every other family, in percent."""
     subject = settings.get("subject", "")

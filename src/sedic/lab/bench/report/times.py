@@ -20,7 +20,7 @@ from sedic.lab.bench.results import Run
 Processes = dict[str, list[Process]]  # by the size of the picture
 
 
-def build(speeds: Sequence[Speed], processes: Processes, run: Run, folder: Path) -> Path:
+def build_times(speeds: Sequence[Speed], processes: Processes, run: Run, folder: Path) -> Path:
     """index.html, report.json and report.md in ``folder``; ``SedicError`` if nothing is done."""
     if not speeds and not processes:
         raise SedicError("no round is done yet: nothing to report")

@@ -1,0 +1,139 @@
+"""People, by their faces, where a detector of faces is installed (``sedic[faces]``).
+
+ImageNet has no class for people. A face counts where two looks agree, the second one mirrored and
+at another size. Where the person is, is told from the face: head, shoulders and body below it, as
+far as what is there looks like one thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from sedic.errors import MissingWeightsError
+
+if TYPE_CHECKING:
+    from sedic.models.faces import Face
+
+Picture = npt.NDArray[np.uint8]
+Region = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+Box = tuple[float, float, float, float]  # top, left, bottom, right, as shares of height and width
+
+SURE = 0.6  # chance that both looks must give; set on held-out photographs (docs/DESCRIBERS.md)
+MOST = 3  # people of one picture, the largest faces first
+FOREGROUND = 0.08  # height of a face by the picture's shorter side: who is what it is about
+_SMALLEST = 0.03  # the same, below which someone is no object
+_SIDES = (640, 448)  # pixels of the long side in the two looks
+_SAME = 0.3  # intersection by union from which both looks show one face
+# The body, in heights of the face's box, from its middle: where it is likely, and how wide.
+_HEAD_WIDTH, _BODY_WIDTH = 0.75, 1.5
+_NECK, _FEET = 0.6, 7.0
+
+
+@dataclass(frozen=True)
+class Person:
+    """Someone: the smaller chance of both looks, and the box of the face."""
+
+    chance: float
+    face: Box
+
+
+Finder = Callable[[Picture], Sequence[Person]]
+
+
+def nobody(picture: Picture) -> Sequence[Person]:
+    """Finds nobody."""
+    return ()
+
+
+def finder() -> Finder:
+    """The detector as a ``Finder``; ``nobody`` where its package is not installed."""
+    from sedic.models import faces
+
+    try:
+        network = faces.load_face_finder()
+    except MissingWeightsError:
+        return nobody
+    return lambda picture: confirmed(picture, network.find)
+
+
+def confirmed(picture: Picture, find: Callable[[Picture, float], Sequence[Face]]) -> list[Person]:
+    """The people whose faces both looks at a (height, width, 3) uint8 picture show, the largest
+    first. ``find`` is ``FaceFinder.find`` or the like."""
+    from sedic.models.faces import overlap
+
+    looks = []
+    for side, mirrored in zip(_SIDES, (False, True), strict=True):
+        view = _view(picture, side)
+        found = find(np.ascontiguousarray(view[:, ::-1]) if mirrored else view, SURE)
+        looks.append([_share(face, view.shape, mirrored) for face in found])
+    people = []
+    for chance, box in looks[0]:
+        again = [other for other, there in looks[1] if overlap(box, there) >= _SAME]
+        if again and _height(box, picture) >= _SMALLEST:
+            people.append(Person(min(chance, max(again)), box))
+    return sorted(people, key=lambda one: one.face[0] - one.face[2])[:MOST]
+
+
+def in_foreground(person: Person, picture: Picture) -> bool:
+    """Whether the person is near enough to be what the picture is about."""
+    return _height(person.face, picture) >= FOREGROUND
+
+
+def _height(box: Box, picture: Picture) -> float:
+    """The height of a box by the picture's shorter side."""
+    return float((box[2] - box[0]) * picture.shape[0] / min(picture.shape[:2]))
+
+
+def _view(picture: Picture, side: int) -> Picture:
+    """The picture with its long side at about ``side`` pixels, as a view may have."""
+    from sedic.models.faces import MULTIPLE
+
+    scale = side / max(picture.shape[:2])
+    rows, columns = (MULTIPLE * max(1, round(n * scale / MULTIPLE)) for n in picture.shape[:2])
+    resized = Image.fromarray(picture).resize((columns, rows), Image.Resampling.BILINEAR)
+    return np.asarray(resized)
+
+
+def _share(face: Face, shape: tuple[int, ...], mirrored: bool) -> tuple[float, Box]:
+    """The chance of a face in a view of ``shape``, and its box as shares of the picture."""
+    top, left, bottom, right = face.box
+    if mirrored:
+        left, right = shape[1] - right, shape[1] - left
+    box = top / shape[0], left / shape[1], bottom / shape[0], right / shape[1]
+    return face.chance, box
+
+
+def likely(person: Person, shape: tuple[int, int], aspect: float) -> Floats:
+    """Where the person may be, 0 to 1, on a raster (rows, columns).
+
+    ``aspect``: the picture's height by its width.
+    """
+    rows, columns = shape
+    y, x = (np.indices(shape) + 0.5) / np.array([rows, columns]).reshape(2, 1, 1)
+    top, left, bottom, right = person.face
+    high = max(bottom - top, 1e-3)
+    down = (y - (top + bottom) / 2) / high  # all in heights of the face
+    across = np.abs(x - (left + right) / 2) / aspect / high
+    neck = np.clip((down - _NECK) / _NECK, 0, 1)
+    width = _HEAD_WIDTH + (_BODY_WIDTH - _HEAD_WIDTH) * neck
+    fades = np.exp(-np.square(across / width)) * np.where(down < 0, np.exp(-np.square(down)), 1)
+    return np.asarray(fades * np.clip(1 - np.maximum(down, 0) / _FEET, 0, 1))
+
+
+def face_region(person: Person, shape: tuple[int, int]) -> Region:
+    """The cells (rows, columns) of the face; one at least."""
+    region = np.zeros(shape, np.bool_)
+    top, left, bottom, right = person.face
+    rows, columns = (
+        slice(int(low * size), max(int(np.ceil(high * size)), int(low * size) + 1))
+        for low, high, size in ((top, bottom, shape[0]), (left, right, shape[1]))
+    )
+    region[rows, columns] = True
+    return region

@@ -1,0 +1,75 @@
+"""The ground of a picture: one colour that much of it has, as in logos, scans, slides and skies of
+drawings. A learned codec gives flat colours back mottled and tinted, so the colour itself travels
+in the file (``coding.carried``) and the decoder paints it where the decoded picture is close to it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from sedic.semantics import Ground
+
+if TYPE_CHECKING:
+    from sedic.picture import Picture
+
+_SHARE = 0.2  # of the pixels must have a colour, so that it is a ground
+_EQUAL = 3  # levels, of 255, by which the pixels of a ground may differ from it: JPEG's noise
+_TOLERANCES = (8, 16, 24, 32, 48, 64, 96)
+_GAIN = 0.98  # of the squared error, at most, is left where painting is worth its bytes
+_WINDOW = 5  # pixels: mottles are averaged over so many
+
+
+def find_colour(picture: Picture) -> tuple[int, int, int] | None:
+    """The colour of at least a fifth of a picture, (height, width, 3) uint8, or ``None``."""
+    some = picture[::2, ::2].astype(np.uint32)
+    packed = some[..., 0] << 16 | some[..., 1] << 8 | some[..., 2]
+    colours, counts = np.unique(packed, return_counts=True)
+    most = int(colours[counts.argmax()])
+    colour = most >> 16, most >> 8 & 255, most & 255
+    far = np.abs(some.astype(np.int16) - np.array(colour, np.int16)).max(-1)
+    return colour if (far <= _EQUAL).mean() >= _SHARE else None
+
+
+def choose(colour: tuple[int, int, int], decoded: Picture, original: Picture) -> Ground | None:
+    """The ground of this colour whose painting brings ``decoded`` closest to ``original``.
+
+    ``None`` where painting does not help.
+    """
+    far = _distance(decoded, colour)
+    least, best = _GAIN * _squared_error(decoded, original), None
+    for tolerance in _TOLERANCES:
+        error = _squared_error(_painted(decoded, Ground(colour, tolerance), far), original)
+        if error < least:
+            least, best = error, Ground(colour, tolerance)
+    return best
+
+
+def paint(decoded: Picture, ground: Ground) -> Picture:
+    """A decoded picture with its ground painted, (height, width, 3) uint8."""
+    return _painted(decoded, ground, _distance(decoded, ground.colour))
+
+
+def _distance(decoded: Picture, colour: tuple[int, int, int]) -> npt.NDArray[np.float32]:
+    """How far each pixel is from a colour: that of its neighbourhood's mean, or half its own."""
+    from scipy import ndimage
+
+    difference = decoded.astype(np.float32) - np.array(colour, np.float32)
+    near = ndimage.uniform_filter(difference, (_WINDOW, _WINDOW, 1), mode="nearest")
+    distance: npt.NDArray[np.float32] = np.maximum(
+        np.abs(near).max(-1), np.abs(difference).max(-1) / 2
+    )
+    return distance
+
+
+def _painted(decoded: Picture, ground: Ground, far: npt.NDArray[np.float32]) -> Picture:
+    share = np.clip(2 - far / ground.tolerance, 0, 1)[..., None]
+    mixed = decoded + share * (np.array(ground.colour, np.float32) - decoded)
+    picture: Picture = np.round(mixed).astype(np.uint8)
+    return picture
+
+
+def _squared_error(a: Picture, b: Picture) -> float:
+    return float(np.square(a.astype(np.float32) - b).mean())
