@@ -13,7 +13,7 @@ from sedic.lab.bench.experiments import ORIGINAL, Cell, kept_picture_path
 from sedic.lab.bench.experiments.curves import OURS, REFERENCE
 from sedic.lab.bench.experiments.processes import Process
 from sedic.lab.bench.experiments.small import ARRIVED, LIMITS, SCALES, SHARED_FILE, SHARES
-from sedic.lab.bench.report.pictures import Shown, sheet
+from sedic.lab.bench.report.pictures import CaptionedImage, sheet
 from sedic.lab.bench.results import Row, Table
 from sedic.picture import save_picture
 
@@ -130,7 +130,7 @@ def packet_sheet(
 
     ``folder``: where the run kept the pictures.
     """
-    shown: list[Shown] = []
+    shown: list[CaptionedImage] = []
     pictures = list(dict.fromkeys(str(row["picture"]) for row in table.rows))
     for picture in pictures[:first]:
         for codec in (ORIGINAL, REFERENCE, *rivals):
@@ -139,9 +139,11 @@ def packet_sheet(
             note = picture if codec == ORIGINAL else f"{_size_of(table, picture, cell)} bytes"
             if path.is_file():
                 with Image.open(path) as opened:
-                    shown.append(Shown(codec, note, opened.convert("RGB")))
+                    shown.append(CaptionedImage(codec, note, opened.convert("RGB")))
             else:
-                shown.append(Shown(codec, "not so small", Image.new("RGB", (768, 512), "white")))
+                shown.append(
+                    CaptionedImage(codec, "not so small", Image.new("RGB", (768, 512), "white"))
+                )
     image = sheet(shown, 2 + len(rivals))
     if image is not None:
         save_picture(np.asarray(image), target, force=True)
