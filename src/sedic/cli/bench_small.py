@@ -111,7 +111,7 @@ def _measured(
     missing = dict(found.missing)
     missing |= {one.name: one.reason for one in (*coders, *places) if isinstance(one, Missing)}
     here = [
-        replace(coder, qualities=coder.qualities[::3])
+        replace(coder, qualities=coder.qualities[::3])  # type: ignore[type-var]
         for coder in coders
         if not isinstance(coder, Missing)
     ]
