@@ -242,12 +242,16 @@ class Fake:
 
     def __init__(self, scale: int = 0, carried_bytes: int = 0) -> None:
         self.scale, self.carried_bytes = scale, carried_bytes
+        self.pixels = 100_000 >> 2 * scale
 
     def semantic_bytes(self, layers: Layers) -> int:
         return cost(layers)
 
     def reference(self, level: int) -> bytes:
         return fake_reference(level)[:: 2**self.scale]
+
+    def expected_sizes(self, lowest: int) -> None:
+        return None
 
 
 def chosen(limit: int) -> Choice:

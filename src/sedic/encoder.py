@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -36,7 +36,7 @@ from sedic.transparency import opaque_mask
 
 if TYPE_CHECKING:
     from sedic.picture import Picture, Source
-    from sedic.reference import ReferenceCodec
+    from sedic.reference import Prepared, ReferenceCodec
 
 _LEAST_BPP = 0.001  # less than any photograph needs at the lowest level: not worth trying
 
@@ -45,16 +45,20 @@ _LEAST_BPP = 0.001  # less than any photograph needs at the lowest level: not wo
 class Compressed:
     """A finished file.
 
-    ``data``: its bytes; ``image``: what they mean; ``preview``: the decoded reference image,
-    (height, width, 3) uint8; ``choice``: how rate control spent the bytes; ``notes``: lines of the
-    describer, for people.
+    ``data``: its bytes; ``image``: what they mean; ``choice``: how rate control spent the bytes;
+    ``notes``: lines for people; ``show``: gives ``preview``.
     """
 
     data: bytes
     image: SemanticImage
-    preview: Picture
     choice: Choice
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
+    show: Callable[[], Picture] = field(repr=False, compare=False)
+
+    @cached_property
+    def preview(self) -> Picture:
+        """The decoded reference image, (height, width, 3) uint8: what ``Decoder.preview`` gives."""
+        return self.show()
 
 
 class Encoder:
@@ -89,9 +93,9 @@ class Encoder:
         What does not fit at full size is coded smaller, and the decoder enlarges it. A picture of
         which a lossless file fits (a flat colour, a plain drawing) is coded without any loss.
 
-        The bytes are decoded before they are returned: words, masks and settings must come back as
-        they were, and ``preview`` is the reference image that the bytes decode to. The networks of
-        Algorithm 1 do not run, and need not be here.
+        The bytes are decoded before they are returned: words, masks, settings and the symbols of
+        the reference image must come back as they were. ``preview`` is decoded when it is asked
+        for. The networks of Algorithm 1 do not run, and need not be here.
 
         Raises ``UnsuitableInputError`` for a picture or option that cannot be used, ``LimitError``
         where the picture is too large or cannot become that small.
@@ -136,9 +140,10 @@ class Encoder:
             else:
                 parsed = Container.parse(data)
             back = Settings.from_bytes(parsed.settings, defaults)
-            if parsed.unpack(profile) != image or back != decoder:
+            if not (
+                parsed.unpack(profile) == image and back == decoder and best.comes_back(choice)
+            ):
                 raise SedicError("internal error: the file does not decode to what was encoded")
-            preview = show_reference(reference, image, decoder)
         if plan.exact:
             notes += ("so simple a picture is coded without any loss",)
         elif choice.ceiling and rate.max_bytes - len(data) > rate.max_bytes // 50:
@@ -146,8 +151,12 @@ class Encoder:
                 f"the file ends at {len(data)} of {rate.max_bytes} bytes: the reference codec has"
                 " no higher level",
             )
-        preview = resized(preview, width, height)
-        return Compressed(data, image, preview, choice, notes)
+
+        def show() -> Picture:
+            with own_torch_state():
+                return resized(show_reference(reference, image, decoder), width, height)
+
+        return Compressed(data, image, choice, notes, show)
 
     def _usual_plan(
         self,
@@ -271,8 +280,12 @@ class _AtScale:
         self._encoded: dict[int, bytes] = {}
         self._containers: dict[Layers, Container] = {}
 
+    @property
+    def pixels(self) -> int:
+        return self._size[0] * self._size[1]
+
     @cached_property
-    def _encode(self) -> Callable[[int], bytes]:
+    def _encode(self) -> Prepared:
         return self._codec.prepare(resized(self._picture.pixels, *self._size))
 
     @cached_property
@@ -297,6 +310,18 @@ class _AtScale:
         if level not in self._encoded:
             self._encoded[level] = self._encode(level)
         return self._encoded[level]
+
+    def expected_sizes(self, lowest: int) -> Sequence[float] | None:
+        expect = getattr(self._encode, "expected_sizes", None)
+        return None if expect is None else expect(lowest)
+
+    def comes_back(self, choice: Choice) -> bool:
+        """Whether the chosen reference image decodes to what was encoded, if the codec can tell,
+        or at all."""
+        check = getattr(self._encode, "comes_back", None)
+        if check is not None:
+            return bool(check(choice.reference))
+        return self._codec.decode(choice.reference, *self._size).shape[1::-1] == self._size
 
     def semantic_bytes(self, layers: Layers) -> int:
         return len(self._packed(layers).to_bytes()) - len(self._room) - self.carried_bytes

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import log
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,11 +22,18 @@ from sedic.semantics import MAX_NAME_WORDS, Rate
 if TYPE_CHECKING:
     from sedic.profile import Profile
 
-LEAST_FOR_OBJECTS = 200  # bytes of a file, below which words on the whole say more than a mask
+# Below so many bytes of a file, words on the whole say more than a mask, and no more than a short
+# sentence is worth its bytes: ten of them are .02 of LPIPS at 64 bytes, .01 at 100, .005 at 157,
+# and .001 from 340 on (``benchmarks/scales.json``).
+LEAST_FOR_OBJECTS = 200
+SHORT_SENTENCE = 12  # words
 SEMANTIC_SHARE = 1 / 3  # of the limit, at most, for header, text and masks
 LEAST_BYTES = 64  # always suffice
 _GROWTH = log(1.0155)  # of the bytes from one level to the next, about, of the codec with most
-_LOOK_AHEAD = 2  # levels
+_LOOK_AHEAD = 2  # levels that are tried where a codec expects nothing of its sizes
+_MARGIN, _SPARE = 1.05, 4  # factor and bytes by which sizes may be below what was expected
+_FALL, _WIDE = 0.98, 1.35  # the factor where expectations themselves fall by 2 % from one level on
+_EASY_BPP = 0.01  # of the coded size: what nearly every picture fits in
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,11 @@ class Attempt(Protocol):
     scale: int
 
     @property
+    def pixels(self) -> int:
+        """Their number at that scale."""
+        ...
+
+    @property
     def carried_bytes(self) -> int:
         """Bytes of what travels with the picture, whatever the rate."""
         ...
@@ -71,6 +84,11 @@ class Attempt(Protocol):
 
     def reference(self, level: int) -> bytes:
         """The reference image at a level of the codec, 0 the smallest."""
+        ...
+
+    def expected_sizes(self, lowest: int) -> Sequence[float] | None:
+        """Bytes of ``reference`` at the levels from ``lowest`` on, about and up to a common factor;
+        None where nothing is known of them."""
         ...
 
 
@@ -102,6 +120,8 @@ def rate_for(
     if system.objects is None and profile is not None:
         worth = profile.objects_worth(bpp, rate.max_objects)
         rate = replace(rate, max_objects=worth if rate.max_bytes >= LEAST_FOR_OBJECTS else 0)
+    if rate.max_bytes < LEAST_FOR_OBJECTS:
+        rate = replace(rate, overall_words=min(rate.overall_words, SHORT_SENTENCE))
     return system.budget(rate)
 
 
@@ -128,34 +148,88 @@ def choose(
     reference image are left out. Raises ``LimitError``, naming the smallest possible size, where
     even that is above the limit.
     """
-    reasons = [f"limit: {rate.max_bytes} bytes"]
-    least = carried = 0
+    limit = rate.max_bytes
     for silent in (False, True):
-        for attempt in attempts:
-            scale, carried = attempt.scale, attempt.carried_bytes
-            limit = rate.max_bytes - carried
-            layers = NOTHING if silent else _layers(rate, attempt, reasons)
-            spoken = attempt.semantic_bytes(layers)
-            last = attempt is attempts[-1]
-            floor = floors[scale] if scale < len(floors) and not last else 0
-            smallest = attempt.reference(floor)
-            least = carried + spoken + len(smallest)
-            if least > rate.max_bytes:
-                reasons.append(f"scale {factor(scale)}: level {floor} would need {least} bytes")
-                continue
-            if carried:
-                reasons.append(f"what travels with the picture: {carried} bytes")
-            room = limit - spoken
-            level, data = highest_that_fits(attempt.reference, floor, smallest, levels, room)
-            reasons += [
-                f"{layers}: {spoken} bytes, {spoken / limit:.0%} of the limit",
-                f"reference level {level} of 0 to {levels - 1} at scale {factor(scale)}:"
-                f" {len(data)} of {room} bytes",
-            ]
-            ceiling = scale == 0 and level == levels - 1
-            return Choice(layers, scale, level, data, tuple(reasons), ceiling)
-    beside = f", {carried} of them of what travels with it" if carried else ""
-    raise LimitError(f"the smallest possible file of this picture has {least} bytes{beside}")
+        start, reasons = _largest(rate, attempts, floors, silent)
+        if start.least > limit:
+            continue
+        attempt, layers, carried = start.attempt, start.layers, start.carried
+        room = limit - carried - start.spoken
+        if carried:
+            reasons.append(f"what travels with the picture: {carried} bytes")
+        level, data = highest_that_fits(
+            attempt.reference, start.floor, start.smallest, levels, room, attempt.expected_sizes
+        )
+        reasons += [
+            f"{layers}: {start.spoken} bytes, {start.spoken / (limit - carried):.0%} of the limit",
+            f"reference level {level} of 0 to {levels - 1} at scale {factor(attempt.scale)}:"
+            f" {len(data)} of {room} bytes",
+        ]
+        ceiling = attempt.scale == 0 and level == levels - 1
+        return Choice(layers, attempt.scale, level, data, tuple(reasons), ceiling)
+    beside = f", {start.carried} of them of what travels with it" if start.carried else ""
+    raise LimitError(f"the smallest possible file of this picture has {start.least} bytes{beside}")
+
+
+@dataclass(frozen=True)
+class _Start:
+    """The smallest file of an attempt that is worth it, and how it came about."""
+
+    attempt: Attempt
+    layers: Layers
+    spoken: int  # bytes of all but the reference image and what travels with the picture
+    floor: int
+    smallest: bytes  # the reference image at level ``floor``
+    reasons: tuple[str, ...]
+
+    @property
+    def carried(self) -> int:
+        return self.attempt.carried_bytes
+
+    @property
+    def least(self) -> int:
+        return self.carried + self.spoken + len(self.smallest)
+
+
+def _largest(
+    rate: Rate, attempts: Sequence[Attempt], floors: Sequence[int], silent: bool
+) -> tuple[_Start, list[str]]:
+    """The start of the largest scale that fits, or of the smallest scale, which does not either.
+
+    To look at a picture is the dearer the larger it is, so the search begins with a scale that
+    probably fits, and goes up as far as the next one does, too.
+    """
+    limit, last = rate.max_bytes, len(attempts) - 1
+    reasons = [f"limit: {limit} bytes"]
+
+    def start(number: int) -> _Start:
+        attempt, said = attempts[number], list[str]()
+        layers = NOTHING if silent else _layers(rate, attempt, said)
+        floor = floors[attempt.scale] if attempt.scale < len(floors) and number < last else 0
+        smallest = attempt.reference(floor)
+        return _Start(attempt, layers, attempt.semantic_bytes(layers), floor, smallest, tuple(said))
+
+    easy = (n for n, one in enumerate(attempts) if _EASY_BPP * one.pixels <= 8 * limit)
+    number = next(easy, last)
+    found = start(number)
+    fits = found.least <= limit
+    while (number > 0) if fits else (number < last):
+        number += -1 if fits else 1
+        other = start(number)
+        if (other.least <= limit) != fits:
+            if fits:
+                reasons.append(_too_large(other))
+            else:
+                reasons.append(_too_large(found))
+                found = other
+            break
+        found = other
+    return found, [*reasons, *found.reasons]
+
+
+def _too_large(start: _Start) -> str:
+    scale = factor(start.attempt.scale)
+    return f"scale {scale}: level {start.floor} would need {start.least} bytes"
 
 
 def _layers(rate: Rate, attempt: Attempt, reasons: list[str]) -> Layers:
@@ -170,31 +244,44 @@ def _layers(rate: Rate, attempt: Attempt, reasons: list[str]) -> Layers:
 
 
 def highest_that_fits(
-    encode: Callable[[int], bytes], low: int, data: bytes, levels: int, room: int
+    encode: Callable[[int], bytes],
+    low: int,
+    data: bytes,
+    levels: int,
+    room: int,
+    expect: Callable[[int], Sequence[float] | None] = lambda lowest: None,
 ) -> tuple[int, bytes]:
     """The highest level from ``low`` on, whose bytes are ``data``, with at most ``room`` bytes.
 
     Bytes grow by about the same factor from level to level, so the search guesses from their
-    logarithm. Where they do not quite rise, the first level that is too large hides higher ones
-    that are not; the next few are tried, too.
+    logarithm. Where they do not rise, the first level that is too large hides higher ones that are
+    not. So afterwards every higher level is tried that is expected to fit, within some margin, the
+    highest first: ``expect`` gives the bytes of the levels from one on up to a common factor, which
+    the level that was found tells. Of a codec that expects nothing the next two are tried.
     """
-    while True:
-        high, too_large = levels, 0  # the lowest level known to be too large, and its bytes
-        while high - low > 1:
-            growth = log(too_large / len(data)) / (high - low) if too_large else _GROWTH
-            guess = low + int(log(room / len(data)) / max(growth, _GROWTH / 4))
-            middle = min(max(guess, low + 1), high - 1)
-            candidate = encode(middle)
-            if len(candidate) <= room:
-                low, data = middle, candidate
-            else:
-                high, too_large = middle, len(candidate)
-        for level in range(high + 1, min(high + 1 + _LOOK_AHEAD, levels)):
-            candidate = encode(level)
-            if len(candidate) <= room:
-                low, data = level, candidate
-        if low < high:
-            return low, data
+    high, too_large = levels, 0  # the lowest level known to be too large, and its bytes
+    while high - low > 1:
+        growth = log(too_large / len(data)) / (high - low) if too_large else _GROWTH
+        guess = low + int(log(room / len(data)) / max(growth, _GROWTH / 4))
+        middle = min(max(guess, low + 1), high - 1)
+        candidate = encode(middle)
+        if len(candidate) <= room:
+            low, data = middle, candidate
+        else:
+            high, too_large = middle, len(candidate)
+    expected = expect(low) if high < levels - 1 else None
+    if expected is None:
+        hopes = list(range(high + 1, min(high + 1 + _LOOK_AHEAD, levels)))
+    else:
+        falls = any(after < _FALL * before for before, after in pairwise(expected))
+        margin = _WIDE if falls else _MARGIN
+        most = (margin * room + _SPARE) * expected[0] / len(data)
+        hopes = [level for level in range(high + 1, levels) if expected[level - low] <= most]
+    for level in reversed(hopes):
+        candidate = encode(level)
+        if len(candidate) <= room:
+            return level, candidate
+    return low, data
 
 
 def explain(container: Container, profile: Profile) -> list[str]:

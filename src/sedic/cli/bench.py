@@ -31,6 +31,7 @@ from sedic.cli.bench_options import (
     scaled,
     subject_of,
 )
+from sedic.cli.bench_small import byte_use, large, small
 from sedic.cli.console import note
 from sedic.cli.option_groups import grouped
 from sedic.errors import SedicError
@@ -229,10 +230,16 @@ def speed(
                     speeds[name, device_name] = measured
                     progress(count, rounds, f"{name}, {device_name}")
     facts = {"dataset": subject.dataset, "picture": codec.dataset.samples[0].name, "bpp": bpp}
-    facts |= {"profile": subject.profile, "method": method, "describer": subject.describer}
+    describer = subject.describer or codec.profile.describer_name
+    facts |= {"profile": subject.profile, "method": method, "describer": describer}
     run = Run(command_line(), 0, facts, codec.weights)
     tell(build_times(list(speeds.values()), timed, run, out / "report"))
     stopped()
+
+
+bench_app.command("small")(small)
+bench_app.command("bytes")(grouped(byte_use))
+bench_app.command("large")(large)
 
 
 @bench_app.command("names")

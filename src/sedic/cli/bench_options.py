@@ -48,8 +48,9 @@ class SubjectOptions(PictureOptions):
 
     profile: Annotated[str, typer.Option(help="Which set of models.")] = "mini"
     describer: Annotated[
-        str, choice(DESCRIBERS, "Who finds the words, as in `sedic compress`.")
-    ] = "measured"
+        str | None,
+        choice(DESCRIBERS, "Who finds the words, as in `sedic compress` (default: the profile's)."),
+    ] = None
     describer_model: Annotated[
         str, typer.Option(help="Of the describer, as in `sedic compress`.")
     ] = ""
@@ -119,9 +120,14 @@ class Facts:
 
 
 def measure(
-    experiment: Experiment, subject: Subject, options: MeasureOptions, describer: str, facts: Facts
+    experiment: Experiment,
+    subject: Subject,
+    options: MeasureOptions,
+    describer: str | None,
+    facts: Facts,
 ) -> None:
-    """Measure, and report on what is done even if that is not all."""
+    """Measure, and report on what is done even if that is not all. ``describer``: None is the
+    profile's."""
     from sedic.lab.bench.experiments import KEYS, Gallery, run
     from sedic.lab.bench.report.build import build_report, check_libraries
     from sedic.lab.bench.results import Results, Run
@@ -143,7 +149,7 @@ def measure(
         "shown": experiment.shown_cells,
         "subject": facts.subject,
         "families": facts.families,
-        "describer": describer,
+        "describer": describer or subject.profile.describer_name,
         **facts.more,
     }
     weights = {metric.name: metric.weights for metric in metrics.loaded}
@@ -178,7 +184,7 @@ def subject_of(options: SubjectOptions, out: Path | None, method: str = "sedic")
     if (options.describer == "sidecar") != (options.semantics is not None):
         raise typer.BadParameter("--describer sidecar goes with --semantics")
     describe: Describe = measured
-    if options.describer != "measured":
+    if options.describer != "measured":  # which asks no model, so nothing of it is kept
         folder = options.semantics or (out / "semantics" if out else None)
         describe = _described(options, method, folder)
     dataset = dataset_of(options)

@@ -5,7 +5,6 @@ The codecs are listed in ``parts.REFERENCE_CODECS``; a profile makes them. Each 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from sedic.settings import REALISM
@@ -22,6 +21,19 @@ if TYPE_CHECKING:
 Realism: TypeAlias = "float | npt.NDArray[np.float32]"
 
 
+class Prepared(Protocol):
+    """A picture that is ready to be coded at any level.
+
+    It may have two more methods. ``expected_sizes(lowest) -> Sequence[float]``: the bytes of the
+    levels from ``lowest`` on, up to a common factor, for a codec whose bytes do not rise with the
+    level for every picture; rate control tries the levels for which that matters.
+    ``comes_back(data) -> bool``: whether these bytes decode to what they were made of, where that
+    is cheaper to see than by ``decode``.
+    """
+
+    def __call__(self, level: int) -> bytes: ...
+
+
 class ReferenceCodec(Protocol):
     """Encodes a picture at one of ``levels`` rates, 0 the smallest, and decodes it again."""
 
@@ -36,7 +48,7 @@ class ReferenceCodec(Protocol):
         """32 bytes: sha256 of the weights, zeros where there are none."""
         ...
 
-    def prepare(self, picture: Picture) -> Callable[[int], bytes]:
+    def prepare(self, picture: Picture) -> Prepared:
         """Do what does not depend on the rate; the result maps a level to the codec's bytes."""
         ...
 

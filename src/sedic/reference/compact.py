@@ -14,9 +14,9 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,8 +25,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from sedic.coding.gaussian import SYMBOL_LIMIT, GaussianTables
-from sedic.coding.range_coder import PrefixDecoder, RangeDecoder, RangeEncoder, Symbolwise
+from sedic.coding.gaussian import GaussianTables
+from sedic.coding.range_coder import PrefixDecoder, RangeDecoder, Symbolwise
 from sedic.errors import DamagedFileError, MissingWeightsError, SedicError
 from sedic.failures import check_memory
 from sedic.models import noise
@@ -35,26 +35,20 @@ from sedic.models.precision import picture_dtype
 from sedic.models.tiled_run import in_tiles
 from sedic.picture import pad_to_multiple
 from sedic.reference.coarse_grain import with_coarse_grain
+from sedic.reference.compact_latent import LatentCoder, estimated_sizes
 from sedic.reference.compact_network import (
-    ANCHORS,
     CERTAIN,
-    HYPER,
-    INDEX_ORIGIN,
-    INDEX_UNIT,
     LEVELS,
     SCALES,
-    STEPS,
     STRIDE,
     Analysis,
     CompactConfig,
     CompactNetwork,
     Synthesis,
-    anchors,
     interpolate,
     scale_of,
     spread_of,
 )
-from sedic.reference.fixed_point import FRACTION, ONE, fixed, shift_right, to_fixed
 from sedic.settings import REALISM
 
 if TYPE_CHECKING:
@@ -64,158 +58,39 @@ if TYPE_CHECKING:
 # Below these levels the next smaller scale looks better with as many bytes; measured by
 # ``lab.bench.experiments.scales`` on held-out photographs.
 SCALE_FLOORS = 6, 12
-_PICTURE_TILE = 1024  # pixels
-_LATENT_TILE = 128  # latent positions
+_PICTURE_TILE = 2560  # pixels; 6.5 million are about 1 GiB of features
 _NOISE_SIDE = 64  # latent positions, 1024 pixels, after which a picture's noise repeats
 _NOISE_KEY = 8  # bytes at the start of a reference image that decide its noise, of a prefix, too
 _OLD_LEVELS, _OLD_STEP = 29, 6  # first bytes of format version 1: every sixth level up to 168
-_EXACT_LIMIT = float((1 << 24) - 1)  # float32 holds integers up to here
 
 
-def _at_level(table: Tensor, level: int) -> Tensor:
-    """A row of a fixed-point (ANCHORS, channels) table at a level: (1, channels, 1, 1).
+class Prepared:
+    """The latent of a picture: maps a level to the codec's bytes."""
 
-    Exact: the division of integers is rounded once, as IEEE 754 says.
-    """
-    low = min(level // STEPS, ANCHORS - 2)
-    part = level - low * STEPS
-    mixed = (table[low] * (STEPS - part) + table[low + 1] * part) / STEPS
-    return torch.floor(mixed + 0.5).view(1, -1, 1, 1)
+    def __init__(
+        self, coder: LatentCoder, latent: Tensor, estimate: Callable[[int], list[float]]
+    ) -> None:
+        self._coder, self._latent, self._estimate = coder, latent, estimate
 
+    @torch.inference_mode()
+    def __call__(self, level: int) -> bytes:
+        if not 0 <= level < LEVELS:
+            raise ValueError(f"level {level}: 0 to {LEVELS - 1}")
+        return bytes([_OLD_LEVELS + level]) + self._coder.encode(self._latent, level)[0]
 
-def _index(head: Tensor) -> Tensor:
-    """Table indices (uint8) from a fixed-point network's output."""
-    raw = shift_right(head * INDEX_UNIT + float(INDEX_ORIGIN * ONE), FRACTION)
-    return raw.clamp(0, SCALES - 1).to(torch.uint8)
+    @torch.inference_mode()
+    def expected_sizes(self, lowest: int) -> list[float]:
+        """Bytes at every level from ``lowest`` on, about: right but for a common factor and a few
+        per cent."""
+        return self._estimate(lowest)
 
-
-class Latent(NamedTuple):
-    """A decoded latent and what its symbols were coded with, (1, channels, height, width) each."""
-
-    values: Tensor  # in steps, float32
-    tables: Tensor  # indices, uint8
-
-
-class LatentCoder:
-    """Latents to bytes and back, through the fixed-point twins of the entropy networks.
-
-    Fixed-point values are kept as float32 between networks (exact below 2**24) and as float64
-    inside them.
-    """
-
-    def __init__(self, network: CompactNetwork, tables: GaussianTables) -> None:
-        entropy = network.entropy
-        self._hyper_analysis = entropy.hyper_analysis
-        self._hyper_synthesis = fixed(entropy.hyper_synthesis)
-        self._heads = [fixed(head) for head in entropy.head]
-        self._context = fixed(entropy.context)
-        self._hyper_index = to_fixed(entropy.hyper_index)
-        self._level_bias = to_fixed(entropy.level_bias)
-        self._gain = network.gain
-        self._config = network.config
-        self._tables = tables
-
-    def encode(self, y: Tensor, level: int) -> tuple[bytes, Latent]:
-        """The bytes of a latent y (1, channels, h, w), float32, at ``level``, and what ``decode``
-        gives of them."""
-        y = y * self._gain(torch.tensor([level]))
-        limit = SYMBOL_LIMIT - 1
-        encoder = RangeEncoder()
-        whole = F.pad(y, (0, -y.shape[3] % HYPER, 0, -y.shape[2] % HYPER))
-        z = in_tiles(self._hyper_analysis, whole, _LATENT_TILE, 2 * HYPER)
-        z = torch.round(z).clamp(-limit, limit)
-        hyper_index = self._hyper_indices(level, z)
-        z = torch.where(hyper_index < CERTAIN, 0.0, z)
-        self._tables.encode(encoder, _symbols(z), hyper_index.numpy().ravel(), last_first=True)
-
-        def symbols_of(mean: Tensor, index: Tensor, where: Tensor) -> Tensor:
-            q = torch.round(y[..., where] - mean / ONE).clamp(-limit, limit)
-            q = torch.where(index < CERTAIN, 0.0, q)
-            self._tables.encode(encoder, _symbols(q), index.numpy().ravel(), last_first=True)
-            return q
-
-        latent = self._passes(z, level, y.shape[-2:], symbols_of)
-        return encoder.finish(), latent
-
-    def decode(
-        self,
-        decoder: Symbolwise,
-        level: int,
-        height: int,
-        width: int,
-        *,
-        widest_first: bool = True,
-    ) -> Latent:
-        """The latent of ``encode``'s bytes; symbols that ``decoder`` does not know are replaced by
-        their means.
-
-        ``widest_first``: the order of tables, which format version 1 had the other way round.
-        """
-        shape = 1, self._config.hyper, -(-height // HYPER), -(-width // HYPER)
-        hyper_index = self._hyper_indices(level, torch.zeros(shape))
-        symbols = self._tables.decode(decoder, hyper_index.numpy().ravel(), last_first=widest_first)
-        z = torch.from_numpy(symbols.astype(np.float32)).view(shape)
-
-        def symbols_of(mean: Tensor, index: Tensor, where: Tensor) -> Tensor:
-            symbols = self._tables.decode(decoder, index.numpy().ravel(), last_first=widest_first)
-            return torch.from_numpy(symbols.astype(np.float32)).view(mean.shape)
-
-        return self._passes(z, level, (height, width), symbols_of)
-
-    def _hyper_indices(self, level: int, z: Tensor) -> Tensor:
-        return _index(_at_level(self._hyper_index, level)).expand(z.shape).contiguous()
-
-    def _passes(
-        self,
-        z: Tensor,
-        level: int,
-        size: tuple[int, int] | torch.Size,
-        symbols_of: Callable[[Tensor, Tensor, Tensor], Tensor],
-    ) -> Latent:
-        """Both checkerboard passes: asks ``symbols_of(mean, index, where)`` for each one's
-        symbols (1, channels, positions)."""
-        height, width = size
-        bias = _at_level(self._level_bias, level)
-
-        def hyper(part: Tensor) -> Tensor:
-            return _held(self._hyper_synthesis(part.double() * ONE) + bias)
-
-        features = in_tiles(hyper, z, _LATENT_TILE // HYPER, 2)[..., :height, :width]
-        first = anchors(height, width)
-
-        def parameters(mode: int, x: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
-            def run(part: Tensor) -> Tensor:
-                part = part.double()
-                if mode:
-                    context, decoded = part.tensor_split([self._config.entropy], 1)
-                    part = torch.cat([context, self._context(decoded)], 1)
-                mean, index = self._heads[mode](part).chunk(2, 1)
-                return torch.cat([_held(mean), _index(index).float()], 1)
-
-            mean, index = in_tiles(run, x, _LATENT_TILE, 2).chunk(2, 1)
-            return mean[..., where], index[..., where].to(torch.uint8)
-
-        y_hat = torch.zeros(1, self._config.latent, height, width)
-        tables = torch.zeros(y_hat.shape, dtype=torch.uint8)
-        for mode, where in enumerate((first, ~first)):
-            if mode:
-                features = torch.cat([features, y_hat], 1)
-            mean, index = parameters(mode, features, where)
-            if mode:
-                del features  # of a large picture, hundreds of megabytes
-            q = symbols_of(mean, index, where)
-            # Exact in float32, too: below 2**24 every sum is, and what is above is clamped.
-            y_hat[..., where] = _held(q * ONE + mean)
-            tables[..., where] = index
-        return Latent(y_hat / ONE, tables)
-
-
-def _held(values: Tensor) -> Tensor:
-    return values.clamp(-_EXACT_LIMIT, _EXACT_LIMIT).float()
-
-
-def _symbols(values: Tensor) -> np.ndarray[Any, np.dtype[np.int32]]:
-    return values.numpy().ravel().astype(np.int32)
+    @torch.inference_mode()
+    def comes_back(self, data: bytes) -> bool:
+        """Whether the bytes of a level decode to the very symbols that they were made of."""
+        level = data[0] - _OLD_LEVELS
+        _, sent = self._coder.encode(self._latent, level)
+        found = self._coder.decode(RangeDecoder(data[1:]), level, *self._latent.shape[-2:])
+        return all(torch.equal(a, b) for a, b in zip(sent, found, strict=True))
 
 
 class Compact:
@@ -233,8 +108,8 @@ class Compact:
             raise MissingWeightsError(f"no weights of the compact codec at {weights}")
         self._path = weights
         self._dtype = dtype or picture_dtype()
-        self._network, tables = load_compact(weights, self._dtype)
-        self._coder = LatentCoder(self._network, tables)
+        self._network, self._tables = load_compact(weights, self._dtype)
+        self._coder = LatentCoder(self._network, self._tables)
 
     @cached_property
     def fingerprint(self) -> bytes:
@@ -242,7 +117,7 @@ class Compact:
         return hashlib.sha256(self._path.read_bytes()).digest()
 
     @torch.inference_mode()
-    def prepare(self, picture: Picture) -> Callable[[int], bytes]:
+    def prepare(self, picture: Picture) -> Prepared:
         """The latent of a (height, width, 3) uint8 picture, ready for any level."""
         padded = torch.from_numpy(pad_to_multiple(picture, STRIDE)).permute(2, 0, 1)[None]
 
@@ -251,14 +126,8 @@ class Compact:
             return self._network.analysis(scaled).float()  # type: ignore[no-any-return]
 
         y = in_tiles(analyse, padded, _PICTURE_TILE, Analysis.HALO)
-
-        @torch.inference_mode()
-        def encode(level: int) -> bytes:
-            if not 0 <= level < LEVELS:
-                raise ValueError(f"level {level}: 0 to {LEVELS - 1}")
-            return bytes([_OLD_LEVELS + level]) + self._coder.encode(y, level)[0]
-
-        return encode
+        estimate = partial(estimated_sizes, self._network, self._tables, y)
+        return Prepared(self._coder, y, estimate)
 
     @torch.inference_mode()
     def decode(self, data: bytes, width: int, height: int, realism: Realism = REALISM) -> Picture:

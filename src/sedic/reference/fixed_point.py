@@ -80,7 +80,14 @@ def _fixed_convolution(layer: nn.Conv2d) -> FixedFunction:
 
 def _fixed_leaky_relu(layer: nn.LeakyReLU) -> FixedFunction:
     slope = round(layer.negative_slope * (1 << 16))
-    return lambda x: torch.where(x < 0, shift_right(x * slope, 16), x)
+    if not 0 <= slope <= 1 << 16:
+        raise ValueError("the slope of a leaky ReLU in fixed point is 0 to 1")
+
+    def run(x: Tensor) -> Tensor:
+        less = shift_right(x * slope, 16)  # of x below zero more than x, otherwise no more
+        return torch.maximum(x, less, out=less)
+
+    return run
 
 
 def fixed(module: nn.Module) -> FixedFunction:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 import subprocess
 import sys
 import tempfile
@@ -18,6 +18,23 @@ from sedic.picture import save_picture
 
 _PYTHON = (sys.executable, "-c")
 _SEDIC = (sys.executable, "-m", "sedic")
+
+
+# A child's peak memory begins with that of the process that starts it, so a small one starts it,
+# and writes down what the child used: CPU seconds and peak memory, as the system counts it.
+_LAUNCHER = """
+import json, subprocess, sys
+status = subprocess.call(sys.argv[2:], stdin=subprocess.DEVNULL)
+try:
+    import resource
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    facts = [used.ru_utime + used.ru_stime, used.ru_maxrss]
+except ImportError:
+    facts = []
+with open(sys.argv[1], "w") as file:
+    json.dump(facts, file)
+sys.exit(status % 256)
+"""
 
 
 @dataclass(frozen=True)
@@ -64,26 +81,24 @@ def run(name: str, arguments: Sequence[str], rounds: int) -> Process:
     """Run a command ``rounds`` times; ``SedicError`` if it fails."""
     seconds, cpu, memory = [], [], []
     for _ in range(rounds):
-        with tempfile.TemporaryFile() as output:
-            start = perf_counter()
-            process = subprocess.Popen(
-                arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        with tempfile.TemporaryDirectory(prefix="sedic-") as folder:
+            usage = Path(folder) / "usage.json"
+            begun = perf_counter()
+            done = subprocess.run(
+                [sys.executable, "-S", "-c", _LAUNCHER, str(usage), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
             )
-            usage = None
-            if hasattr(os, "wait4"):
-                _, status, usage = os.wait4(process.pid, 0)
-                process.returncode = os.waitstatus_to_exitcode(status)
-            else:
-                process.wait()
-            seconds.append(perf_counter() - start)
-            if process.returncode:
-                output.seek(0)
-                last = output.read().decode(errors="replace").strip().splitlines()[-1:]
+            seconds.append(perf_counter() - begun)
+            if done.returncode:
+                last = done.stdout.decode(errors="replace").strip().splitlines()[-1:]
                 raise SedicError(f"{name} failed: {' '.join(last) or 'without a word'}")
-        if usage is not None:
-            cpu.append(usage.ru_utime + usage.ru_stime)
+            facts = json.loads(usage.read_text())
+        if facts:
+            cpu.append(facts[0])
             unit = 1 if sys.platform == "darwin" else 1024
-            memory.append(usage.ru_maxrss * unit / 2**30)
+            memory.append(facts[1] * unit / 2**30)
     return Process(
         name, median(seconds), median(cpu) if cpu else None, max(memory) if memory else None
     )
