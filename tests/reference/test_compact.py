@@ -34,8 +34,9 @@ from sedic.reference.compact_network import (
 LATENT = """
 import hashlib, sys, torch
 from sedic.coding.range_coder import RangeDecoder
-from sedic.reference.compact import LatentCoder, load
-coder = LatentCoder(*load(__import__("pathlib").Path(sys.argv[1])))
+from sedic.reference.compact import load_compact
+from sedic.reference.compact_latent import LatentCoder
+coder = LatentCoder(*load_compact(__import__("pathlib").Path(sys.argv[1])))
 latent = torch.cat(coder.decode(RangeDecoder(bytes.fromhex(sys.argv[2])), 17, 9, 14))
 print(hashlib.sha256(latent.numpy().astype("<f4").tobytes()).hexdigest())
 """
