@@ -7,6 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 from skimage import data as samples
 
+import sedic
 from sedic.ground import choose, find_colour, paint
 from sedic.semantics import Ground
 
@@ -61,3 +62,16 @@ def test_photographs_have_no_ground_or_painting_it_does_not_help() -> None:
 def test_pixels_far_from_the_ground_stay() -> None:
     cat = samples.chelsea()[:64, :64]
     assert np.array_equal(paint(cat, Ground((0, 0, 255), 8)), cat)
+
+
+def test_a_page_in_few_bytes_has_a_white_ground() -> None:
+    original = page()
+    data = sedic.compress(original, max_bytes=340)
+    assert len(data) <= 340
+    ground = sedic.carried(data).ground
+    assert ground is not None and ground.colour == (255, 255, 255)
+    white = (original == 255).all(-1)
+    for decoded in (sedic.preview(data), sedic.decompress(data)):
+        assert (decoded[white] == 255).all(-1).mean() > 0.8
+    assert sedic.carried(sedic.compress(original, max_bytes=100)).ground is None
+    assert sedic.carried(sedic.compress(original, max_bytes=340, bare=True)).ground is None

@@ -13,10 +13,10 @@ from sedic import extras
 from sedic.coding.carried import decode as decode_carried
 from sedic.coding.container import Container
 from sedic.errors import DamagedFileError, MissingWeightsError, SedicError
-from sedic.picture import resized, without_colour
+from sedic.picture import without_colour
 from sedic.profile import Profile
-from sedic.reference_picture import show_reference
-from sedic.semantics import Carried, Ground, ReferenceImage, SemanticImage, grid_size
+from sedic.reference_picture import enlarge, show_reference
+from sedic.semantics import Carried, ReferenceImage, SemanticImage, grid_size
 from sedic.settings import Settings
 from sedic.transparency import with_alpha
 
@@ -98,7 +98,7 @@ class Decoder:
 
         with own_torch_state():
             picture = show_reference(reference, image, settings)
-        picture = _enlarged(picture, container, image.carried.ground)
+        picture = enlarge(picture, container.size, image.carried.ground)
         return with_alpha(picture, image.carried.opaque, container.coded_size)
 
     def carried(self, data: Bytes) -> Carried:
@@ -156,7 +156,7 @@ class Decoder:
                 picture = last.picture
         if image.grey:
             picture = without_colour(picture)
-        return Partial(_enlarged(picture, container, None), overall, length, False)
+        return Partial(enlarge(picture, container.size, None), overall, length, False)
 
     def _whole(self, data: bytes) -> Container | None:
         """The file if nothing is missing. A bare one does not say: the decoder takes it as told."""
@@ -245,15 +245,15 @@ class Decoder:
         restores = self.profile.restores and not settings.changes_nothing
         visible = sum(layer.mask.area > 0 for layer in image.objects)
         picture = show_reference(reference, image, settings)
-        ground = image.carried.ground
+        size, ground = container.size, image.carried.ground
         count = visible + 1 if restores else 0
-        yield Stage(0, count, "reference", _enlarged(picture, container, ground))
+        yield Stage(0, count, "reference", enlarge(picture, size, ground))
         if restores:
             networks = networks or self.profile.networks
             negative = self.profile.negative(image.method)
             for stage in restore(picture, image, networks, settings, tile, negative, every=every):
                 result = without_colour(stage.picture) if image.grey else stage.picture
-                yield replace(stage, picture=_enlarged(result, container, ground))
+                yield replace(stage, picture=enlarge(result, size, ground))
 
     def _reference_codec(self, container: Container, *, restored: bool) -> ReferenceCodec:
         reference = self.profile.reference_codec(container.reference_codec)
@@ -267,13 +267,3 @@ class Decoder:
                 f"the file was made with profile {container.profile!r} and is read with"
                 f" {self.profile.name!r}: use Profile.load({container.profile!r})"
             )
-
-
-def _enlarged(picture: Picture, container: Container, ground: Ground | None) -> Picture:
-    """A picture of the coded size at the original size, its ground painted."""
-    picture = resized(picture, container.width, container.height)
-    if ground is None:
-        return picture
-    from sedic.ground import paint
-
-    return paint(picture, ground)

@@ -17,14 +17,18 @@ from sedic.coding.container import Container, pack
 from sedic.coding.scale import SCALES, coded_size
 from sedic.describe.description import DescriberResult, Description, shorten
 from sedic.errors import LimitError, SedicError
+from sedic.ground import choose as choose_ground
+from sedic.ground import find_colour
 from sedic.picture import LoadedPicture, is_grey, load_picture, read_picture, resized
 from sedic.profile import Profile
 from sedic.rate import NOTHING, Choice, Layers, choose
 from sedic.reference.external import External
 from sedic.reference.lossless import lossless_file
-from sedic.reference_picture import show_reference
+from sedic.reference_picture import enlarge, show_reference
 from sedic.semantics import (
     Carried,
+    Ground,
+    Mask,
     Rate,
     ReferenceImage,
     SemanticImage,
@@ -38,6 +42,8 @@ if TYPE_CHECKING:
     from sedic.picture import Picture, Source
     from sedic.reference import Prepared, ReferenceCodec
 
+_GROUND_FROM = 128  # bytes: in smaller files the ten of a ground are worth more as detail
+_TOLERANCE = 48  # of a ground, until it is chosen
 _LEAST_BPP = 0.001  # less than any photograph needs at the lowest level: not worth trying
 
 
@@ -121,6 +127,7 @@ class Encoder:
             mask_coder=mask_coder or system.mask_coder,
             bare=bare,
             grey=method == "sedic" and not bare and is_grey(pixels),
+            ground=_first_ground(loaded, rate) if method == "sedic" and not bare else None,
         )
         plans = [
             *self._exact_plan(loaded, description, coding, rate, decoder),
@@ -133,6 +140,7 @@ class Encoder:
             plan, choice = _first_that_fits(plans, rate)
             reference, decoder = plan.codec, plan.decoder
             best = next(one for one in plan.attempts if one.scale == choice.scale)
+            best.settle_ground(choice)
             image = best.image(choice.layers, choice.reference)
             data = best.container(choice.layers, choice.reference).to_bytes()
             if bare:
@@ -154,7 +162,8 @@ class Encoder:
 
         def show() -> Picture:
             with own_torch_state():
-                return resized(show_reference(reference, image, decoder), width, height)
+                preview = show_reference(reference, image, decoder)
+                return enlarge(preview, (width, height), image.carried.ground)
 
         return Compressed(data, image, choice, notes, show)
 
@@ -195,6 +204,7 @@ class Encoder:
         if file is not None:
             codec = External(file=file)
             still = replace(decoder, result="added", amount=0.0)
+            coding = coding._replace(ground=None)
             attempt = _AtScale(picture, description, 0, coding, codec, still, rate.max_bytes)
             yield _Plan(codec, still, [attempt], (), exact=True)
 
@@ -234,6 +244,7 @@ class _Coding(NamedTuple):
     mask_coder: str
     bare: bool
     grey: bool
+    ground: Ground | None  # of the original's colour; the tolerance is decided at the end
 
 
 class _Plan(NamedTuple):
@@ -279,6 +290,7 @@ class _AtScale:
         self._room = bytes(min(max_bytes, 1 << 15))  # as long as a reference image may get
         self._encoded: dict[int, bytes] = {}
         self._containers: dict[Layers, Container] = {}
+        self._ground = coding.ground
 
     @property
     def pixels(self) -> int:
@@ -289,10 +301,9 @@ class _AtScale:
         return self._codec.prepare(resized(self._picture.pixels, *self._size))
 
     @cached_property
-    def _carried(self) -> Carried:
+    def _opaque(self) -> Mask | None:
         alpha = self._picture.alpha
-        opaque = None if alpha is None else opaque_mask(alpha, self._size)
-        return Carried(opaque, self._picture.exif, self._picture.icc)
+        return None if alpha is None else opaque_mask(alpha, self._size)
 
     @cached_property
     def carried_bytes(self) -> int:
@@ -323,6 +334,15 @@ class _AtScale:
             return bool(check(choice.reference))
         return self._codec.decode(choice.reference, *self._size).shape[1::-1] == self._size
 
+    def settle_ground(self, choice: Choice) -> None:
+        """Choose the ground for the decoded reference image; none where it would not help."""
+        if self._ground is None:
+            return
+        image = self.image(choice.layers, choice.reference)
+        preview = resized(show_reference(self._codec, image, self._settings), *self._original)
+        self._ground = choose_ground(self._ground.colour, preview, self._picture.pixels)
+        self._containers.clear()
+
     def semantic_bytes(self, layers: Layers) -> int:
         return len(self._packed(layers).to_bytes()) - len(self._room) - self.carried_bytes
 
@@ -341,7 +361,7 @@ class _AtScale:
             method=self._coding.method,
             seed=self._coding.seed,
             grey=self._coding.grey,
-            carried=self._carried,
+            carried=Carried(self._opaque, self._picture.exif, self._picture.icc, self._ground),
         )
 
     def _packed(self, layers: Layers) -> Container:
@@ -360,6 +380,14 @@ class _AtScale:
                 bare=coding.bare,
             )
         return self._containers[layers]
+
+
+def _first_ground(picture: LoadedPicture, rate: Rate) -> Ground | None:
+    """A ground of the colour that much of the picture has, if the file has bytes for it."""
+    if rate.max_bytes < _GROUND_FROM or picture.alpha is not None:
+        return None
+    colour = find_colour(picture.pixels)
+    return None if colour is None else Ground(colour, _TOLERANCE)
 
 
 def _scales(width: int, height: int, max_bytes: int | None) -> Iterator[int]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sedic.picture import without_colour
-from sedic.semantics import SemanticImage
+from sedic.picture import resized, without_colour
+from sedic.semantics import Ground, SemanticImage
 from sedic.settings import Settings
 from sedic.synthesis.touch import strengths
 
@@ -22,3 +22,13 @@ def show_reference(reference: ReferenceCodec, image: SemanticImage, settings: Se
     realism = strengths(image.objects, image.width, image.height, settings.realism)
     picture = reference.decode(image.reference.data, image.width, image.height, realism)
     return without_colour(picture) if image.grey else picture
+
+
+def enlarge(picture: Picture, size: tuple[int, int], ground: Ground | None) -> Picture:
+    """A picture of the coded size at the original size (width, height), its ground painted."""
+    picture = resized(picture, *size)
+    if ground is None:
+        return picture
+    from sedic.ground import paint
+
+    return paint(picture, ground)

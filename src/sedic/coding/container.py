@@ -66,6 +66,11 @@ class Container(Header):
     file_bytes: int = field(default=0, compare=False)
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the original picture."""
+        return self.width, self.height
+
+    @property
     def coded_size(self) -> tuple[int, int]:
         """Width and height at which the picture is coded."""
         return coded_size(self.width, self.height, self.scale)
