@@ -19,6 +19,7 @@ _SHARE = 0.2  # of the pixels must have a colour, so that it is a ground
 _EQUAL = 3  # levels, of 255, by which the pixels of a ground may differ from it: JPEG's noise
 _TOLERANCES = (8, 16, 24, 32, 48, 64, 96)
 _GAIN = 0.98  # of the squared error, at most, is left where painting is worth its bytes
+_FLAT = 4  # how much an error on the ground counts: on flat colour the eye sees what texture hides
 _WINDOW = 5  # pixels: mottles are averaged over so many
 
 
@@ -39,9 +40,12 @@ def choose(colour: tuple[int, int, int], decoded: Picture, original: Picture) ->
     ``None`` where painting does not help.
     """
     far = _distance(decoded, colour)
-    least, best = _GAIN * _squared_error(decoded, original), None
+    flat = np.abs(original.astype(np.int16) - np.array(colour, np.int16)).max(-1) <= _EQUAL
+    weights = np.where(flat, np.float32(_FLAT), np.float32(1))
+    least, best = _GAIN * _error(decoded, original, weights), None
     for tolerance in _TOLERANCES:
-        error = _squared_error(_painted(decoded, Ground(colour, tolerance), far), original)
+        painted = _painted(decoded, Ground(colour, tolerance), far)
+        error = _error(painted, original, weights)
         if error < least:
             least, best = error, Ground(colour, tolerance)
     return best
@@ -71,5 +75,6 @@ def _painted(decoded: Picture, ground: Ground, far: npt.NDArray[np.float32]) -> 
     return picture
 
 
-def _squared_error(a: Picture, b: Picture) -> float:
-    return float(np.square(a.astype(np.float32) - b).mean())
+def _error(a: Picture, b: Picture, weights: npt.NDArray[np.float32]) -> float:
+    """The weighted mean square error."""
+    return float((np.square(a.astype(np.float32) - b).mean(-1) * weights).mean())
