@@ -74,4 +74,3 @@ def test_a_page_in_few_bytes_has_a_white_ground() -> None:
     for decoded in (sedic.preview(data), sedic.decompress(data)):
         assert (decoded[white] == 255).all(-1).mean() > 0.8
     assert sedic.carried(sedic.compress(original, max_bytes=100)).ground is None
-    assert sedic.carried(sedic.compress(original, max_bytes=340, bare=True)).ground is None
