@@ -54,8 +54,13 @@ def test_other_exceptions_are_named_on_one_line(error: Exception, line: str) -> 
         raise error
 
 
-@pytest.mark.parametrize("module", ["models.pack", "reference.compact"])
-def test_weights_that_do_not_fit_into_memory(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("module", "function"),
+    [("models.pack", "load_networks"), ("reference.compact", "load_compact")],
+)
+def test_weights_that_do_not_fit_into_memory(
+    module: str, function: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object) -> None:
         raise RuntimeError("unable to mmap 2000000 bytes: Cannot allocate memory; out of memory")
 
@@ -63,7 +68,7 @@ def test_weights_that_do_not_fit_into_memory(module: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(loaded, "safe_open", full)
     arguments = [("vae",)] if module == "models.pack" else []
     with pytest.raises(OutOfMemoryError, match=r"a\.safetensors: out of memory"):
-        loaded.load(Path("a.safetensors"), *arguments)
+        getattr(loaded, function)(Path("a.safetensors"), *arguments)
 
 
 def test_a_checkpoint_that_does_not_fit_into_memory(

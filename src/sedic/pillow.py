@@ -166,7 +166,9 @@ def _stored(image: Image.Image) -> bytes:
         "icc_profile": options.get("icc_profile", image.info.get("icc_profile")),
         "exif": options.get("exif"),
     }
-    plain = image.convert("RGBA") if image.mode == "PA" else image.copy()
+    # Pillow 12 does not read the YCbCr files that it writes.
+    readable = {"PA": "RGBA", "YCbCr": "RGB"}.get(image.mode)
+    plain = image.convert(readable) if readable else image.copy()
     buffer = io.BytesIO()
     plain.save(
         buffer,

@@ -219,7 +219,7 @@ def test_swaps_make_a_table_of_regions(tmp_path: Path) -> None:
     folder, out = tmp_path / "pictures", tmp_path / "out"
     folder.mkdir()
     Image.fromarray(samples.astronaut()[:128, 64:256]).save(folder / "a.png")
-    arguments = ("--bpp", "0.5", "--shown", 1, "--out", out)
+    arguments = ("--bpp", "0.5", "--shown", 1, "--out", out, "--describer", "measured")
     result = bench("swaps", "--dataset", f"folder:{folder}", *METRICS, *FAST, *arguments)
     assert result.exit_code == 0
     rows = {(str(r["codec"]), str(r["point"])): r for r in read_results(out / "results.csv").rows}

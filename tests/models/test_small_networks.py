@@ -146,7 +146,7 @@ def test_attention_maps_and_their_gradients_agree(networks: mini.MiniNetworks) -
     mask[2:7, 1:5] = True
     found = []
     for each in (networks, theirs_of(networks)):
-        context = each.embed("red bus, an old one").detach()
+        context = each.embed("red object, smooth").detach()
 
         def maps_of(x: Tensor, each: Any = each, context: Tensor = context) -> list[Tensor]:
             return attention_maps(each.unet, lambda: each.predict(x, 500, context, condition))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sedic.lab.bench.datasets import Dataset
     from sedic.picture import Picture
 
-PARTS = ("header", "settings", "text", "masks", "reference")
+PARTS = ("header", "settings", "text", "masks", "reference", "carried")
 VALUES = ("bytes", "bpp", "objects", "encode s", "decode s", *(f"{part} bytes" for part in PARTS))
 DETAIL_WORDS, OVERALL_WORDS = 30, 50  # the most that the papers send (SEDIC section 4.1)
 
@@ -168,7 +168,8 @@ def measures(container: Container) -> dict[str, float]:
     """The bytes of a file and of each of its parts, its bits per pixel, its objects."""
     parts = container.parts()
     total = sum(parts.values())
-    sizes = {f"{part} bytes": float(parts[part]) for part in PARTS}
+    sizes = {f"{part} bytes": float(parts.get(part, 0)) for part in PARTS}
+    sizes["carried bytes"] = total - sum(sizes.values())
     rate = 8 * total / (container.width * container.height)
     return {"bytes": total, "bpp": rate, "objects": container.object_count, **sizes}
 

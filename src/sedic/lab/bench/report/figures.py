@@ -104,8 +104,8 @@ def _bytes(summary: Summary) -> str:
     rows = [
         plots.Bar(
             f"{mean.codec}, {mean.point}" if len(summary.points) > 1 else mean.codec,
-            [mean.means[part] for part in parts],
-            f"{sum(mean.means[part] for part in parts):.0f}",
+            [mean.means.get(part, 0.0) for part in parts],
+            f"{sum(mean.means.get(part, 0.0) for part in parts):.0f}",
         )
         for mean in summary.means
         if parts[0] in mean.means and mean.codec != REFERENCE
