@@ -1,4 +1,4 @@
-"""Grain made coarser: what noise adds to a picture, blurred and as strong as before."""
+"""Grain made coarser: what noise adds to a picture, blurred, grey and as strong as before."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ def with_coarse_grain(noisy: Picture, plain: Picture, share: npt.NDArray[np.floa
 
     height, width = plain.shape[:2]
     grain = noisy.astype(np.float32) - plain
-    blurred = ndimage.gaussian_filter(grain, (_BLUR, _BLUR, 0))
-    blurred *= grain.std() / max(float(blurred.std()), 1e-6)
+    grey = grain.mean(-1, keepdims=True)  # coloured blotches would be seen as stains
+    blurred = ndimage.gaussian_filter(grey, (_BLUR, _BLUR, 0))
+    blurred *= grey.std() / max(float(blurred.std()), 1e-6)
     at = ndimage.zoom(share, 16, order=0, grid_mode=True, mode="nearest")[:height, :width, None]
     picture: Picture = np.clip(np.round(plain + grain + at * (blurred - grain)), 0, 255).astype(
         np.uint8
