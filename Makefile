@@ -43,6 +43,7 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(MAKE) vocabularies
+	$(MAKE) docs
 	$(MAKE) test
 
 docs: $(READY)
