@@ -62,12 +62,12 @@ def test_a_written_folder_is_a_profile_and_a_model_of_the_hub_s_client(
 
     weights = mini.store.path("compact")
     folder = tmp_path / "ours"
-    write_folder(folder, weights, number=131, summary='of "ours"')
+    write_folder(folder, weights, number=141, summary='of "ours"')
     with pytest.raises(SedicError, match="exists"):
-        write_folder(folder, weights, number=131, summary="")
+        write_folder(folder, weights, number=141, summary="")
     text = mini.store.path("text")
     with pytest.raises(SedicError, match=text.name):
-        write_folder(tmp_path / "bad", text, number=131, summary="")
+        write_folder(tmp_path / "bad", text, number=141, summary="")
 
     class Codec(CompactNetwork, PyTorchModelHubMixin):
         def __init__(self, config: dict[str, Any]) -> None:
