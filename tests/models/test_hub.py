@@ -81,7 +81,7 @@ def test_a_written_folder_is_a_profile_and_a_model_of_the_hub_s_client(
     (cache.parent / "models--user--made" / "snapshots").mkdir(parents=True)
     folder.rename(cache.parent / "models--user--made" / "snapshots" / OLD)
     profile = Profile.load("hf:user/made", revision=OLD)
-    assert profile.number == 131 and profile.store.path("compact").name == "model.safetensors"
+    assert profile.number == 141 and profile.store.path("compact").name == "model.safetensors"
     picture = samples.chelsea()[20:84, 100:196].copy()
     ours, theirs = profile.reference_codec(), mini.reference_codec()
     assert ours.prepare(picture)(2) == theirs.prepare(picture)(2)
