@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
 import socket
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
@@ -188,10 +187,10 @@ def _outcomes(
     workers = workers or gpus or max(1, int(resources.get("CPU", 1)))
     rows = (
         ray.data.from_items(
-            [{"part": pickle.dumps(part)} for part in parts], override_num_blocks=len(parts)
+            [{"part": number} for number in range(len(parts))], override_num_blocks=len(parts)
         )
         .map_batches(
-            _Read(job, output, force),
+            _Read(job, parts, output, force),
             batch_format="pyarrow",
             num_cpus=0.01,  # it waits for files and uses no processor to speak of
         )
@@ -223,13 +222,14 @@ _DONE = pyarrow.schema([*_TEXTS, ("bytes", pyarrow.int64()), ("seconds", pyarrow
 
 
 class _Read:
-    """Reads parts: a table of one row for each item, with its bytes if it is to be computed."""
+    """Reads parts, which rows name by number: a table of one row for each item, with its bytes if
+    it is to be computed."""
 
-    def __init__(self, job: Job, output: Output, force: bool) -> None:
-        self._job, self._output, self._force = job, output, force
+    def __init__(self, job: Job, parts: list[Reader], output: Output, force: bool) -> None:
+        self._job, self._parts, self._output, self._force = job, parts, output, force
 
     def __call__(self, table: pyarrow.Table) -> Iterable[pyarrow.Table]:
-        parts = [pickle.loads(value.as_py()) for value in table["part"]]  # pickled by ``_outcomes``
+        parts = [self._parts[number.as_py()] for number in table["part"]]
         for step in plan(self._job, all_items(parts), self._output, force=self._force):
             row: dict[str, Any] = {"source": step.source, "output": step.output}
             if isinstance(step, Task):

@@ -129,10 +129,7 @@ class Encoder:
             grey=method == "sedic" and not bare and is_grey(pixels),
             ground=_first_ground(loaded, rate) if method == "sedic" and not bare else None,
         )
-        plans = [
-            *self._exact_plan(loaded, description, coding, rate, decoder),
-            self._usual_plan(loaded, description, coding, rate, decoder),
-        ]
+        plans = list(self._plans(loaded, description, coding, rate, decoder))
 
         from sedic.models.precision import own_torch_state
 
@@ -167,15 +164,29 @@ class Encoder:
 
         return Compressed(data, image, choice, notes, show)
 
-    def _usual_plan(
+    def _plans(
         self,
         picture: LoadedPicture,
         description: Description,
         coding: _Coding,
         rate: Rate,
         decoder: Settings,
-    ) -> _Plan:
-        """The profile's reference codec, at all scales where it has floors for them."""
+    ) -> Iterator[_Plan]:
+        """Ways to code a picture, the best first.
+
+        A simple picture may fit as a lossless file; it is then the reference image, of which the
+        decoder changes nothing. Not for a reference codec that the caller chose, nor in bare files,
+        which cannot say so. Then the profile's reference codec, at all scales where it has floors
+        for them.
+        """
+        exact = self.profile.own_reference and not coding.bare
+        file = lossless_file(picture.pixels, rate.max_bytes) if exact else None
+        if file is not None:
+            codec: ReferenceCodec = External(file=file)
+            still = replace(decoder, result="added", amount=0.0)
+            plain = coding._replace(ground=None)
+            attempt = _AtScale(picture, description, 0, plain, codec, still, rate.max_bytes)
+            yield _Plan(codec, still, [attempt], (), exact=True)
         codec = self.profile.reference_codec()
         # Masks of blocks depend on the grid, so they cannot be taken to another one.
         floors = getattr(codec, "scale_floors", ()) if coding.mask_coder != "blocks" else ()
@@ -184,29 +195,7 @@ class Encoder:
             _AtScale(picture, description, scale, coding, codec, decoder, rate.max_bytes)
             for scale in _scales(width, height, rate.max_bytes if floors else None)
         ]
-        return _Plan(codec, decoder, attempts, floors)
-
-    def _exact_plan(
-        self,
-        picture: LoadedPicture,
-        description: Description,
-        coding: _Coding,
-        rate: Rate,
-        decoder: Settings,
-    ) -> Iterator[_Plan]:
-        """The picture itself as reference image, of which nothing is changed, if it is that simple.
-
-        Not for a reference codec that the caller chose, nor in bare files, which cannot say so.
-        """
-        if coding.bare or not self.profile.own_reference:
-            return
-        file = lossless_file(picture.pixels, rate.max_bytes)
-        if file is not None:
-            codec = External(file=file)
-            still = replace(decoder, result="added", amount=0.0)
-            coding = coding._replace(ground=None)
-            attempt = _AtScale(picture, description, 0, coding, codec, still, rate.max_bytes)
-            yield _Plan(codec, still, [attempt], (), exact=True)
+        yield _Plan(codec, decoder, attempts, floors)
 
     def describe(
         self,

@@ -57,6 +57,7 @@ class ReferenceRecipe(photos.PhotoRecipe):
     network: str = "compact"  # or cheng2020
     steps: int = 10_000
     learning_rate: float = 3e-4
+    warmup: int = 100  # steps in which the learning rate rises
     averaging: float = 0.999  # of the weights that are kept
     mse: float = 15.0  # of pictures in [0, 1]
     lpips: float = 1.0
@@ -92,6 +93,8 @@ class ReferenceRecipe(photos.PhotoRecipe):
         return replace(
             self,
             texture=TextureWeights(),
+            steps=1_100,
+            warmup=20,
             batch=4,
             crop=192,
             learning_rate=6e-5,
@@ -389,7 +392,7 @@ def train(
             raise SedicError("the decoder alone: name compact's weights with --start")
         for part in (network.analysis, network.entropy, network.log_gain):
             part.requires_grad_(False)
-    schedule = Schedule(recipe.steps, recipe.learning_rate, decay=recipe.decay)
+    schedule = Schedule(recipe.steps, recipe.learning_rate, recipe.warmup, recipe.decay)
     run = Run(out, network, schedule, table_rate=5.0, averaging=recipe.averaging, start=start)
     run.begin(recipe)
     paths = photos.find_photographs(folders, held_out=False)
