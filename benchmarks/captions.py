@@ -25,6 +25,7 @@ from typing import Any
 import torch
 
 from sedic.coding import huffman, rank_text, token_text
+from sedic.lab.bench.circumstances import hardware
 from sedic.lab.train.photos import shared_folder
 from sedic.models.language import DEFAULT, LanguageModel, find_language_model
 from sedic.profile import Profile
@@ -138,7 +139,8 @@ def page(name: str, report: dict[str, dict[str, float]], load: float) -> str:
         "Mean bytes of a text; `benchmarks/captions.py` says how. The language model is",
         f"{name}, with one check byte a text. Its prompt was chosen on fourteen of the",
         "held-out descriptions, nothing on Kodak's captions. Seconds are without loading, on a",
-        f"machine of {os.cpu_count()} cores whose load was {load}: alone, they are fewer.",
+        f"machine of {os.cpu_count()} cores ({hardware()['processor']}) with a load of {load} before;",
+        "to encode, one thread.",
         "",
     ]
     head = [f"| | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
