@@ -139,8 +139,8 @@ def page(name: str, report: dict[str, dict[str, float]], load: float) -> str:
         "Mean bytes of a text; `benchmarks/captions.py` says how. The language model is",
         f"{name}, with one check byte a text. Its prompt was chosen on fourteen of the",
         "held-out descriptions, nothing on Kodak's captions. Seconds are without loading, on a",
-        f"machine of {os.cpu_count()} cores ({hardware()['processor']}) with a load of {load} before;",
-        "to encode, one thread.",
+        f"machine of {os.cpu_count()} cores ({hardware()['processor']}) with a load of {load}",
+        "before; to encode, one thread.",
         "",
     ]
     head = [f"| | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
