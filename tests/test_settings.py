@@ -31,6 +31,7 @@ settings = st.builds(
     overlap=st.floats(0, 1),
     first_steps=st.integers(0, 50),
     realism=st.floats(0, 1),
+    margin=st.integers(0, 1000),
 )
 
 

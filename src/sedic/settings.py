@@ -47,6 +47,7 @@ _LIMITS: dict[str, _Limits] = {
     "overlap": _Range(0, 1, per=1000),
     "first_steps": _Range(0, 50),
     "realism": _Range(0, 1, per=100),
+    "margin": _Range(0, 1000),
 }
 
 
@@ -84,6 +85,9 @@ class Settings:
     overlap: float = 1.0  # the share of eta for a mask that overlaps an earlier one; MuLan: 1 / 7
     first_steps: int = 0  # T of the first object's stage, 1 to 50; 0: object_steps
     realism: float = REALISM  # of the noise that a reference codec makes textures of, 0 to 1
+    # Cells of 8 pixels round an object's mask that its stage computes, as everything else is that
+    # of the stage before, by eq. 4 (with blending after "steps" only); 0: the whole picture.
+    margin: int = 0
 
     def __post_init__(self) -> None:
         for name, limits in _LIMITS.items():

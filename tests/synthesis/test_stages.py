@@ -13,6 +13,7 @@ from torch import Tensor
 from sedic.errors import SedicError
 from sedic.models.interface import Networks
 from sedic.picture import Picture
+from sedic.profile import Profile
 from sedic.semantics import (
     Mask,
     ObjectLayer,
@@ -60,6 +61,7 @@ class Spy:
         self.decoded: list[Tensor] = []
         self.encoded: list[Tensor] = []
         self.batches: list[int] = []
+        self.sizes: list[tuple[int, ...]] = []
         self.texts: list[str] = []
         self.networks = replace(networks)
         decode, encode = networks.decode, networks.encode
@@ -77,6 +79,7 @@ class Spy:
             z: Tensor, t: int, context: Tensor, condition: Tensor, strength: float
         ) -> Tensor:
             self.batches.append(len(context))
+            self.sizes.append(tuple(z.shape[-2:]))
             return predict(z, t, context, condition, strength)
 
         def spy_embed(text: str) -> Tensor:
@@ -258,6 +261,7 @@ def test_pictures_are_the_same_again_and_differ_by_seed_text_and_mask(networks: 
         {"threshold": 1.0},
         {"blending": "end"},
         {"blending": "none"},
+        {"margin": 1},
     ],
 )
 def test_every_setting_counts(networks: Networks, changed: dict[str, object]) -> None:
@@ -364,6 +368,92 @@ def test_guidance_in_tiles_moves_only_tiles_with_something_of_the_object(
     next(restore(photo(384, 64), image, spy.networks, settings, tile=64))
     tiles = 8
     assert spy.batches == [1] + [2] * tiles
+
+
+def spots() -> SemanticImage:
+    """128 x 96 pixels with two objects apart and one over the first."""
+    boxes = {"red bus": (2, 6, 9, 13), "tree": (8, 11, 0, 3), "dog": (4, 6, 8, 10)}
+    layers = []
+    for name, (top, bottom, left, right) in boxes.items():
+        cells = np.zeros((12, 16), np.bool_)
+        cells[top:bottom, left:right] = True
+        layers.append(layer(cells, name))
+    return replace(scene(128, 96, objects=0), objects=tuple(layers))
+
+
+@pytest.fixture(params=["diffusers", "mini"])
+def either_networks(
+    request: pytest.FixtureRequest, tiny_networks: Callable[..., Networks], mini: Profile
+) -> Networks:
+    """Both implementations of the interface."""
+    return mini.networks if request.param == "mini" else tiny_networks()
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_a_margin_changes_nothing_outside_the_mask(either_networks: Networks, steps: int) -> None:
+    image, reference = spots(), photo(128, 96)
+    settings = replace(FAST, handover="latent", object_steps=steps)
+
+    def latents(margin: int) -> list[Tensor]:
+        spy = Spy(either_networks)
+        list(restore(reference, image, spy.networks, replace(settings, margin=margin)))
+        return spy.decoded[:3]  # after each object
+
+    painted = torch.zeros(12, 16, dtype=torch.bool)
+    for item, near, whole in zip(image.objects, latents(1), latents(0), strict=True):
+        mask = torch.from_numpy(item.mask.array)
+        painted |= mask
+        assert torch.equal(near[..., ~painted], whole[..., ~painted])
+        assert not torch.isclose(near[..., mask], whole[..., mask], atol=1e-5).all()
+
+
+@pytest.mark.parametrize("tile", [None, 64])
+def test_a_margin_that_covers_the_picture_is_the_whole_picture(
+    either_networks: Networks, tile: int | None
+) -> None:
+    image, reference = spots(), photo(128, 96)
+    whole, covered = (
+        list(restore(reference, image, either_networks, replace(FAST, margin=margin), tile))
+        for margin in (0, 16)
+    )
+    for before, after in zip(whole, covered, strict=True):
+        assert np.array_equal(before.picture, after.picture)
+
+
+@pytest.mark.parametrize("levels", [2, 4])
+def test_with_a_margin_networks_see_what_is_near_the_mask(
+    tiny_networks: Callable[..., Networks], levels: int
+) -> None:
+    spy = Spy(tiny_networks(levels=levels))
+    image = replace(spots(), objects=spots().objects[1:2])
+    list(restore(photo(128, 96), image, spy.networks, replace(FAST, margin=1)))
+    multiple = spy.networks.multiple
+    near = {2: (6, 4), 4: (16, 8)}[levels]  # rows 7 to 11, columns 0 to 3, in whole multiples
+    whole = tuple(-(-side // multiple) * multiple for side in (12, 16))
+    guiding, objects = 1, FAST.object_steps
+    assert spy.sizes == [near] * (guiding + objects) + [whole] * FAST.last_steps
+
+
+@pytest.mark.parametrize("blending", ["end", "none"])
+def test_without_blending_at_every_step_a_margin_means_nothing(
+    networks: Networks, blending: str
+) -> None:
+    settings = replace(FAST, blending=blending)
+    whole, near = (
+        result(restore(photo(128, 96), spots(), networks, replace(settings, margin=margin)))
+        for margin in (0, 1)
+    )
+    assert np.array_equal(whole, near)
+
+
+def test_an_object_of_a_large_picture_takes_only_the_tiles_near_it(networks: Networks) -> None:
+    cells = np.zeros((8, 48), np.bool_)
+    cells[2:5, 5:8] = True  # on the border of two tiles
+    image = replace(scene(384, 64, objects=0), objects=(layer(cells),))
+    spy = Spy(networks)
+    settings = replace(FAST, object_steps=1, last_steps=1, margin=2)
+    next(restore(photo(384, 64), image, spy.networks, settings, tile=64))
+    assert spy.batches == [1, 2]
 
 
 def test_a_reference_of_another_size_is_refused(networks: Networks) -> None:

@@ -69,3 +69,22 @@ def test_disagreeing_tiles_meet_gradually() -> None:
 
     tiled = tiling.run(level)
     assert tiled.diff(dim=-1).abs().max() <= 1 / 4 + 1e-6
+
+
+def test_a_window_round_a_mask_holds_its_margin_in_whole_multiples() -> None:
+    tiling = Tiling(height=24, width=40, side=64, multiple=4)
+    mask = torch.zeros(24, 40, dtype=torch.bool)
+    mask[9, 17], mask[12, 30] = True, True
+    assert tiling.around(mask, 0) == Window((8, 16), (16, 32))
+    assert tiling.around(mask, 2) == Window((4, 16), (12, 36))
+    assert tiling.around(mask, 13) == Window((0, 24), (4, 40))
+    assert tiling.around(mask, 1000) == tiling.whole == Window((0, 24), (0, 40))
+
+
+def test_a_part_is_put_into_a_copy() -> None:
+    tiling = Tiling(height=8, width=8, side=64, multiple=2)
+    whole, window = torch.zeros(1, 3, 8, 8), Window((2, 6), (4, 8))
+    changed = window.put(torch.ones(1, 3, 4, 4), whole)
+    assert not whole.any() and changed.sum() == 3 * 16
+    assert window.of(changed).all()
+    assert tiling.within(window) == Tiling(height=4, width=4, side=64, multiple=2)

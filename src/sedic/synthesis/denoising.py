@@ -18,14 +18,16 @@ from sedic.synthesis.windows import Window
 class Denoising:
     """Stage ``number`` of a picture: what Algorithm 1 does with its latent z at every step.
 
-    ``text`` guides it, ``condition`` is what the ControlNet sees (``Canvas.condition``). ``scale``
-    is that of classifier-free guidance, away from the text ``negative``: 1 leaves that pass out,
-    else both run as one batch.
+    It runs in ``part`` of the canvas: z, its noise and its mask are those of that window.
+    ``text`` guides it, ``condition`` is what the ControlNet sees (``Canvas.condition``, of the
+    whole). ``scale`` is that of classifier-free guidance, away from the text ``negative``: 1 leaves
+    that pass out, else both run as one batch.
     """
 
     def __init__(
         self,
         canvas: Canvas,
+        part: Window,
         sampler: Sampler,
         seed: int,
         number: int,
@@ -36,18 +38,23 @@ class Denoising:
         negative: str = "",
     ) -> None:
         networks = canvas.networks
-        self._canvas, self._networks, self._sampler = canvas, networks, sampler
-        self._key = seed, number
+        self._networks, self._sampler = networks, sampler
+        self._part, self._tiling = part, canvas.tiling.within(part)
+        self._key, self._shape = (seed, number), canvas.latent_shape
         self._scale, self._strength = scale, strength
         self._text = networks.embed(text)
         self._contexts = self._text
         if scale != 1:
             self._contexts = torch.cat((networks.embed(negative), self._text))
-        self._condition = condition
+        self._zoom = condition.shape[-1] // canvas.tiling.width
+        self._condition = part.of(condition, self._zoom)
 
     def noise(self, step: int) -> Tensor:
-        """The standard normals of this stage: 0 to begin with, then one draw for each step."""
-        return normal(*self._key, step, self._canvas.latent_shape, self._networks.device)
+        """The standard normals of this stage: 0 to begin with, then one draw for each step.
+
+        Those of the whole canvas, so that a part has the noise that it has within the whole.
+        """
+        return normal(*self._key, step, self._shape, self._networks.device)
 
     def step(self, i: int, z: Tensor) -> Tensor:
         """The latent after the sampler's step ``i``."""
@@ -60,7 +67,9 @@ class Denoising:
             without, with_text = says.chunk(2)
             return without + self._scale * (with_text - without)
 
-        return self._sampler.step(i, z, self._canvas.tiling.run(predict), self.noise)
+        return self._sampler.step(
+            i, z, self._tiling.run(predict), lambda step: self._part.of(self.noise(step))
+        )
 
     def guide(
         self,
@@ -91,7 +100,7 @@ class Denoising:
                 changed |= slope is not None
                 return torch.zeros_like(part) if slope is None else slope
 
-            slope = self._canvas.tiling.run(of)
+            slope = self._tiling.run(of)
             return slope if changed else None
 
         return descend(z, gradient, eta, settings.iterations)
@@ -103,6 +112,5 @@ class Denoising:
         return energy(maps, mask, tokens)
 
     def _predict(self, x: Tensor, t: int, contexts: Tensor, window: Window) -> Tensor:
-        zoom = self._condition.shape[-1] // self._canvas.tiling.width
-        condition = window.of(self._condition, zoom)
+        condition = window.of(self._condition, self._zoom)
         return self._networks.predict(x, t, contexts, condition, self._strength)

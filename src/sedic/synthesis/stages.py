@@ -107,9 +107,14 @@ def _algorithm_1(
     for j, (object_number, layer) in enumerate(layers):
         steps = settings.steps_of(j)
         blended = settings.blending == "steps"
+        mask = canvas.mask(layer.mask)
+        part = canvas.tiling.whole
+        if blended and settings.margin:  # what lies outside comes from the earlier trajectory
+            part = canvas.tiling.around(mask, settings.margin)
         sampler = Sampler(settings.sampler, networks.schedule, steps, blended=True)
         stage = Denoising(
             canvas,
+            part,
             sampler,
             image.seed,
             j,
@@ -119,15 +124,16 @@ def _algorithm_1(
             strength=settings.strength,
             negative=negative,
         )
-        mask = canvas.mask(layer.mask)
         name = networks.word_tokens(layer.detail, len(layer.name.split(" ")))
         eta = settings.eta * (settings.overlap if (mask & painted).any() else 1.0)
         painted |= mask
-        z = stage.noise(0)
+        noise = stage.noise(0)
         if blended and len(trajectory) != steps:
             # "Stage -1" is the reference's latent, noised to every step; so is any earlier stage
             # that had another number of steps.
-            trajectory = [sampler.noised(clean, z, t) for t in sampler.timesteps[1:]] + [clean]
+            levels = sampler.timesteps[1:]
+            trajectory = [*(sampler.noised(clean, noise, t) for t in levels), clean]
+        z, mask = part.of(noise), part.of(mask)
         guided = settings.guided_steps(j)
         for i, t in enumerate(sampler.timesteps):
             if i < guided:  # t > T'
@@ -135,9 +141,11 @@ def _algorithm_1(
                 guided = 0 if reached else guided
             z = stage.step(i, z)
             if blended:
-                z = trajectory[i] = blend(z, trajectory[i], mask)  # eq. 4
+                z = blend(z, part.of(trajectory[i]), mask)  # eq. 4
+                trajectory[i] = part.put(z, trajectory[i])
         if settings.blending == "end":
             z = blend(z, clean, mask)
+        z = part.put(z, clean)
         if every or _needs_picture(settings, last=j + 1 == len(layers)):
             picture = picture_of(z)
         condition = z if settings.handover == "latent" else canvas.condition(picture)
@@ -151,6 +159,7 @@ def _algorithm_1(
     sampler = Sampler(settings.sampler, networks.schedule, settings.last_steps, blended=False)
     last = Denoising(
         canvas,
+        canvas.tiling.whole,
         sampler,
         image.seed,
         len(layers),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -24,6 +24,12 @@ class Window:
         (top, bottom), (left, right) = self.rows, self.columns
         return x[..., top * zoom : bottom * zoom, left * zoom : right * zoom]
 
+    def put(self, part: Tensor, whole: Tensor) -> Tensor:
+        """A copy of ``whole`` (..., h, w) with ``part`` as the window's part."""
+        changed = whole.clone()
+        self.of(changed).copy_(part)
+        return changed
+
 
 @dataclass(frozen=True)
 class Tiling:
@@ -40,6 +46,29 @@ class Tiling:
     width: int
     side: int
     multiple: int
+
+    @property
+    def whole(self) -> Window:
+        """All of the latent."""
+        return Window((0, self.height), (0, self.width))
+
+    def around(self, mask: Tensor, margin: int) -> Window:
+        """The smallest window that holds ``margin`` cells each way round the mask, where there are.
+
+        ``mask``: (h, w) booleans, not all false.
+        """
+        spans = []
+        for axis, size in ((1, self.height), (0, self.width)):
+            cells = mask.any(axis).nonzero()
+            first, last = int(cells[0]) - margin, int(cells[-1]) + margin
+            start, end = first // self.multiple, last // self.multiple + 1
+            spans.append((max(0, start * self.multiple), min(size, end * self.multiple)))
+        return Window(*spans)
+
+    def within(self, window: Window) -> Tiling:
+        """The tiling of a part of the latent, whose cells are counted from the part's corner."""
+        (top, bottom), (left, right) = window.rows, window.columns
+        return replace(self, height=bottom - top, width=right - left)
 
     @property
     def windows(self) -> list[Window]:
