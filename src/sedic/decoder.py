@@ -258,7 +258,8 @@ class Decoder:
     def _reference_codec(self, container: Container, *, restored: bool) -> ReferenceCodec:
         reference = self.profile.reference_codec(container.reference_codec)
         if not container.bare:
-            self.profile.check(container.mark, reference.fingerprint, restored=restored)
+            fingerprint = self.profile.reference_fingerprint(container.reference_codec)
+            self.profile.check(container.mark, fingerprint, restored=restored)
         return reference
 
     def _of_this_profile(self, container: Container) -> None:

@@ -141,6 +141,13 @@ class Profile:
         codec: ReferenceCodec = self._once("reference codec", name, make)
         return codec
 
+    def reference_fingerprint(self, name: str) -> bytes:
+        """The fingerprint of ``reference_codec(name)``; pinned weights are not read for it."""
+        pin = self.store.pins.get(name)
+        if pin is not None and (self.own_reference or name != self.reference_name):
+            return bytes.fromhex(pin.sha256)
+        return self.reference_codec(name).fingerprint
+
     def text_coder(self, name: str) -> TextCoder:
         """The text coder of this name, with the profile's table."""
 
@@ -355,12 +362,8 @@ class Profile:
         ``mark`` is the file's, ``codec`` the name of its reference codec. A codec with weights of
         the caller's own that are not here passes: nothing here knows its fingerprint.
         """
-        pin = self.store.pins.get(codec)
         try:
-            if pin is not None:  # without reading the codec's weights
-                fingerprint = bytes.fromhex(pin.sha256)
-            else:
-                fingerprint = self.reference_codec(codec).fingerprint
+            fingerprint = self.reference_fingerprint(codec)
         except MissingWeightsError:
             return
         self.check(mark, fingerprint, restored=False)

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from sedic.models.convolution import Convolution3x3
+
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -49,8 +51,8 @@ class Block(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv1 = Convolution3x3(channels, channels)
+        self.conv2 = Convolution3x3(channels, channels)
         with torch.no_grad():
             self.conv2.weight.mul_(0.3)
 

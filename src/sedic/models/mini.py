@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from sedic.errors import DamagedFileError
 from sedic.models import pack
 from sedic.models.clip_tokenizer import LENGTH, Merges, Tokenizer, leading_tokens
+from sedic.models.convolution import memory_format
 from sedic.models.interface import fingerprint_of
 from sedic.models.near_words import readable
 from sedic.models.patch_autoencoder import PatchAutoencoder
@@ -75,10 +76,12 @@ class MiniNetworks:
     def to(
         self, device: torch.device | str, dtype: torch.dtype, vae_dtype: torch.dtype | None = None
     ) -> MiniNetworks:
-        """Move the networks, convolutions in channels-last order; returns ``self``."""
-        order = torch.channels_last
+        """Move the networks, convolutions in the fastest order of values; returns ``self``."""
+        device = torch.device(device)
+        order = memory_format(device, dtype)
         for network in (self.unet, self.controlnet):
             network.to(device, dtype, memory_format=order)  # type: ignore[call-overload]
+        order = memory_format(device, vae_dtype or dtype)
         self.vae.to(device, vae_dtype or dtype, memory_format=order)  # type: ignore[call-overload]
         self.text_encoder.to(device, dtype)
         return self

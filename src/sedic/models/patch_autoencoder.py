@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from sedic.models.convolution import Convolution3x3
 from sedic.models.layers import block_basis, blocks
 
 STRIDE = 8
@@ -53,17 +54,17 @@ class PatchAutoencoder(nn.Module):
         )
         self.encode_deep = nn.Sequential(
             nn.PixelUnshuffle(4),
-            nn.Conv2d(48, c.narrow, 3, padding=1),
+            Convolution3x3(48, c.narrow),
             *blocks(c.narrow, c.encoder_blocks[0]),
             nn.Conv2d(c.narrow, c.wide, 3, stride=2, padding=1),
             *blocks(c.wide, c.encoder_blocks[1]),
-            nn.Conv2d(c.wide, latent, 3, padding=1),
+            Convolution3x3(c.wide, latent),
         )
         self.decode_linear = nn.Sequential(
             nn.Conv2d(latent, 3 * STRIDE**2, 1), nn.PixelShuffle(STRIDE)
         )
         self.decode_deep = nn.Sequential(
-            nn.Conv2d(latent, c.wide, 3, padding=1),
+            Convolution3x3(latent, c.wide),
             *blocks(c.wide, c.decoder_blocks[0]),
             nn.Conv2d(c.wide, 4 * c.narrow, 1),
             nn.PixelShuffle(2),
@@ -71,7 +72,7 @@ class PatchAutoencoder(nn.Module):
             nn.Conv2d(c.narrow, 4 * c.fine, 1),
             nn.PixelShuffle(2),
             *blocks(c.fine, c.decoder_blocks[2]),
-            nn.Conv2d(c.fine, 12, 3, padding=1),
+            Convolution3x3(c.fine, 12),
             nn.PixelShuffle(2),
         )
         with torch.no_grad():

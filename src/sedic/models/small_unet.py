@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sedic.models.convolution import Convolution3x3
+
 
 @dataclass(frozen=True)
 class UNetConfig:
@@ -67,10 +69,10 @@ class ResidualBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, config: UNetConfig) -> None:
         super().__init__()
         self.norm1 = nn.GroupNorm(config.norm_num_groups, inputs)
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.conv1 = Convolution3x3(inputs, outputs)
         self.time_emb_proj = nn.Linear(config.time_width, outputs)
         self.norm2 = nn.GroupNorm(config.norm_num_groups, outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.conv2 = Convolution3x3(outputs, outputs)
         self.conv_shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
@@ -168,7 +170,11 @@ class Resample(nn.Module):
     def __init__(self, channels: int, *, enlarge: bool) -> None:
         super().__init__()
         self.enlarge = enlarge
-        self.conv = nn.Conv2d(channels, channels, 3, stride=1 if enlarge else 2, padding=1)
+        self.conv = (
+            Convolution3x3(channels, channels)
+            if enlarge
+            else nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         if self.enlarge:
@@ -224,7 +230,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.config = config
         widths, layers = config.block_out_channels, config.layers_per_block
-        self.conv_in = nn.Conv2d(config.in_channels, widths[0], 3, padding=1)
+        self.conv_in = Convolution3x3(config.in_channels, widths[0])
         self.time_embedding = TimeEmbedding(config)
         self.down_blocks = nn.ModuleList()
         before = widths[0]
@@ -296,7 +302,7 @@ class UNet(Encoder):
             self.up_blocks.append(Level(inputs, width, config, attentions, resample))
             before = width
         self.conv_norm_out = nn.GroupNorm(config.norm_num_groups, widths[0])
-        self.conv_out = nn.Conv2d(widths[0], config.out_channels, 3, padding=1)
+        self.conv_out = Convolution3x3(widths[0], config.out_channels)
 
     def forward(
         self, z: Tensor, t: Tensor | int, context: Tensor, control: Sequence[Tensor] | None = None

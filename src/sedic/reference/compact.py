@@ -30,6 +30,7 @@ from sedic.coding.range_coder import PrefixDecoder, RangeDecoder, Symbolwise
 from sedic.errors import DamagedFileError, MissingWeightsError, SedicError
 from sedic.failures import check_memory
 from sedic.models import noise
+from sedic.models.convolution import memory_format
 from sedic.models.layers import with_weights
 from sedic.models.precision import picture_dtype
 from sedic.models.tiled_run import in_tiles
@@ -243,15 +244,16 @@ def load_compact(
 ) -> tuple[CompactNetwork, GaussianTables]:
     """Read what ``save_compact`` wrote; ``SedicError`` where the file is something else.
 
-    The networks at the picture's ends are in ``dtype`` and channels-last order, those of the
-    latent in float32.
+    The networks at the picture's ends are in ``dtype`` and the fastest order of values, those of
+    the latent in float32.
     """
+
+    order = memory_format(torch.device("cpu"), dtype)
 
     def converted(name: str, value: Tensor) -> Tensor:
         if not name.startswith(("analysis.", "synthesis.")):
             return value.float()
-        order = torch.channels_last if value.ndim == 4 else torch.contiguous_format
-        return value.to(dtype, memory_format=order)
+        return value.to(dtype, memory_format=order if value.ndim == 4 else torch.preserve_format)
 
     try:
         with safe_open(path, "pt") as file:

@@ -25,6 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sedic.models.convolution import Convolution3x3
 from sedic.models.layers import block_basis, blocks
 from sedic.reference.entropy_models import max_with_gradient
 from sedic.settings import REALISM
@@ -108,11 +109,11 @@ class Analysis(nn.Module):
         self.linear = nn.Conv2d(3 * STRIDE**2, c.latent, 1)
         self.layers = nn.Sequential(
             nn.PixelUnshuffle(8),
-            nn.Conv2d(192, c.middle, 3, padding=1),
+            Convolution3x3(192, c.middle),
             *blocks(c.middle, c.encoder_blocks[0]),
             nn.Conv2d(c.middle, c.wide, 3, stride=2, padding=1),
             *blocks(c.wide, c.encoder_blocks[1]),
-            last := nn.Conv2d(c.wide, c.latent, 3, padding=1),
+            last := Convolution3x3(c.wide, c.latent),
         )
         with torch.no_grad():
             self.linear.weight.copy_(block_basis(c.latent, STRIDE)[:, :, None, None])
@@ -150,7 +151,7 @@ class Grain(nn.Module):
     def __init__(self, channels: int, maps: int) -> None:
         super().__init__()
         self.gain = _gain(channels, maps)
-        self.pattern = nn.Conv2d(maps, 48, 3, padding=1, bias=False)
+        self.pattern = Convolution3x3(maps, 48, bias=False)
         with torch.no_grad():
             self.pattern.weight.mul_(0.3)
             for pixel in range(min(maps, 16)):
@@ -184,7 +185,7 @@ class Synthesis(nn.Module):
 
     def __init__(self, c: CompactConfig) -> None:
         super().__init__()
-        self.enter = nn.Conv2d(2 * c.latent, c.wide, 3, padding=1)
+        self.enter = Convolution3x3(2 * c.latent, c.wide)
         self.layers = nn.Sequential(
             *blocks(c.wide, c.decoder_blocks[0]),
             nn.Conv2d(c.wide, 4 * c.middle, 1),
@@ -193,7 +194,7 @@ class Synthesis(nn.Module):
             nn.Conv2d(c.middle, 4 * c.narrow, 1),
             nn.PixelShuffle(2),
             *blocks(c.narrow, c.decoder_blocks[2]),
-            last := nn.Conv2d(c.narrow, 48, 3, padding=1),
+            last := Convolution3x3(c.narrow, 48),
             nn.PixelShuffle(4),
         )
         self.linear = nn.Conv2d(c.latent, 3 * STRIDE**2, 1)
