@@ -12,7 +12,9 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-_LIMIT = 1 << 22  # values of an input computed at once: NNPACK works in three times as much memory
+# Values of an input: up to so many are computed at once, more of them in bands of so many. NNPACK
+# works in three times as much memory.
+_WHOLE, _BAND = 1 << 22, 1 << 20
 
 
 class Convolution3x3(nn.Conv2d):
@@ -29,15 +31,15 @@ class Convolution3x3(nn.Conv2d):
         trained = self.weight.requires_grad
         if trained or not uses_winograd(x.device, x.dtype) or self.weight.dtype != x.dtype:
             return super().forward(x)
-        rows = max(1, _LIMIT // (x.shape[0] * x.shape[1] * x.shape[3]))
-        if x.shape[2] <= rows:
+        if x.numel() <= _WHOLE:
             return self._winograd(x)
-        bands = []
+        rows = max(1, _BAND // (x.shape[0] * x.shape[1] * x.shape[3]))
+        whole = x.new_empty(x.shape[0], self.out_channels, *x.shape[2:])
         for top in range(0, x.shape[2], rows):
             above = min(top, 1)
             band = self._winograd(x[:, :, top - above : top + rows + 1])
-            bands.append(band[:, :, above : above + rows])
-        return torch.cat(bands, 2)
+            whole[:, :, top : top + rows] = band[:, :, above : above + rows]
+        return whole
 
     def _winograd(self, x: Tensor) -> Tensor:
         return torch._nnpack_spatial_convolution(x, self.weight, self.bias, 1, 1)
