@@ -19,6 +19,12 @@ from sedic.models.small_unet import ControlNet, UNet, UNetConfig
 LIMIT = 1e-5  # of a difference, float32
 
 
+@pytest.fixture(autouse=True)
+def plain_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both sides take torch's own convolutions; Winograd's have tests of their own."""
+    monkeypatch.setattr("sedic.models.convolution._is_faster", lambda: False)
+
+
 def theirs_of(networks: mini.MiniNetworks) -> diffusion.DiffusionNetworks:
     """The same weights in the classes of diffusers and transformers."""
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel

@@ -182,7 +182,11 @@ def test_noise_is_the_same_whenever_a_file_is_decoded(noisy_weights: Path, weigh
     assert abs(np.corrcoef(change.ravel(), elsewhere.ravel())[0, 1]) < 0.2
 
 
-def test_strengths_of_noise_hold_where_they_are_said(noisy_weights: Path) -> None:
+def test_strengths_of_noise_hold_where_they_are_said(
+    noisy_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Winograd's convolutions round what is beside a change otherwise; exactness needs the plain.
+    monkeypatch.setattr("sedic.models.convolution._is_faster", lambda: False)
     picture = samples.astronaut()[:131, :260]
     codec = Compact(noisy_weights)
     data = codec.prepare(picture)(27)
