@@ -3,7 +3,8 @@
     git worktree add /tmp/old COMMIT
     python benchmarks/cold_start.py --old /tmp/old --picture kodim20.png
 
-Processes run in turn, round after round; of each the smallest user + system time counts, which
+Each checkout decodes a file of its own, since files name the weights and defaults they were made
+for. Processes run in turn, round after round; of each the smallest user + system time counts, which
 other work on the machine disturbs least. Writes cold_start.md.
 """
 
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 SEDIC = """
@@ -88,17 +90,15 @@ def main() -> None:
         for tree in (old, new)
     ]
     with tempfile.TemporaryDirectory() as folder:
-        file, out = Path(folder) / "file.sedic", Path(folder) / "out.png"
-        run(new, SEDIC, "compress", str(options.picture), str(file))
-        decode = ("decompress", str(file), str(out), "--force")
-        cases = {
-            "import torch": (new, "import torch"),
-            f"decompress, {commits[0]}": (old, SEDIC, *decode),
-            f"decompress, {commits[1]}": (new, SEDIC, *decode),
-            f"--preview, {commits[0]}": (old, SEDIC, *decode, "--preview"),
-            f"--preview, {commits[1]}": (new, SEDIC, *decode, "--preview"),
-        }
+        cases: dict[str, tuple[Any, ...]] = {"import torch": (new, "import torch")}
+        for commit, tree in zip(commits, (old, new), strict=True):
+            file, out = Path(folder) / f"{commit}.sedic", Path(folder) / "out.png"
+            run(tree, SEDIC, "compress", str(options.picture), str(file))
+            decode = ("decompress", str(file), str(out), "--force")
+            cases[f"decompress, {commit}"] = tree, SEDIC, *decode
+            cases[f"--preview, {commit}"] = tree, SEDIC, *decode, "--preview"
         seconds: dict[str, list[float]] = {name: [] for name in cases}
+        load = os.getloadavg()[0]
         for _ in range(options.rounds):
             for name, case in cases.items():
                 seconds[name].append(cpu_seconds(*case))
@@ -118,15 +118,15 @@ def main() -> None:
 
 `python benchmarks/cold_start.py --old ... --picture {options.picture.name}` (768 x 512, a file of
 {size} bytes), {options.rounds} rounds in turn, the least user + system seconds of whole processes.
-Machine: {processor()}, {os.cpu_count()} cores. Python {platform.python_version()}.
+Machine: {processor()}, {os.cpu_count()} cores, load {load:.0f}. Python {platform.python_version()}.
 
 | process | CPU seconds | times `import torch` |
 |---|---|---|
 {chr(10).join(rows)}
 
 Arithmetic is what a second decoding in the same process takes, with everything loaded. The rest is
-starting, importing and loading. A processor with AVX2 alone runs these networks near the peak of
-its float32 units; on the AVX512-BF16 machine of results.md decoding took 1.1 s on two cores.
+starting, importing and loading. 3x3 convolutions are Winograd's where the processor has AVX2 but no
+AVX-512; on the AVX512-BF16 machine of results.md decoding took 1.1 s on two cores.
 """
     (HERE / "cold_start.md").write_text(text)
     print(text)
