@@ -62,5 +62,5 @@ def _is_faster() -> bool:
     return (
         torch.backends.cpu.get_cpu_capability() == "AVX2"
         and hasattr(torch, "_nnpack_spatial_convolution")
-        and torch.backends.nnpack.is_available()
+        and torch._nnpack_available()
     )
