@@ -20,6 +20,7 @@ from __future__ import annotations
 import lzma
 from bisect import bisect_right
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -226,6 +227,8 @@ class PrimedText:
         if table is None:
             raise MissingWeightsError("this profile has no table for the text coder 'primed'")
         self.model = load_model(table)
+        # A file's words are asked for twice, for its picture and for what that says of itself.
+        self._last_decoded = lru_cache(1)(self._decoded)
 
     def encode(self, text: str) -> bytes:
         """The bytes of a text; ``UnsuitableInputError`` for a lone surrogate."""
@@ -251,6 +254,9 @@ class PrimedText:
 
         Raises ``DamagedFileError`` if it is longer or no text; damage may also give another text.
         """
+        return self._last_decoded(data, max_bytes)
+
+    def _decoded(self, data: bytes, max_bytes: int) -> str:
         decoder = RangeDecoder(data)
         predictor = None if decoder.decode_bit(_RAW_CHANCE) else Predictor(self.model)
         symbols = bytearray()
