@@ -1,11 +1,13 @@
 """The paper's decoder at full size: seconds and memory of a 768x512 file, from end to end.
 
-    python benchmarks/full_size.py                                       (CPU, 2 steps a stage)
-    python benchmarks/full_size.py --device cuda --steps 20 --objects 0 1 3
+    python benchmarks/full_size.py --profile sd21-turbo --objects 0 1
+    python benchmarks/full_size.py --steps 2                             (sd21: not its 20 and 50)
+    python benchmarks/full_size.py --device cuda --objects 0 1 3
 
-The networks have the published shapes of profile sd21 and random weights: time does not depend on
-what they are. The pictures mean nothing. Writes full_size.json and full_size.md, an entry for each
-device; ``--batch`` adds the throughput of unguided steps at that many pictures.
+The networks have the published shapes of ``sd21`` and random weights: time does not depend on what
+they are. The pictures mean nothing. Steps and guidance are the profile's. Writes full_size.json and
+full_size.md, an entry for each device and profile; ``--batch`` adds the throughput of unguided
+steps at that many pictures.
 """
 
 from __future__ import annotations
@@ -15,19 +17,24 @@ import json
 import os
 import platform
 import resource
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from speed import cpu_name, sample
+from PIL import Image
+from skimage.data import coffee
 
 from sedic import Decoder, Encoder, Profile
+from sedic.lab.bench.circumstances import commit, hardware
 from sedic.models.clip_tokenizer import tokenizer_of
 from sedic.models.convert import SCHEDULE
 from sedic.models.diffusion import DiffusionNetworks, NoConditioning
 from sedic.models.originals import network_class
+from sedic.models.precision import placement
 from sedic.semantics import Rate
 
 HERE = Path(__file__).parent
@@ -172,57 +179,67 @@ def batch_throughput(networks: DiffusionNetworks, device: str, batch: int, steps
     return round(batch / (step * steps), 3)
 
 
+def sample() -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """A photograph of a cup of coffee, which scikit-image carries."""
+    return np.asarray(Image.fromarray(coffee()).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC))
+
+
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    device = arguments.device
-    cuda = device == "cuda"
+    cuda = arguments.device == "cuda"
+    place = placement(arguments.device)
+    load = os.getloadavg()[0]
     start = time.perf_counter()
-    networks = random_networks(device, torch.bfloat16)
+    networks = random_networks(arguments.device, place.dtype)
+    profile = Profile.load(arguments.profile, networks=networks)
+    encoder, decoder = Encoder(profile), Decoder(profile)
+    wishes: dict[str, Any] = {}
+    if arguments.steps:
+        wishes = {"object_steps": arguments.steps, "last_steps": arguments.steps}
+    settings = profile.settings_with("sedic", wishes)
+    built = time.perf_counter() - start
     entry: dict[str, Any] = {
-        "command": "python benchmarks/full_size.py "
-        + " ".join(f"--{k} {v}" for k, v in vars(arguments).items() if not isinstance(v, list))
-        + f" --objects {' '.join(map(str, arguments.objects))}",
-        "machine": torch.cuda.get_device_name() if cuda else cpu_name(),
-        "cores": os.cpu_count(),
+        "command": f"python benchmarks/full_size.py {' '.join(sys.argv[1:])}".strip(),
+        "commit": commit(),
+        **hardware(),
         "threads": torch.get_num_threads(),
-        "load before": round(os.getloadavg()[0], 1),
+        "load before": round(load, 1),
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "steps a stage": arguments.steps,
-        "guidance iterations a guided step": arguments.iterations,
-        "GB of weights": round(2 * sum(PARAMETERS.values()) / 1e9, 2),
-        "seconds to build": round(time.perf_counter() - start, 1),
+        "number format": str(place.dtype).removeprefix("torch."),
+        "sampler": settings.sampler,
+        "object's stage": f"{settings.object_steps} steps, cfg {settings.object_cfg:g}",
+        "last stage": f"{settings.last_steps} steps, cfg {settings.last_cfg:g}",
+        "guided steps of an object's stage, at most": settings.guided_steps(),
+        "GB of weights": round(place.dtype.itemsize * sum(PARAMETERS.values()) / 1e9, 2),
+        "seconds to build": round(built, 1),
         "files": {},
-    }
-    profile = Profile.load("sd21", networks=networks)
-    encoder, decoder = Encoder(profile), Decoder(profile)
-    settings = {
-        "object_steps": arguments.steps,
-        "last_steps": arguments.steps,
-        "iterations": arguments.iterations,
     }
     for objects in arguments.objects:
         limit = Rate(1 << 12, max_objects=objects)
-        done = encoder.compress(sample(WIDTH, HEIGHT), limit, settings=settings)
+        done = encoder.compress(sample(), limit, settings=wishes)
+        found = len(done.image.objects)
+        assert found == objects, f"only {found} objects in the sample"
         if cuda:
             decoder.decompress(done.data)  # the first run chooses kernels
             torch.cuda.reset_peak_memory_stats()
         worked = time.process_time()
-        taken = [seconds(lambda d=done.data: decoder.decompress(d), device)]
+        taken = [seconds(lambda d=done.data: decoder.decompress(d), arguments.device)]
         worked = round(time.process_time() - worked, 1)
-        taken += [seconds(lambda d=done.data: decoder.decompress(d), device) for _ in "12" if cuda]
-        found = len(done.image.objects)
-        assert found == objects, f"only {found} objects in the sample"
+        if cuda:
+            again = (seconds(lambda d=done.data: decoder.decompress(d), "cuda") for _ in "12")
+            taken += again
         entry["files"][f"J = {objects}"] = {
             "seconds": min(taken),
             "of the processor": worked,  # less where other programs took their share
-            "peak GB": peak_gb(device),
+            "peak GB": peak_gb(arguments.device),
         }
         print(f"J = {objects}: {min(taken)} s", flush=True)
-    entry["parts"] = parts(networks, device, 5 if cuda else 1)
+    if arguments.parts:
+        entry["parts"] = parts(networks, arguments.device, 5 if cuda else 1)
     if arguments.batch:
-        rate = batch_throughput(networks, device, arguments.batch, arguments.steps)
-        entry[f"pictures a second at batch {arguments.batch}, steps of one stage alone"] = rate
-    entry["peak GB"] = peak_gb(device)
+        rate = batch_throughput(networks, arguments.device, arguments.batch, settings.last_steps)
+        entry[f"pictures a second at batch {arguments.batch}, the last stage alone"] = rate
+    entry["peak GB"] = peak_gb(arguments.device)
     return entry
 
 
@@ -231,20 +248,24 @@ def as_markdown(report: dict[str, Any]) -> str:
         "# The paper's decoder at full size",
         "",
         "`benchmarks/full_size.py`: Stable Diffusion 2.1-base and IRControlNet in their published",
-        "shapes with random weights, bfloat16; a 768x512 file of profile sd21, from its bytes to",
-        "the picture. J objects make J + 1 stages. Reference codec included. Where other programs",
-        "were running (`load before`), seconds are upper bounds.",
+        "shapes with random weights; a 768x512 file of a profile, from its bytes to the picture.",
+        "J objects make J + 1 stages. Reference codec included. Where other programs were running",
+        "(`load before`), seconds are upper bounds; those of the processor are of all its threads.",
         "",
     ]
-    for device, entry in report.items():
+    for name, entry in report.items():
         facts = [f"{k}: {v}" for k, v in entry.items() if not isinstance(v, dict)]
-        lines += [f"## {device}", "", *(f"- {fact}" for fact in facts), ""]
-        for name, file in entry["files"].items():
-            lines += [f"| {name} | |", "|---|---|"]
-            lines += [f"| {what} | {value} |" for what, value in file.items()] + [""]
-        lines += ["| part | seconds |", "|---|---|"]
-        lines += [f"| {name} | {value} |" for name, value in entry["parts"].items()] + [""]
-    if "cuda" not in report:
+        lines += [f"## {name}", "", *(f"- {fact}" for fact in facts), ""]
+        lines += ["| | seconds | of the processor | peak GB |", "|---|---|---|---|"]
+        lines += [
+            f"| {what} | {' | '.join(str(value) for value in file.values())} |"
+            for what, file in entry["files"].items()
+        ]
+        if "parts" in entry:
+            lines += ["", "| part | seconds |", "|---|---|"]
+            lines += [f"| {what} | {value} |" for what, value in entry["parts"].items()]
+        lines.append("")
+    if not any(name.startswith("cuda") for name in report):
         lines += ["Not measured on a GPU yet: `--device cuda` is written and untested.", ""]
     return "\n".join(lines)
 
@@ -252,14 +273,17 @@ def as_markdown(report: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    parser.add_argument("--steps", type=int, default=2)
-    parser.add_argument("--iterations", type=int, default=1, help="of guidance (the paper: 5)")
+    parser.add_argument("--profile", default="sd21", choices=("sd21", "sd21-tcd", "sd21-turbo"))
+    parser.add_argument("--steps", type=int, default=0, help="of every stage, not the profile's")
     parser.add_argument("--objects", type=int, nargs="+", default=[1])
+    parser.add_argument(
+        "--parts", action="store_true", help="also what each thing in a stage takes"
+    )
     parser.add_argument("--batch", type=int, default=0)
     arguments = parser.parse_args()
     path = HERE / "full_size.json"
     report = json.loads(path.read_text()) if path.is_file() else {}
-    report[arguments.device] = measure(arguments)
+    report[f"{arguments.device}, {arguments.profile}"] = measure(arguments)
     path.write_text(json.dumps(report, indent=1) + "\n")
     text = as_markdown(report)
     (HERE / "full_size.md").write_text(text)
