@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -120,3 +121,8 @@ def write_atomically(path: Path, data: bytes, *, force: bool = False) -> None:
 
 def _reason(error: OSError | ValueError) -> str:
     return getattr(error, "strerror", None) or printable(error)
+
+
+def slug(title: str) -> str:
+    """A part of a file name: small ASCII letters and digits with dashes between, never empty."""
+    return re.sub(r"[^a-z0-9]+", "-", title.casefold())[:40].strip("-") or "object"

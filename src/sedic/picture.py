@@ -103,16 +103,15 @@ def load_picture(source: Source) -> Picture:
     return read_picture(source).pixels
 
 
-def read_picture(
-    source: Source, *, keep: Collection[str] = (), alpha: bool = False
-) -> LoadedPicture:
+def read_picture(source: Source, *, keep: Collection[str] = ()) -> LoadedPicture:
     """``load_picture``, with what shall travel with the picture, and notes for the user.
 
-    ``keep`` has names of ``KEPT``: ``exif`` without ``gps`` has no place in it. ``alpha`` keeps
-    transparency, if there is any, instead of laying it over white.
+    ``keep`` has names of ``KEPT``: ``exif`` without ``gps`` has no place in it; ``alpha`` is
+    transparency, which is otherwise laid over white.
     """
     if unknown := sorted(set(keep) - set(KEPT)):
         raise UnsuitableInputError(f"cannot keep {unknown[0]!r}: one of {', '.join(KEPT)}")
+    alpha = "alpha" in keep
     if isinstance(source, np.ndarray) and (source.ndim != 3 or source.shape[2] != 4):
         return LoadedPicture(_opaque(_checked(source)))
     with _opened(source) as opened:

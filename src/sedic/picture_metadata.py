@@ -9,7 +9,7 @@ from PIL import Image
 from sedic import exif
 from sedic.colour_profiles import MAX_PROFILE, differs_from_srgb, usable
 
-KEPT = ("exif", "gps", "icc")  # what may be kept
+KEPT = ("exif", "gps", "icc", "alpha")  # what may be kept
 
 
 def kept(
@@ -26,7 +26,9 @@ def kept(
         entries = exif.read(_exif(image), camera="exif" in keep, place="gps" in keep)
         described = exif.write(entries)
         if not described:
-            notes.append(f"{name}: there is no {' or '.join(sorted(set(keep) - {'icc'}))} to keep")
+            notes.append(
+                f"{name}: there is no {' or '.join(sorted(set(keep) & {'exif', 'gps'}))} to keep"
+            )
     profile = image.info.get("icc_profile") if "icc" in keep else None
     if not isinstance(profile, bytes) or not profile:
         return described, b"", tuple(notes)

@@ -36,10 +36,10 @@ MAX_BYTES = 1 << 25  # of a file that is read at all
 
 _PNG_MODES = ("1", "L", "LA", "I;16", "P", "PA", "RGB", "RGBA")
 _TIFF_MODES = ("I", "F", "CMYK", "YCbCr", "LAB", "RGBX")
-_OPTIONS = ("bpp", "max_bytes", "objects", "description", "method", "seed", "settings", "alpha")
+_OPTIONS = ("bpp", "max_bytes", "objects", "description", "method", "seed", "settings")
 # What travels in the file, and the option of ``Image.save`` that asks for it. EXIF has no place
 # unless ``gps=True`` says so.
-_KEPT = {"exif": "exif", "icc": "icc_profile", "gps": "gps"}
+_KEPT = {"exif": "exif", "icc": "icc_profile", "gps": "gps", "alpha": "alpha"}
 
 
 class SedicImageFile(ImageFile.ImageFile):

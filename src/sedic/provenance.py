@@ -12,15 +12,19 @@ import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-import sedic
-from sedic.errors import DamagedFileError
+from sedic._version import __version__
+from sedic.errors import DamagedFileError, SedicError
 from sedic.files import printable
 from sedic.picture import Picture
+
+if TYPE_CHECKING:
+    from sedic.coding.container import Container
+    from sedic.profile import Profile
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 MAX_XMP_BYTES = 1 << 17
@@ -56,7 +60,7 @@ class Provenance:
     profile: str
     weights: str
     words: tuple[str, ...] = ()
-    tool: str = f"sedic {sedic.__version__}"
+    tool: str = f"sedic {__version__}"
 
     def to_xmp(self) -> bytes:
         """The XMP packet, UTF-8."""
@@ -83,6 +87,17 @@ class Provenance:
             for one in words:
                 ET.SubElement(sequence, f"{{{_RDF}}}li").text = one
         return f"{_BEGIN}{ET.tostring(meta, 'unicode')}{_END}".encode()
+
+    @classmethod
+    def of_file(cls, container: Container, profile: Profile) -> Provenance:
+        """The provenance of a file's picture; words that cannot be read are left out."""
+        try:
+            overall, objects = container.words(profile)
+        except SedicError:
+            overall, objects = "", []
+        words = tuple(filter(None, (overall, *(detail for _, detail in objects))))
+        size = container.file_bytes or len(container.to_bytes())
+        return cls(size, container.profile, container.mark.hex(), words)
 
     @classmethod
     def of_xmp(cls, data: bytes) -> Provenance | None:

@@ -53,7 +53,6 @@ def compress(
     seed: int = 0,
     settings: Mapping[str, Any] | None = None,
     keep: Collection[str] = (),
-    alpha: bool = False,
 ) -> bytes:
     """A file's bytes for a picture, at most ``bpp`` bits per pixel or ``max_bytes`` bytes.
 
@@ -62,14 +61,14 @@ def compress(
     is sent whole, as far as it fits; one that the profile makes, as far as it is worth its bytes;
     ``objects`` is another limit than the profile's for the number of objects. ``seed`` and
     ``settings`` are those of ``Encoder.compress``. ``keep`` names what shall travel with the
-    picture: ``exif`` (without place), ``gps``, ``icc``; ``alpha`` says that transparency shall.
-    Their bytes are counted first.
+    picture: ``exif`` (without place), ``gps``, ``icc``, ``alpha`` (transparency). Their bytes are
+    counted first.
 
     Raises ``SedicError``: see ``Encoder.compress``.
     """
     if bpp is not None and max_bytes is not None:
         raise UnsuitableInputError("give bpp or max_bytes, not both")
-    loaded = read_picture(picture, keep=keep, alpha=alpha)
+    loaded = read_picture(picture, keep=keep)
     height, width = loaded.pixels.shape[:2]
     owner = _profile(profile)
     rate = rate_for(width, height, bpp=bpp, max_bytes=max_bytes, method=method, profile=owner)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
@@ -33,6 +33,8 @@ SETS = "FID and KID"
 @dataclass(frozen=True)
 class PictureOptions:
     """What is measured on."""
+
+    PANEL: ClassVar[str] = "What is measured"
 
     dataset: Annotated[
         str, typer.Option("--dataset", help="kodak, div2k, clic2020, samples or folder:PATH.")
@@ -71,6 +73,8 @@ class SubjectOptions(PictureOptions):
 @dataclass(frozen=True)
 class MeasureOptions:
     """How it is measured, and where results and report go."""
+
+    PANEL: ClassVar[str] = "Metrics, results and report"
 
     metrics: Annotated[
         str | None, typer.Option(help="Names with commas between (default: all that there are).")

@@ -15,27 +15,11 @@ from sedic.cli.options import STANDARD
 from sedic.errors import OutputError
 
 if TYPE_CHECKING:
-    from sedic.coding.container import Container
     from sedic.picture import Picture
-    from sedic.profile import Profile
     from sedic.provenance import Provenance
     from sedic.semantics import Carried
 
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"II*\0", b"MM\0*")
-
-
-def provenance_of(container: Container, profile: Profile) -> Provenance:
-    """Where the picture of a file comes from; words that cannot be read are left out."""
-    from sedic.errors import SedicError
-    from sedic.provenance import Provenance
-
-    try:
-        overall, objects = container.words(profile)
-    except SedicError:
-        overall, objects = "", []
-    words = tuple(filter(None, (overall, *(detail for _, detail in objects))))
-    size = container.file_bytes or len(container.to_bytes())
-    return Provenance(size, container.profile, container.mark.hex(), words)
 
 
 def write_decoded(

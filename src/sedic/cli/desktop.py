@@ -10,7 +10,7 @@ import typer
 from sedic.cli.console import busy, note
 from sedic.cli.options import MAX_FILE, Force, check_output, read_input
 from sedic.errors import OutputError
-from sedic.files import new_file, printable
+from sedic.files import new_file, printable, slug
 
 desktop_app = typer.Typer(
     help="Tell this desktop what .sedic files are (freedesktop.org: GNOME, KDE, Xfce, ...).",
@@ -53,7 +53,6 @@ def view(
     from tempfile import mkdtemp
 
     from sedic import shortcuts
-    from sedic.cli.progress import slug
     from sedic.picture import save_picture
 
     with busy("decompressing"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sedic.cli.console import watched
 from sedic.errors import SedicError
-from sedic.files import make_folder
+from sedic.files import make_folder, slug
 from sedic.picture import save_picture
 
 if TYPE_CHECKING:
@@ -61,8 +60,3 @@ def _bar() -> Iterator[Callable[[Stage], None]]:
             bars.update(bar, completed=stage.number, total=stage.count, description=title)
 
         yield show
-
-
-def slug(title: str) -> str:
-    """A part of a file name: small ASCII letters and digits with dashes between, never empty."""
-    return re.sub(r"[^a-z0-9]+", "-", title.casefold())[:40].strip("-") or "object"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from sedic.cli.progress import slug
 from sedic.errors import LimitError, UnsuitableInputError
+from sedic.files import slug
 from sedic.picture import Picture, save_picture
 
 

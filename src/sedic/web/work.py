@@ -11,12 +11,12 @@ import numpy as np
 from PIL import Image
 
 from sedic import editing
-from sedic.cli.decoded import provenance_of
-from sedic.cli.inspection import summary
 from sedic.decoder import Decoder
 from sedic.encoder import Encoder
 from sedic.errors import LimitError, UnsuitableInputError
+from sedic.inspection import summary
 from sedic.picture import read_picture, resized
+from sedic.provenance import Provenance
 from sedic.rate import rate_for
 from sedic.semantics import GRID
 from sedic.web.limits import LEAST_BYTES, MOST_BYTES, Limits
@@ -24,7 +24,6 @@ from sedic.web.limits import LEAST_BYTES, MOST_BYTES, Limits
 if TYPE_CHECKING:
     from sedic.picture import Picture, Region
     from sedic.profile import Profile
-    from sedic.provenance import Provenance
     from sedic.synthesis.stages import Stage
 
 
@@ -128,7 +127,7 @@ class Work:
 
     def provenance(self, data: bytes) -> Provenance:
         """What a decoded picture says of itself."""
-        return provenance_of(self._decoder.parse(data), self.profile)
+        return Provenance.of_file(self._decoder.parse(data), self.profile)
 
     def _decoded(self, step: Step) -> Iterator[Step]:
         """``step`` with more and more stages."""
