@@ -137,7 +137,8 @@ class Noise(nn.Module):
 
     def forward(self, x: Tensor, noise: Tensor) -> Tensor:
         # A convolution only spreads the maps: it is five times faster than repeating them.
-        return torch.addcmul(x, self.gain(x), F.conv2d(noise, self.get_buffer("share")))
+        spread = F.conv2d(noise, self.get_buffer("share").to(noise.dtype))
+        return torch.addcmul(x, self.gain(x), spread)
 
 
 class Grain(nn.Module):
