@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and names that are safe to print."""
+"""Reading files within limits, writing them atomically, and names that are safe to print."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def make_folder(folder: Path) -> None:
 
 
 def write_atomically(path: Path, data: bytes, *, force: bool = False) -> None:
-    """Write ``data`` as the whole of ``path``; on ``OutputError`` nothing has changed."""
+    """Write ``data`` to the file ``path``; where this raises ``OutputError``, nothing changed."""
     with new_file(path, force=force) as file:
         file.write(data)
 

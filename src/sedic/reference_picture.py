@@ -1,4 +1,4 @@
-"""The reference image of a file as people see it: the picture without any restoring network."""
+"""Decodes the reference image of a file to a picture, which no restoring network has changed."""
 
 from __future__ import annotations
 

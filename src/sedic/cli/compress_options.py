@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
-from sedic.cli.options import Language, choice, helps, read_input, reference_codec, settings_from
+from sedic.cli.options import (
+    Language,
+    choice,
+    help_lines,
+    read_input,
+    reference_codec,
+    settings_from,
+)
 from sedic.parts import DESCRIBERS, MASK_CODERS, REFERENCE_CODECS, TEXT_CODERS
 from sedic.semantics import MAX_OBJECTS, MAX_REFERENCE_BYTES, METHODS, Rate
 
@@ -86,7 +93,7 @@ class WordOptions:
         typer.Option(metavar="|".join(METHODS), help="The system: which words and masks are sent."),
     ] = "sedic"
     describer: Annotated[
-        str | None, choice(DESCRIBERS, f"Who finds the words. {helps(DESCRIBERS)}.")
+        str | None, choice(DESCRIBERS, f"Who finds the words. {help_lines(DESCRIBERS)}.")
     ] = None
     describer_model: Annotated[
         str,
@@ -123,7 +130,7 @@ class ReferenceOptions:
 
     reference: Annotated[
         str | None,
-        choice(REFERENCE_CODECS, f"Another reference codec. {helps(REFERENCE_CODECS)}."),
+        choice(REFERENCE_CODECS, f"Another reference codec. {help_lines(REFERENCE_CODECS)}."),
     ] = None
     reference_weights: Annotated[
         Path | None, typer.Option(help="Weights of the reference codec (cheng2020: required).")
@@ -154,11 +161,11 @@ class CodingOptions:
         str, typer.Option(help="Which set of models: mini, sd21, sd15, or your own TOML file.")
     ] = "mini"
     text_coder: Annotated[
-        str | None, choice(TEXT_CODERS, f"Another text coder. {helps(TEXT_CODERS)}.")
+        str | None, choice(TEXT_CODERS, f"Another text coder. {help_lines(TEXT_CODERS)}.")
     ] = None
     language: Language = None
     mask_coder: Annotated[
-        str | None, choice(MASK_CODERS, f"Another mask coder. {helps(MASK_CODERS)}.")
+        str | None, choice(MASK_CODERS, f"Another mask coder. {help_lines(MASK_CODERS)}.")
     ] = None
     setting: Annotated[
         list[str] | None,

@@ -12,7 +12,7 @@ def note(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def watched() -> bool:
+def is_terminal() -> bool:
     """Whether standard error is a terminal. Where it is not, progress need not be drawn, and
     what would draw it need not be imported."""
     return sys.stderr is not None and sys.stderr.isatty()
@@ -20,7 +20,7 @@ def watched() -> bool:
 
 def busy(text: str) -> _Busy:
     """A spinner on standard error while work takes longer; silent when nobody watches."""
-    return _Spinner(text) if watched() else _Busy()
+    return _Spinner(text) if is_terminal() else _Busy()
 
 
 class _Busy:

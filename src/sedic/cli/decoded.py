@@ -36,10 +36,10 @@ def write_decoded(
     What it is goes with it as XMP and, for ``caption``, drawn below it.
     """
     from sedic.picture import save_picture
-    from sedic.provenance import captioned
+    from sedic.provenance import with_caption
 
     if caption:
-        picture = captioned(picture, provenance)
+        picture = with_caption(picture, provenance)
     if output == STANDARD and sys.stdout is None:
         raise OutputError("standard output is closed")
     target = sys.stdout.buffer if output == STANDARD else output

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from sedic.cli.console import busy, note, watched
+from sedic.cli.console import busy, is_terminal, note
 from sedic.cli.option_groups import grouped
 from sedic.cli.options import (
     MAX_FILE,
@@ -165,7 +165,7 @@ def _decode(decoder: Decoder, data: bytes, options: StageOptions, *, force: bool
 
     until, folder = options.until_stage, options.progress_dir
     # Without a terminal, nobody sees the pictures of the objects' stages.
-    every = watched() or until is not None or folder is not None
+    every = is_terminal() or until is not None or folder is not None
     picture = last_picture(
         decoder.stages(data, options.tile, every=every), until, folder, force=force
     )

@@ -25,16 +25,16 @@ def find(
     Every word must be there, in any order; capitals and plurals do not matter. Words that were read
     once are kept in the user's cache folder. Ends with 1 where nothing is found, as grep does.
     """
-    from sedic.kept_words import KeptWords, usual_place
     from sedic.search import Match, files_in, search, words_of
+    from sedic.word_cache import WordCache, default_path
 
     if not words_of(words):
         raise UnsuitableInputError("give at least one word to look for")
     if not folder.exists():
         raise UnsuitableInputError(f"there is no {printable(folder)}")
     count = 0
-    with KeptWords(usual_place()) as kept_words:
-        for result in search(files_in(folder), words, kept_words=kept_words):
+    with WordCache(default_path()) as cache:
+        for result in search(files_in(folder), words, cache=cache):
             if not isinstance(result, Match):
                 note(f"{printable(result.path)}: {printable(result.problem)}")
                 continue

@@ -55,7 +55,7 @@ def choice(table: Table, help: str) -> Any:
     )
 
 
-def helps(table: Table) -> str:
+def help_lines(table: Table) -> str:
     """The parts of a table with their lines of help."""
     return "; ".join(f"{part.name}: {part.summary}" for part in table)
 

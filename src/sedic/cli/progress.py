@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sedic.cli.console import watched
+from sedic.cli.console import is_terminal
 from sedic.errors import SedicError
 from sedic.files import make_folder, slug
 from sedic.picture import save_picture
@@ -45,7 +45,7 @@ def last_picture(
 @contextmanager
 def _bar() -> Iterator[Callable[[Stage], None]]:
     """A progress bar, moved by each stage it is called with; nothing where nobody watches."""
-    if not watched():
+    if not is_terminal():
         yield lambda stage: None
         return
     from rich.console import Console

@@ -89,7 +89,7 @@ class _Frame:
         code: Callable[[slice, npt.NDArray[np.int64]], npt.NDArray[np.int32]],
     ) -> Cells:
         plane = self.pad(np.zeros((self.height, self.width), np.bool_))
-        beside = plane.copy() if side is None else self.pad(side)
+        padded_side = plane.copy() if side is None else self.pad(side)
         offsets = np.array([row * self.stride + column for row, column in template])[:, None]
         places = 2 << np.arange(len(template))
         step = self.stride - self.slant
@@ -102,7 +102,7 @@ class _Frame:
                 continue
             place = slice(start, start + step * (last - first) + 1, step)
             index = np.arange(place.start, place.stop, step)
-            contexts = places @ plane[index + offsets] + beside[place]
+            contexts = places @ plane[index + offsets] + padded_side[place]
             zeros, ones = weights[contexts].T
             chances = (ones << PRECISION) // (zeros + ones)
             chances = np.minimum(np.maximum(chances, 1), (1 << PRECISION) - 1)  # clip is slow

@@ -43,11 +43,11 @@ from sedic.errors import MissingWeightsError, SedicError
 IDENTITY_BYTES = 1
 STEPS = 4  # in a unit of log odds (nats)
 OFFSETS = 16  # to a step
-_FURTHEST = 11 * STEPS  # a chance of about 2**-16
+_MAX_ODDS = 11 * STEPS  # a chance of about 2**-16
 _CHANCE_BITS = 16
-_LEAST = 1e-30  # of a token's chance: so that every token can be coded
-_SHIFTED = (1 << _CHANCE_BITS) // 16  # of 2**16: the chance of an offset other than 0
-_DRAFTS = 4  # guesses of one text by a draft, after which the exact model guesses
+_MIN_CHANCE = 1e-30  # of a token's chance: so that every token can be coded
+_OFFSET_CHANCE = (1 << _CHANCE_BITS) // 16  # of 2**16: the chance of an offset other than 0
+_MAX_DRAFTS = 4  # guesses of one text by a draft, after which the exact model guesses
 
 Chances = npt.NDArray[np.float64]
 
@@ -112,9 +112,9 @@ def encode(text: str, model: TokenModel) -> bytes:
         raise SedicError(
             "the language model's tokenizer cannot spell this text: use the text coder primed"
         )
-    ways = _ways(tokens, model)
+    paths = _paths(tokens, model)
     first = model.identity[0] & 0xF0 | _check(plain)
-    return bytes([first]) + _stream(ways, _offset(ways, model.margin))
+    return bytes([first]) + _stream(paths, _offset(paths, model.margin))
 
 
 def decode(data: bytes, max_bytes: int, model: TokenModel) -> str:
@@ -134,11 +134,11 @@ def decode(data: bytes, max_bytes: int, model: TokenModel) -> str:
         )
     result = _read(stream, model, max_bytes)
     if result is not None:
-        offset, tokens, ways = result
+        offset, tokens, paths = result
         text = model.text(tokens)
         plain = text.encode(errors="replace")
         same = _check(plain) == check and model.tokens(text) == tokens
-        if same and _stream(ways, offset) == stream:
+        if same and _stream(paths, offset) == stream:
             if len(plain) > max_bytes:
                 raise SedicError(f"damaged text: longer than {max_bytes} bytes")
             return text
@@ -149,30 +149,30 @@ def decode(data: bytes, max_bytes: int, model: TokenModel) -> str:
 
 
 # What codes one token: for each halving, the log odds of the upper half times STEPS, and the bit.
-_Way = list[tuple[float, bool]]
+_Path = list[tuple[float, bool]]
 
 
-def _ways(tokens: list[int], model: TokenModel) -> list[_Way]:
+def _paths(tokens: list[int], model: TokenModel) -> list[_Path]:
     """The ways to the tokens of a text and to its end."""
     whole = [*tokens, model.end]
-    return [_way(token, row) for token, row in zip(whole, model.score(whole), strict=True)]
+    return [_path(token, row) for token, row in zip(whole, model.score(whole), strict=True)]
 
 
-def _way(token: int, chances: Chances) -> _Way:
-    way: _Way = []
+def _path(token: int, chances: Chances) -> _Path:
+    path: _Path = []
 
     def follow(middle: int, odds: float) -> bool:
-        way.append((odds, token >= middle))
+        path.append((odds, token >= middle))
         return token >= middle
 
-    _walk(chances, follow)
-    return way
+    _descend(chances, follow)
+    return path
 
 
-def _offset(ways: list[_Way], margin: float) -> int:
+def _offset(paths: list[_Path], margin: float) -> int:
     """The first offset at which no log odds lies within ``margin`` of a border, or the best."""
-    odds = np.array([odds for way in ways for odds, _ in way])
-    odds = odds[np.abs(odds) < _FURTHEST + 1]  # beyond, all are one
+    odds = np.array([odds for path in paths for odds, _ in path])
+    odds = odds[np.abs(odds) < _MAX_ODDS + 1]  # beyond, all are one
     distances = []
     for offset in range(OFFSETS):
         shifted = odds + offset / OFFSETS
@@ -183,14 +183,14 @@ def _offset(ways: list[_Way], margin: float) -> int:
     return distances.index(max(distances))
 
 
-def _stream(ways: list[_Way], offset: int) -> bytes:
+def _stream(paths: list[_Path], offset: int) -> bytes:
     encoder = RangeEncoder()
-    encoder.encode_bit(offset > 0, _SHIFTED, _CHANCE_BITS)
+    encoder.encode_bit(offset > 0, _OFFSET_CHANCE, _CHANCE_BITS)
     if offset:
         for place in (3, 2, 1, 0):
             encoder.encode_bit(offset >> place & 1, 1 << _CHANCE_BITS - 1, _CHANCE_BITS)
-    for way in ways:
-        for odds, bit in way:
+    for path in paths:
+        for odds, bit in path:
             encoder.encode_bit(bit, _chance(odds, offset), _CHANCE_BITS)
     return encoder.finish()
 
@@ -208,7 +208,7 @@ class _Bits:
         # must fit: a stream's last zeros are not written.
         self._left = 8.0 * len(stream) + _CHANCE_BITS * vocabulary.bit_length()
         self.offset = 0
-        if self._take(_SHIFTED):
+        if self._take(_OFFSET_CHANCE):
             for _ in range(4):
                 self.offset = self.offset << 1 | self._take(1 << _CHANCE_BITS - 1)
 
@@ -218,18 +218,18 @@ class _Bits:
         other._decoder = self._decoder.copy()
         return other
 
-    def token(self, chances: Chances) -> tuple[int, _Way]:
+    def token(self, chances: Chances) -> tuple[int, _Path]:
         """The next token, and the way to it."""
-        way: _Way = []
+        path: _Path = []
 
         def follow(middle: int, odds: float) -> bool:
             bit = self._take(_chance(odds, self.offset))
-            way.append((odds, bit))
+            path.append((odds, bit))
             return bit
 
         if self._left < 0:
             raise _UnwrittenError
-        return _walk(chances, follow), way
+        return _descend(chances, follow), path
 
     def _take(self, ones: int) -> bool:
         try:
@@ -243,7 +243,7 @@ class _Bits:
 
 def _read(
     stream: bytes, model: TokenModel, max_bytes: int
-) -> tuple[int, list[int], list[_Way]] | None:
+) -> tuple[int, list[int], list[_Path]] | None:
     """The offset, the tokens and their ways; None where the stream has no end or is damaged.
 
     A draft guesses how the text goes on. Then the exact chances of all that was guessed are
@@ -251,19 +251,19 @@ def _read(
     wrongly; from there the draft guesses again. So what is read is what exact chances give.
     """
     tokens: list[int] = []
-    ways: list[_Way] = []
+    paths: list[_Path] = []
     try:
         bits = _Bits(stream, next(iter(model.score([model.end]))).size)
-        for attempt in range(_DRAFTS + 1):
-            reading = (model.draft() if attempt < _DRAFTS else None) or model.read()
+        for attempt in range(_MAX_DRAFTS + 1):
+            reading = (model.draft() if attempt < _MAX_DRAFTS else None) or model.read()
             known = len(tokens)
             guess = [*_guess(bits.copy(), reading, tokens, model.end, max_bytes), model.end]
             rows = islice(model.score([*tokens, *guess]), known, None)
             for guessed, chances in zip(guess, rows, strict=True):
-                token, way = bits.token(chances)
-                ways.append(way)
+                token, path = bits.token(chances)
+                paths.append(path)
                 if token == model.end:
-                    return bits.offset, tokens, ways
+                    return bits.offset, tokens, paths
                 tokens.append(token)
                 if len(tokens) > max_bytes + 1:
                     return None
@@ -295,14 +295,14 @@ class _Follow(Protocol):
     def __call__(self, middle: int, odds: float) -> bool: ...
 
 
-def _walk(chances: Chances, follow: _Follow) -> int:
+def _descend(chances: Chances, follow: _Follow) -> int:
     """The token that ``follow`` leads to: of every middle, is the token not below it?
 
     It is told the log odds of that, times ``STEPS``.
     """
     if not (np.isfinite(chances).all() and chances.min() >= 0):
         raise SedicError("the language model computes no chances: its weights are damaged")
-    chances = np.maximum(chances, _LEAST)
+    chances = np.maximum(chances, _MIN_CHANCE)
     low, high = 0, chances.size
     while high - low > 1:
         middle = (low + high) // 2
@@ -317,7 +317,7 @@ def _walk(chances: Chances, follow: _Follow) -> int:
 def _chance(odds: float, offset: int) -> int:
     """The chance of a 1, times 2**16, for log odds times ``STEPS``."""
     steps = math.floor(odds + offset / OFFSETS + 0.5)
-    return _ones(offset)[min(max(steps, -_FURTHEST), _FURTHEST) + _FURTHEST]
+    return _ones(offset)[min(max(steps, -_MAX_ODDS), _MAX_ODDS) + _MAX_ODDS]
 
 
 @cache
@@ -327,7 +327,7 @@ def _ones(offset: int) -> tuple[int, ...]:
     scale = Decimal(1 << _CHANCE_BITS)
     shift = Decimal(offset) / OFFSETS
     shares = (
-        scale / (1 + ((shift - steps) / STEPS).exp()) for steps in range(-_FURTHEST, _FURTHEST + 1)
+        scale / (1 + ((shift - steps) / STEPS).exp()) for steps in range(-_MAX_ODDS, _MAX_ODDS + 1)
     )
     return tuple(int(share.quantize(Decimal(1), ROUND_HALF_EVEN)) for share in shares)
 

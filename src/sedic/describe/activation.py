@@ -26,18 +26,18 @@ Box = tuple[float, float, float, float]  # top, left, bottom, right, as shares o
 
 # Chances that both looks must give a class' own name, its kind, and wider kinds. Set on
 # photographs that nothing was trained on (docs/DESCRIBERS.md).
-KEPT = (0.5, 0.6, 0.9)
+MIN_CHANCES = (0.5, 0.6, 0.9)
 _EVERYTHING: Box = (0.0, 0.0, 1.0, 1.0)
 RASTER = 96  # long side of a map of evidence
-_PROPOSED = 0.2  # chance in the first look from which a second one is worth its time
+_MIN_PROPOSAL = 0.2  # chance in the first look from which a second one is worth its time
 _SCALES = (1.0, 1.75)  # of the whole picture: its short side by a view's
-_ALONE = (0.5, 1.0)  # how much what the places alone are called counts, at each scale
+_PLACE_WEIGHTS = (0.5, 1.0)  # how much what the places alone are called counts, at each scale
 _NEARBY = 0.8  # distance from a window, by its side, over which that fades
 _FLOOR = 0.05  # share of the cells with so little evidence that it counts as none
 _FULL = 0.995  # share of the cells that have less evidence than counts as full
 _LONGEST = 2.5  # long side by short, beyond which a view is squeezed
 _WINDOWS = (0.3, 0.45, 0.65, 0.9)  # sides of windows, by the picture's short side
-_LOOKS = 4  # windows looked at again, at most
+_MAX_WINDOWS = 4  # windows looked at again, at most
 _WIDER = 1.3  # the second look at a window, by the first
 _FADES = 1.5  # distance from a window, by its side, over which the whole picture's evidence fades
 _AROUND = 1.6  # a view of a window with what is around it, by the window
@@ -84,7 +84,7 @@ def find_sightings(picture: Picture, classifier: Classifier, names: Names) -> Si
     """
     height, width = picture.shape[:2]
     views = [_view(picture, _EVERYTHING, *_size(height, width, scale)) for scale in _SCALES]
-    logits, maps = zip(*(_one(classifier, view) for view in views), strict=True)
+    logits, maps = zip(*(_classify(classifier, view) for view in views), strict=True)
     whole = names.chances(softmax(logits[0]))
     bias = classifier.linear.bias.cpu().numpy()
     proposals = _proposals(maps[1], bias, names)
@@ -95,7 +95,7 @@ def find_sightings(picture: Picture, classifier: Classifier, names: Names) -> Si
         nodes = names.chances(chances)
         node = _agreed(nodes, names)
         if node is None:
-            if nodes[0, proposed] > _PROPOSED:
+            if nodes[0, proposed] > _MIN_PROPOSAL:
                 unconfirmed.append((proposed, float(nodes[0, proposed]), float(nodes[1, proposed])))
             continue
         weights = chances.mean(axis=0) * names.members[node]
@@ -126,8 +126,8 @@ def confirms(
     rows, columns = (np.flatnonzero(piece.any(axis=axis)) for axis in (1, 0))
     height, width = piece.shape
     box = rows[0] / height, columns[0] / width, (rows[-1] + 1) / height, (columns[-1] + 1) / width
-    logits, _ = _one(classifier, _view(picture, _scaled(box, _WIDER), SIDE, SIDE))
-    return bool(names.chances(softmax(logits))[names.line(node)[:2]].max() >= KEPT[1])
+    logits, _ = _classify(classifier, _view(picture, _scaled(box, _WIDER), SIDE, SIDE))
+    return bool(names.chances(softmax(logits))[names.line(node)[:2]].max() >= MIN_CHANCES[1])
 
 
 def around(picture: Picture, box: Box) -> Picture:
@@ -159,7 +159,7 @@ def _view(picture: Picture, box: Box, rows: int, columns: int) -> Picture:
     return np.asarray(part.resize((columns, rows), Image.Resampling.BILINEAR))
 
 
-def _one(classifier: Classifier, view: Picture) -> tuple[Floats, Floats]:
+def _classify(classifier: Classifier, view: Picture) -> tuple[Floats, Floats]:
     logits, maps = classifier.look(view[None])
     return logits[0], maps[0]
 
@@ -195,7 +195,7 @@ def _proposals(maps: Floats, bias: Floats, names: Names) -> list[tuple[Box, int]
     windows.sort(key=lambda window: -window[0])
     distinct: list[tuple[Box, int]] = []
     for chance, box, node in windows:
-        if len(distinct) == _LOOKS or chance < _PROPOSED:
+        if len(distinct) == _MAX_WINDOWS or chance < _MIN_PROPOSAL:
             break
         if all(_overlap(box, other) < _SAME for other, _ in distinct):
             distinct.append((box, node))
@@ -239,11 +239,11 @@ def _look_again(
 def _agreed(nodes: Floats, names: Names) -> int | None:
     """The narrowest node that both looks (2, n) give enough; None if there is none."""
     least = nodes.min(axis=0)
-    depth = np.minimum(names.depth, len(KEPT) - 1)
-    for level in range(len(KEPT)):
+    depth = np.minimum(names.depth, len(MIN_CHANCES) - 1)
+    for level in range(len(MIN_CHANCES)):
         chances = np.where(depth == level, least, 0)
         best = int(chances.argmax())
-        if chances[best] >= KEPT[level]:
+        if chances[best] >= MIN_CHANCES[level]:
             return None if best in names.silent else best
     return None
 
@@ -279,7 +279,7 @@ def _named_alone(
     are averaged, which keeps a place from being all or nothing.
     """
     total = np.zeros(raster, np.float32)
-    for logits, weight in zip(maps, _ALONE, strict=True):
+    for logits, weight in zip(maps, _PLACE_WEIGHTS, strict=True):
         raised = np.exp(logits + bias[:, None, None] - logits.max(axis=0))
         odds = []
         for kind in names.line(node)[:2]:

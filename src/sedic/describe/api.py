@@ -231,8 +231,8 @@ def _arguments(message: dict[str, Any]) -> str | None:
     calls = message.get("tool_calls")
     calls = [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
     functions = [*(call.get("function") for call in calls), message.get("function_call")]
-    told = [function.get("arguments") for function in functions if isinstance(function, dict)]
-    texts = [text if isinstance(text, str) else json.dumps(text) for text in told if text]
+    arguments = [function.get("arguments") for function in functions if isinstance(function, dict)]
+    texts = [text if isinstance(text, str) else json.dumps(text) for text in arguments if text]
     return "\n".join(texts) or None
 
 

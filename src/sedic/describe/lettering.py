@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SURE = 0.95  # confidence from which a line is believed
 LONGEST = 32  # characters of a line that is quoted
 _LONG_SIDE = 1536  # pixels, to which larger pictures are reduced before reading
-_LEAST = 2  # letters and digits of a line
+_MIN_CHARACTERS = 2  # letters and digits of a line
 _SMALL = 0.0004  # share of the picture, below which lettering is no object
 _UNUSUAL = re.compile(r"[^\w .:&/#+'’!?%$€£@-]+")  # commas would end a phrase
 
@@ -93,7 +93,7 @@ def _lines(picture: Picture, engine: Any) -> Iterator[Line]:
 def plain(text: str) -> str:
     """A line of lettering as it may be quoted; "" where it says too little or too much."""
     line = " ".join(_UNUSUAL.sub(" ", text).split())
-    enough = sum(char.isalnum() for char in line) >= _LEAST
+    enough = sum(char.isalnum() for char in line) >= _MIN_CHARACTERS
     return line if enough and len(line) <= LONGEST else ""
 
 

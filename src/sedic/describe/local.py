@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "HuggingFaceTB/SmolVLM2-2.2B-Instruct"  # Apache-2.0, 4.5 GB
 SIDE = 1024  # pixels, of the longer side that a model is shown at most
 TOKENS_PER_WORD = 3  # that a model may write: a word has about 1.3, the rest is JSON and excess
-MORE = 8  # times as many tokens where it was cut off before it said anything: it may think
+RETRY_FACTOR = 8  # times as many tokens where it was cut off before it said anything: it may think
 
 # What transformers may raise about a folder that is not there, is damaged or holds something else.
 _UNUSABLE = (
@@ -71,7 +71,7 @@ class LocalDescriber:
         try:
             return self._ask(picture, question, budget, objects, detail_words, overall_words)
         except _CutOffError:
-            budget *= MORE
+            budget *= RETRY_FACTOR
         return self._ask(picture, question, budget, objects, detail_words, overall_words)
 
     def _ask(self, picture: Picture, question: str, tokens: int, *budget: int) -> Words:

@@ -22,7 +22,7 @@ _COARSE = 56  # pixels of a view in which what was painted away is filled in
 _BLURS = (2.0, 5.0, 14.0)  # pixels of the same: the first that reaches a known pixel fills in
 _REACHED = 0.02  # weight of known pixels from which a blur has reached them
 _MARGIN = 3  # pixels of a view by which the painted region is wider
-_LEAST = 0.3  # chance by which the remaining one is divided, at least
+_MIN_CHANCE = 0.3  # chance by which the remaining one is divided, at least
 
 
 def remains(
@@ -35,7 +35,7 @@ def remains(
     painted = _painted(view, around(mask, sighting.box)[..., 0] > 127)
     logits, _ = classifier.look(np.stack([view, painted]))
     before, after = names.chances(softmax(logits))[:, names.line(sighting.node)[:2]].max(axis=1)
-    return min(1.0, float(after) / max(float(before), _LEAST))
+    return min(1.0, float(after) / max(float(before), _MIN_CHANCE))
 
 
 def _painted(view: Picture, region: Region) -> Picture:

@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float64]
 Region = npt.NDArray[np.bool_]
 
 ROUNDS = 2
-_LOOKS = 28  # clusters of colour and texture
+_CLUSTERS = 28  # clusters of colour and texture
 _SMOOTH = 8.0  # how much neighbours count against a cell's own look
 _EDGE = 8.0  # difference between neighbours, in units of L*, that divides them
 _TRUST = 1.5  # of the evidence at a cell against that of its look
@@ -31,11 +31,11 @@ _BALANCE = 0.4  # of the odds of a look: 0 counts cells, 1 counts shares of the 
 _REGIONS = (40.0, 120.0, 360.0)  # sizes of even regions (felzenszwalb's scale)
 _BORDER = 0.4
 NARROW, WIDE = 0.45, 0.3  # evidence that speaks for neither side, by the best
-_CLEAR = 0.4  # evidence that is taken for an outline where looks say nothing
+_MIN_EVIDENCE = 0.4  # evidence that is taken for an outline where looks say nothing
 _FLAT = 0.05  # range of evidence that says nothing of where
-_LEAST, _MOST = 0.003, 0.9  # share of the picture that a thing may fill
+_MIN_SHARE, _MAX_SHARE = 0.003, 0.9  # share of the picture that a thing may fill
 _ROUND = 1.7  # cells over which an outline is rounded
-_SURE = 3.0  # log odds, at most
+_MAX_ODDS = 3.0  # log odds, at most
 
 
 def outline(look: Floats, heat: npt.NDArray[np.floating], neutral: float = NARROW) -> list[Region]:
@@ -49,34 +49,34 @@ def outline(look: Floats, heat: npt.NDArray[np.floating], neutral: float = NARRO
     """
     rows, columns = heat.shape
     if float(np.ptp(heat)) < _FLAT or float(np.ptp(look)) < 1:
-        return [heat >= _CLEAR]
+        return [heat >= _MIN_EVIDENCE]
     flat = look.reshape(-1, look.shape[2])
     evidence = np.clip(np.asarray(heat, np.float64).ravel(), 0, 1)
     with warnings.catch_warnings():  # that a cluster is empty: then there are fewer looks
         warnings.simplefilter("ignore")
-        centres, _ = kmeans2(flat, min(_LOOKS, len(flat)), iter=10, minit="++", seed=0)
+        centres, _ = kmeans2(flat, min(_CLUSTERS, len(flat)), iter=10, minit="++", seed=0)
     distances = np.square(flat[:, None] - centres[None]).sum(axis=2)
-    near = np.exp(-(distances - distances.min(axis=1, keepdims=True)) / (2 * _EDGE**2))
-    near /= near.sum(axis=1, keepdims=True)  # how much of each look a cell has
+    membership = np.exp(-(distances - distances.min(axis=1, keepdims=True)) / (2 * _EDGE**2))
+    membership /= membership.sum(axis=1, keepdims=True)  # how much of each look a cell has
     support = _regional(look, evidence.reshape(rows, columns)).ravel()
     level = neutral * max(float(np.quantile(support, 0.98)), 1e-3)
     own = np.clip(_TRUST * (support - level) / level, -1.5, 2.0)
-    share = _sides(own, near, _laplacian(look)).reshape(rows, columns)
-    return _pieces(share, heat) or [heat >= _CLEAR]
+    share = _sides(own, membership, _laplacian(look)).reshape(rows, columns)
+    return _pieces(share, heat) or [heat >= _MIN_EVIDENCE]
 
 
-def _sides(own: Floats, near: Floats, laplacian: sparse.csr_matrix) -> Floats:
+def _sides(own: Floats, membership: Floats, laplacian: sparse.csr_matrix) -> Floats:
     """How much each cell (n,) belongs to the thing, 0 to 1.
 
-    ``own``: the evidence at a cell, negative against the object; ``near`` (n, looks): the share of
-    each look in the cell.
+    ``own``: the evidence at a cell, negative against the object. ``membership`` (n, clusters): how
+    much of the cell belongs to each cluster of colour and texture; rows sum to 1.
     """
     inside, outside = np.clip(own, 0, 1), np.clip(-own, 0, 1)
     share = inside
     for _ in range(ROUNDS):
-        odds = np.log((near.T @ inside + 1) / (near.T @ outside + 1))
+        odds = np.log((membership.T @ inside + 1) / (membership.T @ outside + 1))
         odds -= _BALANCE * np.log((inside.sum() + 1) / (outside.sum() + 1))
-        prior = 1 / (1 + np.exp(-np.clip(near @ odds + own, -_SURE, _SURE)))
+        prior = 1 / (1 + np.exp(-np.clip(membership @ odds + own, -_MAX_ODDS, _MAX_ODDS)))
         weight = np.abs(2 * prior - 1) + 0.05
         system = (_SMOOTH * laplacian + sparse.diags(weight)).tocsc()
         share = np.clip(spsolve(system, weight * prior), 0, 1)
@@ -90,7 +90,7 @@ def _pieces(share: Floats, heat: npt.NDArray[np.floating]) -> list[Region]:
     labels, count = ndimage.label(region)
     support = ndimage.sum_labels(heat, labels, range(1, count + 1))
     pieces = [ndimage.binary_fill_holes(labels == 1 + at) for at in np.argsort(-support)]
-    return [piece for piece in pieces if _LEAST <= piece.mean() <= _MOST]
+    return [piece for piece in pieces if _MIN_SHARE <= piece.mean() <= _MAX_SHARE]
 
 
 def _regional(look: Floats, evidence: Floats) -> Floats:

@@ -25,12 +25,12 @@ Region = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 Box = tuple[float, float, float, float]  # top, left, bottom, right, as shares of height and width
 
-SURE = 0.6  # chance that both looks must give; set on held-out photographs (docs/DESCRIBERS.md)
-MOST = 3  # people of one picture, the largest faces first
+MIN_CHANCE = 0.6  # that both looks must give; set on held-out photographs (docs/DESCRIBERS.md)
+MAX_PEOPLE = 3  # people of one picture, the largest faces first
 FOREGROUND = 0.08  # height of a face by the picture's shorter side: who is what it is about
 _SMALLEST = 0.03  # the same, below which someone is no object
 _SIDES = (640, 448)  # pixels of the long side in the two looks
-_SAME = 0.3  # intersection by union from which both looks show one face
+_MIN_OVERLAP = 0.3  # intersection by union from which both looks show one face
 # The body, in heights of the face's box, from its middle: where it is likely, and how wide.
 _HEAD_WIDTH, _BODY_WIDTH = 0.75, 1.5
 _NECK, _FEET = 0.6, 7.0
@@ -71,14 +71,14 @@ def confirmed(picture: Picture, find: Callable[[Picture, float], Sequence[Face]]
     looks = []
     for side, mirrored in zip(_SIDES, (False, True), strict=True):
         view = _view(picture, side)
-        found = find(np.ascontiguousarray(view[:, ::-1]) if mirrored else view, SURE)
-        looks.append([_share(face, view.shape, mirrored) for face in found])
+        faces = find(np.ascontiguousarray(view[:, ::-1]) if mirrored else view, MIN_CHANCE)
+        looks.append([_share(face, view.shape, mirrored) for face in faces])
     people = []
     for chance, box in looks[0]:
-        again = [other for other, there in looks[1] if overlap(box, there) >= _SAME]
+        again = [other for other, there in looks[1] if overlap(box, there) >= _MIN_OVERLAP]
         if again and _height(box, picture) >= _SMALLEST:
             people.append(Person(min(chance, max(again)), box))
-    return sorted(people, key=lambda one: one.face[0] - one.face[2])[:MOST]
+    return sorted(people, key=lambda one: one.face[0] - one.face[2])[:MAX_PEOPLE]
 
 
 def in_foreground(person: Person, picture: Picture) -> bool:

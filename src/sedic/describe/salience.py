@@ -129,7 +129,7 @@ def _superpixels(maps: Maps) -> _Superpixels:
 def _salience(parts: _Superpixels) -> Floats:
     """How much each superpixel stands out, 0 to 1."""
     count = len(parts.area)
-    unlike = np.linalg.norm(parts.look[:, None] - parts.look[None], axis=2)
+    colour_distance = np.linalg.norm(parts.look[:, None] - parts.look[None], axis=2)
     i, j = parts.pairs.T
     step = np.maximum(parts.distance - 3.0, 1e-3)  # small steps count for nothing
     graph = sparse.csr_matrix((step, (i, j)), shape=(count, count))
@@ -137,14 +137,14 @@ def _salience(parts: _Superpixels) -> Floats:
     belongs = np.exp(-np.square(geodesic) / (2 * 10.0**2))  # eq. 3
     connectivity = (belongs @ parts.rim) / np.sqrt(belongs @ parts.area)  # eq. 5
     background = 1 - np.exp(-np.square(connectivity) / 2)  # eq. 7
-    apart = np.linalg.norm(parts.place[:, None] - parts.place[None], axis=2)
-    near = np.exp(-np.square(apart) / (2 * 0.4**2))
-    weight = near * background * parts.area
-    contrast = (unlike * weight).sum(axis=1) / parts.area.sum()  # eq. 6
+    distance = np.linalg.norm(parts.place[:, None] - parts.place[None], axis=2)
+    proximity = np.exp(-np.square(distance) / (2 * 0.4**2))
+    weight = proximity * background * parts.area
+    contrast = (colour_distance * weight).sum(axis=1) / parts.area.sum()  # eq. 6
     # Divided by at least 12, so that a faint contrast stays faint.
     foreground = contrast / max(float(contrast.max()), 12.0)
-    alike = np.exp(-np.square(parts.distance) / (2 * 10.0**2)) + 0.1
-    smooth = sparse.csr_matrix((alike, (i, j)), shape=(count, count))
+    similarity = np.exp(-np.square(parts.distance) / (2 * 10.0**2)) + 0.1
+    smooth = sparse.csr_matrix((similarity, (i, j)), shape=(count, count))
     laplacian = sparse.csgraph.laplacian(smooth + smooth.T).toarray()
     system = np.diag(background + foreground) + laplacian
     return np.clip(np.linalg.solve(system, foreground), 0.0, 1.0)  # eq. 9

@@ -203,7 +203,7 @@ class Segmenter:
         from torch.nn.functional import interpolate
 
         height, width = picture.shape[:2]
-        rows, columns = self._seen(height, width)
+        rows, columns = self._input_size(height, width)
         scale = torch.tensor([columns / width, rows / height] * 2)
         regions: list[Region] = []
         with torch.inference_mode():
@@ -219,7 +219,7 @@ class Segmenter:
                 regions.append((mask[0, 0, :rows, :columns] > 0).cpu().numpy())
         return regions
 
-    def _seen(self, height: int, width: int) -> tuple[int, int]:
+    def _input_size(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of the model's square that a picture takes up, from the top left."""
         if not self._keeps_proportions:
             return self._side, self._side

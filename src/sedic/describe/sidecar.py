@@ -110,7 +110,7 @@ _KINDS = {
     (str, dict): 'a file name or {"size": [height, width], "counts": [...]}',
     (list, str): "a list of numbers or a text",
 }
-_FOUND = {bool: "true or false", int: "a number", float: "a number", type(None): "null"}
+_JSON_NAMES = {bool: "true or false", int: "a number", float: "a number", type(None): "null"}
 
 
 def _read_json(path: Path) -> object:
@@ -137,7 +137,7 @@ def _get(parent: object, key: str, kind: type | tuple[type, ...], where: str) ->
 
 
 def _kind_of(value: object) -> str:
-    return _FOUND.get(type(value)) or _KINDS[type(value)]
+    return _JSON_NAMES.get(type(value)) or _KINDS[type(value)]
 
 
 def _mask(mask: str | dict[str, Any], folder: Path, where: str) -> Cells:

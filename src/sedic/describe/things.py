@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sedic.models.classifier import Classifier
     from sedic.picture import Picture
 
-Looks = npt.NDArray[np.float64]  # (rows, columns, 6) colour and texture in units of L*
+Appearance = npt.NDArray[np.float64]  # (rows, columns, 6) colour and texture in units of L*
 
 _HIDDEN = 0.5  # share of a region that other objects may have, at most
 _SURVIVES, _GONE = 0.6, 0.4  # chance that is left without a region: the thing is there, is not
@@ -53,10 +53,10 @@ def sighted(
     """
     from sedic.describe.activation import confirms
 
-    look = looks(maps, sightings.raster)
+    appearance = appearance_of(maps, sightings.raster)
     things: list[Thing] = []
     for sighting in _surest(sightings, names):
-        pieces = _pieces(picture, look, sighting, classifier, names)
+        pieces = _pieces(picture, appearance, sighting, classifier, names)
         for number, piece in enumerate(pieces):
             free = _free(piece, things)
             if free.sum() < (1 - _HIDDEN) * piece.sum():
@@ -84,19 +84,19 @@ def with_people(
     from sedic.describe.outline import outline
     from sedic.describe.people import face_region, in_foreground, likely
 
-    near: list[Thing] = []
-    far: list[Thing] = []
+    in_front: list[Thing] = []
+    behind: list[Thing] = []
     for person in people:
-        others = [*things, *near, *far]
+        others = [*things, *in_front, *behind]
         face = face_region(person, shape)
         if _free(face, others).sum() < (1 - _HIDDEN) * face.sum():
             continue
         heat = likely(person, shape, picture.shape[0] / picture.shape[1])
-        pieces = outline(looks(maps, shape), heat)
+        pieces = outline(appearance_of(maps, shape), heat)
         region = next((piece for piece in pieces if (piece & face).any()), face) | face
         thing = Thing(names.person, person.chance, _free(region, others))
-        (near if in_foreground(person, picture) else far).append(thing)
-    return [*near, *things, *far]
+        (in_front if in_foreground(person, picture) else behind).append(thing)
+    return [*in_front, *things, *behind]
 
 
 def lettered(things: list[Thing], lines: Sequence[Line], shape: tuple[int, int]) -> list[Thing]:
@@ -118,7 +118,7 @@ def lettered(things: list[Thing], lines: Sequence[Line], shape: tuple[int, int])
     return [*things[:1], *lettering_things, *things[1:]]
 
 
-def looks(maps: Maps, shape: tuple[int, int]) -> Looks:
+def appearance_of(maps: Maps, shape: tuple[int, int]) -> Appearance:
     """Colour and texture on a raster (rows, columns)."""
     from sedic.describe.region_features import area_mean, edges
 
@@ -136,7 +136,11 @@ def _free(region: Region, things: Sequence[Thing]) -> Region:
 
 
 def _pieces(
-    picture: Picture, look: Looks, sighting: Sighting, classifier: Classifier, names: Names
+    picture: Picture,
+    appearance: Appearance,
+    sighting: Sighting,
+    classifier: Classifier,
+    names: Names,
 ) -> list[Region]:
     """The outlines of a sighting: the narrow ones, unless the classifier still gives the name when
     they are painted away, and no longer does without the wide ones."""
@@ -146,10 +150,10 @@ def _pieces(
     def left(pieces: list[Region]) -> float:
         return remains(picture, np.any(pieces, axis=0), sighting, classifier, names)
 
-    narrow = outline(look, sighting.heat)
+    narrow = outline(appearance, sighting.heat)
     if left(narrow) < _SURVIVES:
         return narrow
-    wide = outline(look, sighting.heat, WIDE)
+    wide = outline(appearance, sighting.heat, WIDE)
     return wide if left(wide) < _GONE else narrow
 
 

@@ -166,6 +166,6 @@ def words() -> frozenset[str]:
     """Every word that a measured description may hold, without commas."""
     look = (STRENGTH, DETAIL, COARSENESS, SHARPNESS, GRAIN, EVENNESS, DIRECTION, CROSSED)
     rest = (REGULARITY, LIGHT, COLOURFULNESS, CONTRAST, SIZE, COLUMNS, ROWS)
-    said = [word for scale in (*look, *rest) for _, word in scale]
-    said += [*PALETTE, *LINES, *SIDES, *FORMS, STRIP, AREA, OBJECT, _PHRASES]
-    return frozenset(" ".join(said).replace(",", "").replace("{}", "").split())
+    words = [word for scale in (*look, *rest) for _, word in scale]
+    words += [*PALETTE, *LINES, *SIDES, *FORMS, STRIP, AREA, OBJECT, _PHRASES]
+    return frozenset(" ".join(words).replace(",", "").replace("{}", "").split())

@@ -41,7 +41,7 @@ _NECK = 24  # channels
 _EPSILON = 1e-3  # of the batch normalisation
 _LARGEST = 1 << 25  # bytes of a file that is read at all
 _OVERLAP = 0.3  # intersection by union from which two boxes are one face
-_MOST = 64  # faces of one picture
+_MAX_FACES = 64  # faces of one picture
 
 Picture = npt.NDArray[np.uint8]
 
@@ -105,14 +105,14 @@ class FaceFinder(nn.Module):
         return found
 
     @torch.inference_mode()
-    def find(self, view: Picture, least: float) -> list[Face]:
-        """The faces with a chance of ``least`` or more in a (h, w, 3) sRGB view, the surest first,
+    def find(self, view: Picture, threshold: float) -> list[Face]:
+        """The faces with a chance of ``threshold`` or more in a (h, w, 3) sRGB view, surest first,
         each once. Both sides must be multiples of ``MULTIPLE``."""
         x = torch.from_numpy(view.copy()).permute(2, 0, 1)[None].float()
         found = self(x)[0].double().numpy()
         chance = 1 / (1 + np.exp(-found[0]))
-        rows, columns = np.nonzero(chance >= least)
-        order = np.argsort(-chance[rows, columns], kind="stable")[: 16 * _MOST]
+        rows, columns = np.nonzero(chance >= threshold)
+        order = np.argsort(-chance[rows, columns], kind="stable")[: 16 * _MAX_FACES]
         faces: list[Face] = []
         for y, x_ in zip(rows[order], columns[order], strict=True):
             high, wide = _STEP * np.exp(np.minimum(found[1:3, y, x_], 8))
@@ -120,7 +120,7 @@ class FaceFinder(nn.Module):
             box = _clipped(middle, high, wide, view.shape)
             if all(overlap(box, face.box) < _OVERLAP for face in faces):
                 faces.append(Face(float(chance[y, x_]), box))
-        return faces[:_MOST]
+        return faces[:_MAX_FACES]
 
 
 def _clipped(

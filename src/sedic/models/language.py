@@ -311,8 +311,8 @@ def _identity(folder: Path) -> bytes:
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         raise SedicError(f"no language model in {printable(folder)}: no .safetensors there")
-    beside = {*_TOKENIZER_FILES, PROMPT_FILE}
-    files = [path for path in sorted(folder.iterdir()) if path.name in beside]
+    names = {*_TOKENIZER_FILES, PROMPT_FILE}
+    files = [path for path in sorted(folder.iterdir()) if path.name in names]
     whole = hashlib.sha256()
     for path in weights + files:
         with path.open("rb") as file:

@@ -37,10 +37,10 @@ def parse_near_words(text: str) -> dict[str, str]:
     """A table in the form of ``near_words.txt``; of two lines with one word, the first counts."""
     found: dict[str, str] = {}
     for line in text.splitlines():
-        said, colon, words = line.partition(": ")
+        substitute, colon, words = line.partition(": ")
         if colon and not line.startswith("#"):
             for word in words.split(","):
-                found.setdefault(word.strip(), said)
+                found.setdefault(word.strip(), substitute)
     return found
 
 

@@ -374,11 +374,11 @@ def _count(tensors: Tensors, pattern: str) -> int:
     return 1 + max((n for n in numbers if n < len(tensors)), default=0)
 
 
-def _shape(tensors: Tensors, name: str, least: int = 1) -> torch.Size:
-    """The shape of a tensor of ``least`` dimensions or more."""
+def _shape(tensors: Tensors, name: str, min_dimensions: int = 1) -> torch.Size:
+    """The shape of a tensor of ``min_dimensions`` dimensions or more."""
     if name not in tensors:
         raise SedicError(f"{name} is missing from the checkpoint")
     shape = tensors[name].shape
-    if len(shape) < least:
+    if len(shape) < min_dimensions:
         raise SedicError(f"{name} has too few dimensions")
     return shape

@@ -34,7 +34,7 @@ _KINDS: dict[str, tuple[type[Any], Callable[[Any], nn.Module]]] = {
 }
 
 
-def save_networks(path: Path, networks: Mapping[str, Any], **beside: Any) -> None:
+def save_networks(path: Path, networks: Mapping[str, Any], **extra: Any) -> None:
     """Write networks of the kinds above under their names, and JSON values beside them."""
     tensors: dict[str, Tensor] = {}
     configs: dict[str, Any] = {}
@@ -42,7 +42,7 @@ def save_networks(path: Path, networks: Mapping[str, Any], **beside: Any) -> Non
         configs[name] = asdict(network.config)
         for key, value in network.state_dict().items():
             tensors[f"{name}.{key}"] = value.half().contiguous()
-    save_file(tensors, path, {_KEY: json.dumps(configs | beside, sort_keys=True)})
+    save_file(tensors, path, {_KEY: json.dumps(configs | extra, sort_keys=True)})
 
 
 def load_networks(

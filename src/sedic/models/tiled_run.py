@@ -52,6 +52,6 @@ def _grid(height: int, width: int, tile: int, margin: int) -> tuple[int, int]:
         down, across = grid
         return (height + 2 * margin * (down - 1)) * (width + 2 * margin * (across - 1))
 
-    least = -(-height * width // (tile * tile))
-    grids = [(down, -(-least // down)) for down in range(1, least + 1)]
+    count = -(-height * width // (tile * tile))
+    grids = [(down, -(-count // down)) for down in range(1, count + 1)]
     return min(grids, key=work)

@@ -82,9 +82,9 @@ def words(facts: Mapping[str, Any]) -> str:
 def bytes_of(facts: Mapping[str, Any]) -> str:
     """Where the bytes of a file are: a bar and a table. The numbers are those of ``inspect``."""
     total = facts["bytes"]
-    shown = [(name, size) for name, size in facts["parts"].items() if size]
+    parts = [(name, size) for name, size in facts["parts"].items() if size]
     bar, rows = [], []
-    for name, size in shown:
+    for name, size in parts:
         colour, meaning = _PARTS.get(name, ("#77614f", ""))
         bar.append(f'<i style="flex:{size};background:{colour}" title="{escape(name)}"></i>')
         rows.append(

@@ -115,12 +115,12 @@ class Work:
         """Where the objects of a file are, in the pixels of its picture: (height, width) each."""
         container = self._decoder.parse(data)
         width, height = container.coded_size
-        shown = container.width, container.height
+        size = container.width, container.height
         return [
             np.array(
                 Image.fromarray(
                     layer.mask.array.repeat(GRID, 0).repeat(GRID, 1)[:height, :width]
-                ).resize(shown, Image.Resampling.NEAREST)
+                ).resize(size, Image.Resampling.NEAREST)
             )
             for layer in self._decoder.semantic_image(data).objects
         ]

@@ -54,17 +54,17 @@ class BlurHash:
         if not pairs:
             raise SedicError(f"BlurHash needs more than {limit} bytes")
 
-        def worth(pair: tuple[int, int]) -> tuple[int, float]:
+        def score(pair: tuple[int, int]) -> tuple[int, float]:
             x, y = pair
             return x * y, -abs(math.log(x / y * height / width))
 
-        across, down = max(pairs, key=worth)
+        across, down = max(pairs, key=score)
         text = self._library.encode(_small(picture), across, down)
         return str(text).encode("ascii")
 
     def decode(self, data: bytes, width: int, height: int) -> Picture:
-        seen = self._library.decode(data.decode("ascii"), *_size(width, height))
-        return resized(np.asarray(seen, np.uint8), width, height)
+        decoded = self._library.decode(data.decode("ascii"), *_size(width, height))
+        return resized(np.asarray(decoded, np.uint8), width, height)
 
 
 class ThumbHash:
@@ -88,19 +88,19 @@ class ThumbHash:
 
     def decode(self, data: bytes, width: int, height: int) -> Picture:
         columns, rows, values = self._library.thumb_hash_to_rgba(data)
-        seen = np.array(list(values), np.uint8).reshape(rows, columns, 4)[..., :3]
-        return resized(np.ascontiguousarray(seen), width, height)
+        decoded = np.array(list(values), np.uint8).reshape(rows, columns, 4)[..., :3]
+        return resized(np.ascontiguousarray(decoded), width, height)
 
 
 def find() -> list[Placeholder | Missing]:
     """Both, or why one is not here."""
-    found: list[Placeholder | Missing] = []
+    placeholders: list[Placeholder | Missing] = []
     for kind in (BlurHash, ThumbHash):
         try:
-            found.append(kind())
+            placeholders.append(kind())
         except ImportError:
-            found.append(Missing(kind.name, f"pip install {kind.package}"))
-    return found
+            placeholders.append(Missing(kind.name, f"pip install {kind.package}"))
+    return placeholders
 
 
 def _size(width: int, height: int) -> tuple[int, int]:

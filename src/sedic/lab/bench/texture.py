@@ -114,12 +114,15 @@ def spectral_peaks_alone(picture: Picture, original: Picture) -> float:
 
 
 def texture_strength(decoded: Picture, original: Picture) -> float:
-    """The share of the original's texture that is there: the ratio of the mean local deviations
-    (8 pixels) of luma's high-pass, in blocks without edges; 1 is best, and nothing is said of where
-    too much makes good for too little. ``SedicError`` where there is no such block."""
+    """How strong texture is compared with the original's: 1 is best, below 1 it is too smooth.
+
+    The ratio of the two mean local deviations (windows of 8 pixels) of luma's high-pass, in blocks
+    without edges. A part that is too rough hides one that is too smooth; ``texture_error`` shows
+    both. ``SedicError`` where there is no such block.
+    """
     blocks = _plain_blocks(original)
-    mine, other = (sum(_deviations(_cut(p, b)).mean() for b in blocks) for p in (decoded, original))
-    return float(mine / other)
+    means = [sum(_deviations(_cut(p, b)).mean() for b in blocks) for p in (decoded, original)]
+    return float(means[0] / means[1])
 
 
 def texture_error(decoded: Picture, original: Picture) -> float:
@@ -127,8 +130,8 @@ def texture_error(decoded: Picture, original: Picture) -> float:
     best. ``SedicError`` where there is no such block."""
     ratios = []
     for block in _plain_blocks(original):
-        mine, other = (_deviations(_cut(p, block)) + 0.5 for p in (decoded, original))
-        ratios.append(np.abs(np.log(mine / other)))
+        ours, theirs = (_deviations(_cut(p, block)) + 0.5 for p in (decoded, original))
+        ratios.append(np.abs(np.log(ours / theirs)))
     return float(np.mean(ratios))
 
 
@@ -141,9 +144,9 @@ def wasserstein(network: LPIPS, a: list[Tensor], b: list[Tensor]) -> Tensor:
     total = torch.zeros(a[0].shape[0])
     for tap, window in enumerate(WINDOWS):
         (mean, spread), (mean_b, spread_b) = (moments(x[tap], window) for x in (a, b))
-        unlike = (mean - mean_b).square() + (spread - spread_b).square()
+        difference = (mean - mean_b).square() + (spread - spread_b).square()
         head = network.get_buffer(f"head{tap}").float().view(1, -1, 1, 1)
-        total = total + (unlike * head).sum(1).mean((1, 2))
+        total = total + (difference * head).sum(1).mean((1, 2))
     return total
 
 

@@ -31,13 +31,13 @@ class Perception:
             self._lpips.maps = torch.compile(self._lpips.maps)  # type: ignore[method-assign]
 
     def __call__(self, a: Tensor, b: Tensor) -> Tensor:
-        return self._lpips(self._seen(a), self._seen(b)).float()  # type: ignore[no-any-return]
+        return self._lpips(self._lpips_input(a), self._lpips_input(b)).float()  # type: ignore[no-any-return]
 
     def maps(self, x: Tensor) -> list[Tensor]:
         """Unit-length feature maps of pictures at LPIPS' taps."""
-        return self._lpips.maps(self._seen(x))
+        return self._lpips.maps(self._lpips_input(x))
 
-    def _seen(self, x: Tensor) -> Tensor:
+    def _lpips_input(self, x: Tensor) -> Tensor:
         return (x + 0.5).to(self._dtype, memory_format=torch.channels_last)
 
     def head(self, tap: int) -> Tensor:

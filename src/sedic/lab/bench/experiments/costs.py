@@ -46,8 +46,8 @@ def commands(
 def _lines(folder: Path, source: str, limit: int) -> Iterator[tuple[str, list[str]]]:
     python, file, target = sys.executable, str(folder / "f"), str(folder / "out.png")
     sedic = [python, "-m", "sedic"]
-    most = ["--max-bytes", str(limit), "--force"]
-    yield "sedic compress", [*sedic, "compress", source, file, *most]
+    size_limit = ["--max-bytes", str(limit), "--force"]
+    yield "sedic compress", [*sedic, "compress", source, file, *size_limit]
     yield "sedic decompress --preview", [*sedic, "decompress", file, target, "--preview", "--force"]
     yield "sedic decompress", [*sedic, "decompress", file, target, "--force"]
     for kind in ("WEBP", "AVIF"):

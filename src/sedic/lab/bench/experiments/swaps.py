@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from sedic.picture import Picture
 
 OBJECTS = 2
-SENT = "as sent"
+AS_SENT = "as sent"
 REFERENCE = "reference image alone"
 SWAPS = (
-    SENT,
+    AS_SENT,
     "the other object's words",
     "the other object's mask",
     "no words of its own",
