@@ -331,7 +331,7 @@ def _check_size(size: tuple[int, int], name: str) -> None:
 
 
 def _checked(array: Array) -> Picture:
-    """The array, C-contiguous; ``UnsuitableInputError`` for other types than uint8 and other shapes."""
+    """The array, C-contiguous; ``UnsuitableInputError`` for a wrong type or shape."""
     if array.dtype != np.uint8:
         scaled = array.dtype.kind in "fb"
         advice = "scale it to 0 .. 255, round it and " if scaled else ""

@@ -53,7 +53,7 @@ class SidecarDescriber:
         self._source = source
 
     def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> DescriberResult:
-        """See ``description.Describer``; all that the file says, whatever ``rate`` asks for."""
+        """See ``description.Describer``. The result is all of the file, whatever ``rate`` is."""
         height, width = picture.shape[:2]
         return DescriberResult(load_description(self._source, width, height))
 
@@ -207,7 +207,7 @@ def _run_lengths(mask: Cells) -> dict[str, list[int]]:
 
 def _on_grid(mask: Cells, width: int, height: int, where: str) -> Cells:
     if not mask.any():
-        raise UnsuitableInputError(f"{where}: nothing is inside (brighter than half, or opaque)")
+        raise UnsuitableInputError(f"{where}: no pixel is inside (brighter than half, or opaque)")
     rows, columns = mask.shape
     if (columns, rows) == grid_size(width, height):
         return mask
