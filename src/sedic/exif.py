@@ -72,18 +72,18 @@ def read(data: bytes, *, camera: bool = True, place: bool = True) -> tuple[Entry
     order = _order(data)
     if not order:
         return ()
-    entries: dict[tuple[int, int], Entry] = {}
+    by_tag: dict[tuple[int, int], Entry] = {}
     pointers: dict[int, int] = {}
     for entry in _directory(data, order, _number(data, 4, order), MAIN):
         if entry.tag in _POINTERS and entry.kind == 4 and len(entry.values) == 4:
             pointers[_POINTERS[entry.tag]] = int.from_bytes(entry.values, "little")
         elif camera:
-            entries[entry[:2]] = entry
+            by_tag[entry[:2]] = entry
     for directory, at in pointers.items():
         if camera if directory == CAMERA else place:
-            entries |= {entry[:2]: entry for entry in _directory(data, order, at, directory)}
+            by_tag |= {entry[:2]: entry for entry in _directory(data, order, at, directory)}
     entries, room = [], MAX_BYTES
-    for _, entry in sorted(entries.items()):
+    for _, entry in sorted(by_tag.items()):
         if _is_kept(entry.directory, entry.tag) and len(entry.values) <= room:
             entries.append(entry)
             room -= len(entry.values)

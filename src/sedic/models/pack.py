@@ -73,14 +73,14 @@ def load_networks(
 
 
 def _fresh(name: str, stored: dict[str, Any]) -> nn.Module:
-    """A network of the stored sizes. What else is stored, older files have it, is ignored."""
+    """A network of the stored sizes. Other stored values, which older files have, are ignored."""
     config, network = _KINDS[name]
     sizes = {field.name: stored[field.name] for field in fields(config) if field.name in stored}
     return network(config(**{k: tuple(v) if isinstance(v, list) else v for k, v in sizes.items()}))
 
 
 def values(path: Path) -> dict[str, Any]:
-    """What stands beside the networks of a pack, and their configurations, without the tensors."""
+    """The JSON values of a file: those besides the networks, and the networks' configurations."""
     try:
         with safe_open(path, "pt") as file:
             return _values(file)

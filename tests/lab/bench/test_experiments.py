@@ -10,7 +10,7 @@ from skimage import data as samples
 
 from sedic.lab.bench.datasets import open_dataset
 from sedic.lab.bench.experiments import Outcome
-from sedic.lab.bench.experiments.ablation import MORE, TABLE_1, WHOLE, Ablation
+from sedic.lab.bench.experiments.ablation import OTHER_VARIANTS, TABLE_1, WHOLE, Ablation
 from sedic.lab.bench.experiments.steps import Steps
 from sedic.lab.bench.experiments.subject import Subject, measured
 from sedic.lab.bench.experiments.swaps import SENT, SWAPS, Swaps
@@ -59,7 +59,7 @@ def test_variants_share_the_reference_image_and_pay_for_what_they_say(
         assert sum(n for name, n in values.items() if name.endswith(" bytes")) == values["bytes"]
 
 
-@pytest.mark.parametrize("name", [variant.name for variant in MORE])
+@pytest.mark.parametrize("name", [variant.name for variant in OTHER_VARIANTS])
 def test_what_the_paper_does_not_take_away_changes_the_picture(
     ablated: dict[str, Outcome], name: str
 ) -> None:
