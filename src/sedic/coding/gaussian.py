@@ -180,7 +180,7 @@ class GaussianTables:
 
     @staticmethod
     def _read_escapes(decoder: Symbolwise, count: int, escape: int) -> Symbols:
-        """The places of ``count`` escaped symbols, counted from the table's first; or UNKNOWN."""
+        """``count`` escaped symbols, counted from the table's first; or UNKNOWN."""
         widths = decoder.decode_run(count, _widths)
         if (widths == UNKNOWN).any():
             return np.full(count, UNKNOWN, np.int32)

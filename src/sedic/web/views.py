@@ -1,4 +1,4 @@
-"""What the page says, as HTML. Words of files are escaped: they are anybody's."""
+"""HTML of the page. Words of files are escaped, because anybody may have written them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def status(text: str, share: float) -> str:
 
 
 def done(notes: Iterable[str]) -> str:
-    """What the visitor should know of a result; nothing if there is nothing."""
+    """Notes about a result as a list; "" without notes."""
     lines = "".join(f"<li>{escape(_sentence(note))}</li>" for note in notes)
     return f'<ul class="quiet notes">{lines}</ul>' if lines else ""
 
@@ -99,7 +99,8 @@ def bytes_of(facts: Mapping[str, Any]) -> str:
 
 
 def change(name: str, inside: float, outside: float, sizes: Sequence[int]) -> str:
-    """What an edit changed; ``name`` of the object, empty for the whole picture."""
+    """The change by an edit. ``name``: the object's, empty for the whole picture; ``inside`` and
+    ``outside``: mean changes of samples, 0 to 255; ``sizes``: bytes before and after."""
     before, after = sizes
     file = f"The file has {after:,} bytes now, {after - before:+,}."
     if not name:
@@ -111,5 +112,5 @@ def change(name: str, inside: float, outside: float, sizes: Sequence[int]) -> st
 
 
 def _sentence(text: str) -> str:
-    """A line of the codec's with a capital and a full stop."""
+    """A message of the codec with a capital letter and a full stop."""
     return text[:1].upper() + text[1:].rstrip(".") + "."
