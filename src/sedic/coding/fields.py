@@ -6,7 +6,7 @@ from sedic.errors import DamagedFileError
 
 
 def varint(value: int) -> bytes:
-    """A non-negative integer as a varint (docs/FORMAT.md): seven bits to a byte, low bits first; the
+    """A non-negative integer as a varint (docs/FORMAT.md): seven bits a byte, low bits first; the
     high bit is set on all bytes but the last."""
     out = bytearray()
     while value > 0x7F:

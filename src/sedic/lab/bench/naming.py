@@ -32,7 +32,7 @@ _LONGEST = 1 << 20  # bytes of a file of judgements
 
 @dataclass(frozen=True)
 class Naming:
-    """A photograph's most likely name and the smaller chance that two looks give it."""
+    """A photograph's most likely name, and the smaller of its chances in two views."""
 
     file: str
     name: str
@@ -61,10 +61,10 @@ def look_at(
     namings = []
     for done, path in enumerate(paths, 1):
         with photos.leaving_out(path):
-            least = names.chances(whole_looks(load_picture(path), classifier)).min(axis=0) * own
-            node = int(least.argmax())
+            chances = names.chances(whole_looks(load_picture(path), classifier)).min(axis=0) * own
+            node = int(chances.argmax())
             if node not in names.silent:
-                namings.append(Naming(path.name, names.words[node], float(least[node])))
+                namings.append(Naming(path.name, names.words[node], float(chances[node])))
         progress(done)
     return namings
 
@@ -81,17 +81,17 @@ def table(namings: Sequence[Naming], tried: int, wrong: frozenset[str]) -> str:
     ``SedicError`` where a file of ``wrong`` is not among ``namings``.
     """
     if unknown := wrong - {naming.file for naming in namings}:
-        raise SedicError(f"no such photograph was looked at: {printable(min(unknown))}")
+        raise SedicError(f"no such photograph was classified: {printable(min(unknown))}")
     lines = [
-        "| both looks give at least | named | of all | right | precision |",
+        "| chance in both views, at least | named | of all | right | precision |",
         "|---|---|---|---|---|",
     ]
-    for least in THRESHOLDS:
-        kept = [naming for naming in namings if naming.chance >= least]
-        right = sum(naming.file not in wrong for naming in kept)
-        precision = f"{right / len(kept):.0%}" if kept else "-"
-        share = f"{len(kept) / max(tried, 1):.0%}"
-        lines.append(f"| {least} | {len(kept)} | {share} | {right} | {precision} |")
+    for threshold in THRESHOLDS:
+        named = [naming for naming in namings if naming.chance >= threshold]
+        right = sum(naming.file not in wrong for naming in named)
+        precision = f"{right / len(named):.0%}" if named else "-"
+        share = f"{len(named) / max(tried, 1):.0%}"
+        lines.append(f"| {threshold} | {len(named)} | {share} | {right} | {precision} |")
     return "\n".join(lines) + "\n"
 
 

@@ -25,7 +25,7 @@ _SIDE = 96  # pixels of the longer side of what is coded and decoded
 
 
 class Placeholder(Protocol):
-    """A way to say a picture in few bytes."""
+    """A codec of blurred placeholders."""
 
     @property
     def name(self) -> str: ...
@@ -48,7 +48,8 @@ class BlurHash:
         self._library = blurhash
 
     def encode(self, picture: Picture, limit: int) -> bytes:
-        """With the most components that fit, at most 9 x 9, about as many a pixel both ways."""
+        """The string with the most components that fit, up to 9 x 9, in the proportions of the
+        picture."""
         height, width = picture.shape[:2]
         pairs = [(x, y) for x in range(1, 10) for y in range(1, 10) if 4 + 2 * x * y <= limit]
         if not pairs:
@@ -93,7 +94,7 @@ class ThumbHash:
 
 
 def find() -> list[Placeholder | Missing]:
-    """Both, or why one is not here."""
+    """Both placeholder codecs; for one that is not installed, the reason."""
     placeholders: list[Placeholder | Missing] = []
     for kind in (BlurHash, ThumbHash):
         try:

@@ -18,7 +18,7 @@ _RATE = 5e-4
 
 
 class Critic:
-    """One network for each feature map; ``loss`` says how unlike photographs they find a batch."""
+    """One network for each feature map; ``loss`` is how little a batch resembles photographs."""
 
     def __init__(self, channels: Sequence[int]) -> None:
         self._networks = nn.ModuleList(_network(count) for count in channels)

@@ -70,7 +70,7 @@ def describe_photos(
 
 
 def spell_names(out: Path) -> None:
-    """Writes every name as it begins a detail and as it follows a colour, as a corpus."""
+    """Writes a corpus with every name, at the beginning of a detail and after a colour."""
     names = table.load_names()
     draw = random.Random(0)
     colours = list(PALETTE)

@@ -1,4 +1,4 @@
-"""What each part of a file and of the decoder contributes (SEDIC, Table 1).
+"""The contribution of each part of a file and of the decoder (SEDIC, Table 1).
 
 Every variant of a picture has the same reference image, that of the whole file, as in the paper: so
 the bytes fall with what is left out. The variants are files, too, and decoded as any other.

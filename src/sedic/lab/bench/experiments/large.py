@@ -1,4 +1,4 @@
-"""What large pictures cost: CPU seconds of one thread a megapixel, and memory, size by size.
+"""The cost of large pictures, size by size: memory, and CPU seconds of one thread a megapixel.
 
 Every size runs in a process of its own, so that its peak memory is its own. A picture is a
 photograph scaled to the size; the first, small run in each process, which loads everything, does

@@ -1,4 +1,4 @@
-"""What an object's words and mask contribute: each is exchanged for another object's.
+"""The contribution of an object's words and mask: each is exchanged for another object's.
 
 Only the object's own region is judged: what is measured is the original with that region cut out
 of the decoded picture, so a number here is as many times smaller as the region is than the picture.

@@ -1,4 +1,4 @@
-"""Which plots a report has, from its summary."""
+"""The plots of a report, from its summary."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class Summary:
 
     facts: dict[str, Any]
     pictures: list[str]
-    metrics: dict[str, str]  # name: higher | lower
+    metrics: dict[str, str]  # name: higher | lower | nearer 1
     means: list[Mean]
     curves: dict[str, dict[str, list[BestPoint]]]  # metric, family
     published: dict[str, dict[str, list[tuple[float, float]]]]  # metric, codec: (bpp, value)
@@ -179,7 +179,7 @@ def _mean(codec: str, point: str, rows: list[Row], names: tuple[str, ...]) -> Me
 
 
 def merit(value: float, better: str) -> float:
-    """A number that is the higher, the better ``value`` is.
+    """A number that is larger for better values of a metric.
 
     ``better`` is that of a ``Metric``: "higher", "lower" or "nearer 1".
     """
