@@ -92,7 +92,7 @@ def test_files_of_the_shipped_profile_mean_and_show_what_they_did(name: str, min
     expected = json.loads((FOLDER / "meaning.json").read_text())
     assert meaning(image) == expected[name]
     preview = decoder.preview(data)
-    if arithmetic() == expected["made by"]:
+    if arithmetic() == expected.get("made by"):
         assert np.array_equal(preview, load_picture(FOLDER / f"{name}-preview.png"))
     check_near(preview, FOLDER / f"{name}-preview.png", *PREVIEW_TOLERANCE)
     check_near(decoder.decompress(data, TILE), FOLDER / f"{name}.png", *LAST_TOLERANCE)

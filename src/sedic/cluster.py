@@ -157,7 +157,7 @@ def _connect(address: str | None, workers: int | None) -> None:
 
 
 def _check_address(address: str) -> None:
-    """Raise ``UnsuitableInputError`` where nobody answers; Ray itself tries for minutes."""
+    """Raise ``UnsuitableInputError`` where no cluster answers; Ray itself tries for minutes."""
     if address == "auto":
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")

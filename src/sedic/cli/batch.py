@@ -169,7 +169,7 @@ def _open_report(path: Path) -> TextIO:
 
 
 class _Progress:
-    """A bar with the time that is left, on standard error; silent when nobody watches."""
+    """A progress bar with the remaining time, on standard error; silent without a terminal."""
 
     def __init__(self, total: int | None) -> None:
         from rich.console import Console

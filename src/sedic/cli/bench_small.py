@@ -1,4 +1,4 @@
-"""``sedic bench small``, ``bytes`` and ``large``: what depends on limits in bytes, and on size."""
+"""``sedic bench small``, ``bytes`` and ``large``: small limits in bytes, and large pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Saves decoded pictures with their provenance, and prints it."""
+"""Saves decoded pictures with their provenance, and prints the provenance of pictures."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def write_decoded(
     caption: bool,
     force: bool,
 ) -> None:
-    """Save a decoded picture with what travelled with it.
+    """Save a decoded picture with the EXIF and the colour profile that the file carried.
 
-    What it is goes with it as XMP and, for ``caption``, drawn below it.
+    Its provenance is written as XMP and, for ``caption``, drawn below the picture.
     """
     from sedic.picture import save_picture
     from sedic.provenance import with_caption
@@ -54,7 +54,7 @@ def is_picture(data: bytes) -> bool:
 
 
 def print_provenance(data: bytes, *, as_json: bool) -> None:
-    """What a picture file says about itself. Raises ``DamagedFileError`` where that is damaged."""
+    """Print the provenance of a picture file. Raises ``DamagedFileError`` where it is damaged."""
     from sedic.provenance import read_provenance
 
     provenance = read_provenance(io.BytesIO(data))

@@ -17,7 +17,7 @@ desktop_app = typer.Typer(
     no_args_is_help=True,
 )
 MANUAL = "man/man1/sedic.1"
-User = Annotated[bool, typer.Option("--user", help="For this user (the only way there is).")]
+User = Annotated[bool, typer.Option("--user", help="For this user; required.")]
 Reference = Annotated[
     bool, typer.Option("--preview", help="The reference image alone, at once and without networks.")
 ]
@@ -92,7 +92,7 @@ def manual(context: typer.Context) -> None:
 
 
 def _files(context: typer.Context) -> dict[str, str]:
-    """What `install` writes, by its path below the user's folder of data."""
+    """The files that `install` writes, by their paths below the user's folder of data."""
     from sedic import desktop
     from sedic.cli.manual import page
 

@@ -223,14 +223,14 @@ def main() -> NoReturn:
         _say(f"sedic: cannot write the output: {error.strerror or error}")
     try:
         sys.stdout.flush()
-    except (OSError, ValueError, AttributeError):  # a reader that left, a full disk, no stream
+    except (OSError, ValueError, AttributeError):  # a closed pipe, a full disk, no stream
         code = code or 1
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.exit(code)
 
 
 def program() -> NoReturn:
-    """``main`` as a process of its own: what the command ``sedic`` runs."""
+    """Run ``main`` and end the process: the entry point of the command ``sedic``."""
     run_and_leave(main)
 
 

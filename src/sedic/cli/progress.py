@@ -1,4 +1,4 @@
-"""A picture as it gets restored, for the command line: progress, stages as files, early stop."""
+"""Decoding stage by stage on the command line: a progress bar, pictures of stages, early stop."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def last_picture(
 
 @contextmanager
 def _bar() -> Iterator[Callable[[Stage], None]]:
-    """A progress bar, moved by each stage it is called with; nothing where nobody watches."""
+    """A progress bar that shows each stage it is called with; nothing without a terminal."""
     if not is_terminal():
         yield lambda stage: None
         return

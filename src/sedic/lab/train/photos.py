@@ -116,7 +116,7 @@ def draw(folders: Iterable[Path], count: int) -> list[Path]:
 
 @contextmanager
 def leaving_out(path: Path) -> Iterator[None]:
-    """Catch ``SedicError`` in the work on a photograph and write a line with its name to the log."""
+    """Catch ``SedicError`` in the work on a photograph; the log gets a line with its name."""
     try:
         with translated(printable(path)):
             yield
