@@ -110,7 +110,7 @@ def cut(text: str, words: int) -> str:
     stops = [n for n in range(words, 0, -1) if tokens[n - 1][-1] in _PAUSES]
     joints = [n for n in range(words, 0, -1) if tokens[n] in _JOINTS]
     for count in [n for n in (*stops[:1], *joints[:1]) if 3 * n >= words] + stops[:1] + joints[:1]:
-        return text[: ends[count - 1]].rstrip(_UNFINISHED)
+        return text[: ends[count - 1]].rstrip(_UNFINISHED + " ")
     return text[: ends[words - 1]] if words >= _LEAST_WORDS else ""
 
 
