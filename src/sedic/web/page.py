@@ -20,7 +20,7 @@ from sedic.web.work import Work
 
 STYLE = (Path(__file__).parent / "page.css").read_text()
 # Fonts of the system: gradio's own themes load theirs from elsewhere.
-STYLE: dict[str, Any] = {
+THEME: dict[str, Any] = {
     "theme": gr.themes.Base(
         primary_hue="teal",
         neutral_hue="gray",

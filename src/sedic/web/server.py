@@ -103,7 +103,7 @@ def _page(
         "pwa": False,
         "mcp_server": False,
         "num_workers": 0,
-        **page.STYLE,
+        **page.THEME,
     }
 
 
