@@ -248,7 +248,7 @@ class _Plan(NamedTuple):
 
 
 def _first_that_fits(plans: Sequence[_Plan], rate: Rate) -> tuple[_Plan, Choice]:
-    """The first plan with a file that is small enough; raises ``LimitError`` as the last one."""
+    """The first plan with a file that is small enough; ``LimitError`` where no plan has one."""
     for plan in plans[:-1]:
         with suppress(LimitError):
             return plan, choose(rate, plan.attempts, plan.codec.levels, plan.floors)
@@ -257,7 +257,7 @@ def _first_that_fits(plans: Sequence[_Plan], rate: Rate) -> tuple[_Plan, Choice]
 
 
 class _AtScale:
-    """A picture and its description at one scale; what is computed is kept."""
+    """A picture and its description at one scale. Results are computed once."""
 
     def __init__(
         self,
@@ -316,8 +316,8 @@ class _AtScale:
         return None if expect is None else expect(lowest)
 
     def comes_back(self, choice: Choice) -> bool:
-        """Whether the chosen reference image decodes to what was encoded, if the codec can tell,
-        or at all."""
+        """Whether the chosen reference image decodes to what was encoded. For a codec that cannot
+        compare them: whether it decodes to a picture of the right size."""
         check = getattr(self._encode, "comes_back", None)
         if check is not None:
             return bool(check(choice.reference))
@@ -361,7 +361,7 @@ class _AtScale:
     def _packed(self, layers: Layers) -> Container:
         """A file with these words that is as long as one with them may get.
 
-        Its reference image has ``_room`` bytes. Its ground has any tolerance: all take a byte.
+        Its reference image is ``_room``. Its ground has some tolerance: each takes one byte.
         """
         if layers not in self._containers:
             coding = self._coding
