@@ -127,7 +127,8 @@ class Analysis(nn.Module):
 class Noise(nn.Module):
     """Adds noise to features, with a strength that depends on them: x + g(x) n.
 
-    g is a 1x1 convolution. Each map of the noise n is added to an equal share of the channels, in their order.
+    g is a 1x1 convolution. Each map of the noise n is added to an equal share of the channels, in
+    their order.
     """
 
     def __init__(self, channels: int, maps: int) -> None:
