@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from sedic.describe.description import Description
 from sedic.editing import edit
 from sedic.encoder import Encoder
 from sedic.errors import LimitError, UnsuitableInputError
-from sedic.picture import load_picture, read_picture, save_picture
+from sedic.picture import Source, load_picture, read_picture, save_picture
 from sedic.profile import Profile
 from sedic.reference.pixel import Pixel
 from sedic.semantics import Mask, Rate
@@ -67,10 +68,10 @@ def cut_out(opaque: bool = False) -> Image.Image:
     return image
 
 
-def coded(picture: object, limit: int = 700, **kept: object) -> bytes:
-    loaded = read_picture(picture, **kept)  # type: ignore[arg-type]
-    said = Description("A picture.")
-    return Encoder(PROFILE).compress(loaded, Rate(limit), said).data
+def coded(picture: Source, limit: int = 700, keep: Sequence[str] = ()) -> bytes:
+    loaded = read_picture(picture, keep=keep)
+    words = Description("A picture.")
+    return Encoder(PROFILE).compress(loaded, Rate(limit), words).data
 
 
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "TIFF"])
@@ -155,8 +156,8 @@ def test_transparency_is_carried_only_if_asked_for_and_there() -> None:
     assert white.alpha is None and "--alpha" in white.notes[0]
     assert (white.pixels[0, 0] == 255).all()
     assert read_picture(cut_out(opaque=True)).notes == ()
-    assert read_picture(cut_out(opaque=True), alpha=True).alpha is None
-    data = coded(cut_out(), alpha=True)
+    assert read_picture(cut_out(opaque=True), keep=["alpha"]).alpha is None
+    data = coded(cut_out(), keep=["alpha"])
     assert Container.parse(data).parts()["alpha"] < 30
     picture = Decoder(PROFILE).preview(data)
     assert picture.shape == (SIZE[1], SIZE[0], 4)
@@ -186,8 +187,8 @@ def test_alpha_in_formats_with_and_without_it(tmp_path: Path) -> None:
 
 def test_a_picture_without_anything_opaque_or_of_odd_sides() -> None:
     nothing = np.zeros((17, 3, 4), np.uint8)
-    assert read_picture(nothing, alpha=True).pixels.shape == (17, 3, 3)
-    assert Decoder(PROFILE).preview(coded(nothing, alpha=True))[..., 3].max() == 0
+    assert read_picture(nothing, keep=["alpha"]).pixels.shape == (17, 3, 3)
+    assert Decoder(PROFILE).preview(coded(nothing, keep=["alpha"]))[..., 3].max() == 0
     one = np.zeros((1, 1), np.uint8)
     mask = opaque_mask(one, (1, 1))
     assert mask == Mask.of(np.array([[False]]))

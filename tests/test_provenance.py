@@ -14,7 +14,7 @@ from PIL import Image
 
 from sedic.errors import DamagedFileError
 from sedic.picture import load_picture, save_picture
-from sedic.provenance import SOURCE_TYPE, Provenance, captioned, read_provenance
+from sedic.provenance import SOURCE_TYPE, Provenance, read_provenance, with_caption
 
 MADE = Provenance(157, "mini", "1a2b", ('an old "red" barn & <trees>', "barn, wooden, cr\u00e8me"))
 GREY = np.full((40, 300, 3), 128, np.uint8)
@@ -82,13 +82,13 @@ def test_hostile_packets_are_refused_without_work() -> None:
 
 
 def test_a_caption_keeps_the_picture_and_grows_with_the_words() -> None:
-    few = captioned(GREY, Provenance(157, "mini", "1a2b"))
-    many = captioned(GREY, Provenance(157, "mini", "1a2b", ("very long words " * 20, "x" * 90)))
+    few = with_caption(GREY, Provenance(157, "mini", "1a2b"))
+    many = with_caption(GREY, Provenance(157, "mini", "1a2b", ("very long words " * 20, "x" * 90)))
     for one in (few, many):
         assert one.shape[1:] == GREY.shape[1:]
         assert np.array_equal(one[:40], GREY)
         assert (one[40:] < 100).any()
     assert many.shape[0] > few.shape[0]
-    tiny = captioned(np.zeros((1, 1, 3), np.uint8), MADE)
+    tiny = with_caption(np.zeros((1, 1, 3), np.uint8), MADE)
     assert tiny.shape[1] == 1
     Image.fromarray(tiny)

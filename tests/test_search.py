@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from sedic.coding.container import Container, pack
-from sedic.kept_words import KeptWords
 from sedic.profile import Profile
 from sedic.search import Match, UnreadableFile, files_in, search, words_of
 from sedic.semantics import Mask, ObjectLayer, ReferenceImage, SemanticImage
+from sedic.word_cache import WordCache
 
 MASK = Mask.of(np.ones((2, 3), np.bool_))
 
@@ -74,21 +74,19 @@ def test_kept_words_are_those_that_were_decoded(folder: Path, tmp_path: Path) ->
     base = tmp_path / "deep" / "words.sqlite"
     fresh = list(search(files_in(folder), "macaw"))
     for _ in range(2):
-        with KeptWords(base) as kept:
-            assert list(search(files_in(folder), "macaw", kept_words=kept)) == fresh
+        with WordCache(base) as kept:
+            assert list(search(files_in(folder), "macaw", cache=kept)) == fresh
     assert base.is_file()
 
 
 def test_kept_words_are_not_decoded_again(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with KeptWords(tmp_path / "words.sqlite") as kept:
+    with WordCache(tmp_path / "words.sqlite") as kept:
         before = matches(folder, "macaw")
-        list(search(files_in(folder), "macaw", kept_words=kept))
+        list(search(files_in(folder), "macaw", cache=kept))
         monkeypatch.setattr(Container, "words", None)
-        found = [
-            m for m in search(files_in(folder), "macaw", kept_words=kept) if isinstance(m, Match)
-        ]
+        found = [m for m in search(files_in(folder), "macaw", cache=kept) if isinstance(m, Match)]
         assert {match.path.name: match.score for match in found} == before
 
 
@@ -96,7 +94,5 @@ def test_a_broken_database_is_no_hindrance(folder: Path, tmp_path: Path) -> None
     base = tmp_path / "words.sqlite"
     base.write_bytes(b"this is no database" * 100)
     for place in (base, folder / "a.sedic" / "impossible"):
-        with KeptWords(place) as kept:
-            assert any(
-                isinstance(m, Match) for m in search(files_in(folder), "macaw", kept_words=kept)
-            )
+        with WordCache(place) as kept:
+            assert any(isinstance(m, Match) for m in search(files_in(folder), "macaw", cache=kept))

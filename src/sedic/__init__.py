@@ -56,9 +56,9 @@ if TYPE_CHECKING:
     from sedic.shortcuts import stages as stages
     from sedic.synthesis.stages import Stage as Stage
 
-# Both have to be said before torch is loaded. Threads that wait must sleep: spinning makes small
-# networks two to eight times slower. And oneDNN keeps a compiled kernel for every picture size it
-# ever saw, 1024 by default, which is hundreds of megabytes in a long run over many sizes.
+# Both must be set before torch is loaded. Waiting threads must sleep: spinning makes small networks
+# two to eight times slower. oneDNN caches a compiled kernel for each picture size; its default of
+# 1024 kernels takes hundreds of megabytes in a run over many sizes.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sedic.errors import OutputError, SedicError, UnsuitableInputError
 from sedic.files import make_folder, printable, write_atomically
 from sedic.sources import CODED, PICTURES, Item, file_system, output_name
-from sedic.workers import Answer, Pool, compute, died
+from sedic.workers import Answer, Pool, compute, worker_died
 
 if TYPE_CHECKING:
     from sedic.semantics import Carried
@@ -106,7 +106,7 @@ class Outcome:
 
 
 class Output(Protocol):
-    """Where outputs go. It can be pickled, for workers that write themselves."""
+    """The place where outputs are written. Picklable, because Ray's workers write themselves."""
 
     def exists(self, name: str) -> bool: ...
     def write(self, name: str, data: bytes, *, force: bool) -> None: ...
@@ -128,7 +128,7 @@ class Folder:
 
 
 class RemoteFolder:
-    """A folder behind an URL of fsspec."""
+    """A folder at a URL that fsspec can write to."""
 
     def __init__(self, url: str) -> None:
         self._system, root = file_system(url)
@@ -150,7 +150,7 @@ class RemoteFolder:
 
 @dataclass(frozen=True)
 class Task:
-    """An input that is to be computed: where it is from, the name of its output, its bytes."""
+    """One input to compute: where it comes from, the name of its output, and its bytes."""
 
     source: str
     output: str
@@ -161,14 +161,14 @@ def plan(
     job: Job, items: Iterator[Item], output: Output, *, force: bool = False
 ) -> Iterator[Task | Outcome]:
     """Read the items one by one: a task for each, or its outcome if it is skipped or unreadable."""
-    seen: set[str] = set()
+    names: set[str] = set()
     for item in items:
         name = None
         try:
             name = output_name(item.name, job.suffix)
-            if name in seen:
+            if name in names:
                 raise UnsuitableInputError(f"another input becomes {name}, too")
-            seen.add(name)
+            names.add(name)
             if not force and output.exists(name):
                 yield Outcome(printable(item.source), name, "skipped")
                 continue
@@ -191,11 +191,11 @@ def finish(source: str, name: str, answer: Answer, output: Output, *, force: boo
 def run(
     job: Job, items: Iterator[Item], output: Output, *, workers: int = 1, force: bool = False
 ) -> Generator[Outcome, None, None]:
-    """Do ``job`` for all ``items``; yields an outcome for each as it is there.
+    """Do ``job`` for all ``items``; yields the outcome of each item when it is done.
 
-    ``workers`` processes compute, each with one thread and its own copy of the profile; with one
-    worker this process does. At most ``2 * workers`` inputs are in memory at a time. What is raised
-    here (by ``items``, by Ctrl-C) ends the workers at once.
+    ``workers`` processes compute, each with one thread and its own copy of the profile; a single
+    worker is this process. At most ``2 * workers`` inputs are in memory at a time. An exception of
+    ``items``, or Ctrl-C, ends the workers at once.
     """
     steps = plan(job, items, output, force=force)
     if workers == 1:
@@ -224,16 +224,16 @@ def run(
 
 
 def _collect(pool: Pool, waiting: dict[Future[Answer], Task]) -> Iterator[tuple[Task, Answer]]:
-    """Wait until at least one task is done; yields what is.
+    """Wait until at least one task is done; yields the tasks that are done, with their answers.
 
-    Where a worker died, the task that killed it is unknown. The tasks that were running are run
-    again one by one; a task that kills its workers again has failed.
+    When a worker dies, it is unknown which task killed it. All running tasks are then run again,
+    one by one; a task that kills its worker again has failed.
     """
     done, _ = wait(waiting, return_when=FIRST_COMPLETED)
     suspects = []
     for future in done:
         task = waiting.pop(future)
-        if died(future):
+        if worker_died(future):
             suspects.append(task)
         else:
             yield task, future.result()
@@ -257,7 +257,7 @@ def _png(picture: Any, carried: Carried) -> bytes:
 
 
 def _facts(data: bytes) -> dict[str, Any]:
-    """What ``inspect`` says of a file: its size, its bytes by part, its words."""
+    """The result of the action ``inspect``: size, bytes of each part, words. Ready for JSON."""
     from sedic import shortcuts
 
     container = shortcuts.inspect(data)
@@ -279,5 +279,5 @@ def _facts(data: bytes) -> dict[str, Any]:
 
 
 def open_output(out: str) -> Output:
-    """The outputs' folder: of this machine, or behind an URL of fsspec."""
+    """The folder of outputs: a path of this machine, or a URL that fsspec can write to."""
     return RemoteFolder(out) if "://" in out else Folder(Path(out).absolute())

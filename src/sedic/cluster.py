@@ -35,16 +35,16 @@ with extras.named():
     import ray
     from ray.data.datasource import RowBasedFileDatasink
 
-FILES_A_TASK = 32  # that one task reads
-MAX_STORE = 1 << 30  # bytes of pictures under way in a cluster of this machine
+FILES_A_TASK = 32  # read by one task
+MAX_STORE = 1 << 30  # bytes of Ray's object store, in a cluster of this machine
 
 
 class Coder:
     """Codes the pictures of tables with a column ``bytes``, in a process of its own.
 
     ``job`` says what is done. In place of ``bytes`` the tables get ``output`` (bytes), ``error``
-    (text; one of the two is null) and ``seconds``. Only an instance that Ray ends takes its process
-    with it; call ``stop`` otherwise.
+    (text; one of the two is null) and ``seconds``. Call ``stop`` at the end of an instance that Ray
+    does not own: it ends the instance's process.
     """
 
     def __init__(self, job: Job) -> None:
@@ -62,7 +62,7 @@ class Coder:
         return table
 
     def code(self, data: bytes | None) -> Answer:
-        """The output of one input, or why there is none."""
+        """The output of one input, or the reason why there is none."""
         return Answer(None, "this row has no bytes") if data is None else self._pool.alone(data)
 
     def stop(self) -> None:
@@ -107,7 +107,7 @@ def run(
     workers: int | None = None,
     force: bool = False,
 ) -> Generator[Outcome, None, None]:
-    """Do ``job`` for all items of ``readers`` on a cluster; yields outcomes as they are there.
+    """Do ``job`` for all items of ``readers`` on a cluster; yields outcomes as items are done.
 
     ``out`` is the folder of outputs or an URL, which every machine of the cluster must reach at
     that name, as it must the inputs. ``address`` is that of a running cluster (``auto``,
@@ -157,7 +157,7 @@ def _connect(address: str | None, workers: int | None) -> None:
 
 
 def _check_address(address: str) -> None:
-    """Raise ``UnsuitableInputError`` where nobody answers; Ray itself tries for minutes."""
+    """Raise ``UnsuitableInputError`` where no cluster answers; Ray itself tries for minutes."""
     if address == "auto":
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
@@ -205,14 +205,14 @@ def _outcomes(
         )
         .iter_rows()
     )
-    seen: set[str] = set()
+    names: set[str] = set()
     for row in rows:
         outcome = Outcome(**row)
         name = outcome.output
-        if name is not None and name in seen and outcome.status != "failed":
+        if name is not None and name in names and outcome.status != "failed":
             error = f"another input becomes {name}, too"
             outcome = Outcome(outcome.source, name, "failed", error=error)
-        seen.add(name or "")
+        names.add(name or "")
         yield outcome
 
 
@@ -222,8 +222,8 @@ _DONE = pyarrow.schema([*_TEXTS, ("bytes", pyarrow.int64()), ("seconds", pyarrow
 
 
 class _Read:
-    """Reads parts, which rows name by number: a table of one row for each item, with its bytes if
-    it is to be computed."""
+    """Reads inputs. A row of its argument is the number of a part; it yields a row for each item of
+    that part, with the item's bytes if the item must be computed."""
 
     def __init__(self, job: Job, parts: list[Reader], output: Output, force: bool) -> None:
         self._job, self._parts, self._output, self._force = job, parts, output, force
@@ -240,7 +240,7 @@ class _Read:
 
 
 class _Worker:
-    """Computes the rows of ``_Read`` that have bytes, writes the outputs, tells the outcomes."""
+    """Computes the rows of ``_Read`` that have bytes, writes outputs, and yields outcomes."""
 
     def __init__(self, job: Job, output: Output, force: bool) -> None:
         self._coder, self._output, self._force = Coder(job), output, force

@@ -1,4 +1,4 @@
-"""ICC profiles that travel with a picture: which are worth it, and pictures in their colours.
+"""ICC profiles that a file carries: which ones are kept, and converting pictures to them.
 
 A file's picture is sRGB. Where a profile travels with it, a decoded picture is converted to that
 profile's colours when it is written.
@@ -25,7 +25,7 @@ def usable(profile: bytes) -> bool:
 
 
 def differs_from_srgb(profile: bytes) -> bool:
-    """Whether pictures in a usable profile hold other values than in sRGB, by more than one."""
+    """Whether a usable profile differs from sRGB: converting changes some value by more than 1."""
     levels = np.arange(0, 256, 15).astype(np.uint8)
     probe = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(levels.size, -1, 3)
     changed = in_profile(probe, profile)
@@ -33,9 +33,9 @@ def differs_from_srgb(profile: bytes) -> bool:
 
 
 def in_profile(picture: Picture, profile: bytes) -> Picture | None:
-    """A (height, width, 3 or 4) sRGB picture in the colours of a profile; its alpha stays.
+    """A (height, width, 3 or 4) sRGB picture converted to a profile; alpha stays as it is.
 
-    None where the profile cannot be used so.
+    None where the profile cannot be a target of conversions.
     """
     transform = _from_srgb(profile)
     if transform is None:
@@ -55,7 +55,7 @@ def _from_srgb(profile: bytes) -> Any:
     """Pillow's conversion from sRGB to a profile of red, green and blue, or None."""
     from PIL import ImageCms
 
-    # Bytes 16 to 20 name the colours of a profile's device.
+    # Bytes 16 to 19 name the colour space of a profile's device.
     if not 128 < len(profile) <= MAX_PROFILE or profile[16:20] != b"RGB ":
         return None
     try:

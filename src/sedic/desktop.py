@@ -1,4 +1,4 @@
-"""What a freedesktop.org desktop has to know of ``.sedic``: MIME type, viewer, thumbnailer."""
+"""Files that tell a freedesktop.org desktop about ``.sedic``: MIME type, viewer, thumbnailer."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def _update(home: Path) -> None:
-    """Let the desktop read its folders anew, as far as its programs are here."""
+    """Make the desktop read its folders again, with those of its programs that are installed."""
     for name, folder in (
         ("update-mime-database", "mime"),
         ("update-desktop-database", "applications"),

@@ -1,4 +1,4 @@
-"""Other words for a file, without the original picture."""
+"""Changes the words of a file, without the original picture."""
 
 from __future__ import annotations
 
@@ -55,10 +55,11 @@ def edit(
 
 
 def shows(before: Bytes, after: Bytes, profile: Profile) -> bool:
-    """Whether the picture of an edited file differs by more than traces.
+    """Whether the picture of an edited file visibly differs from that of the file before.
 
-    Diffusion models paint by all words. Embedded networks act on words of surfaces alone, inside an
-    object's mask (``synthesis.touch``), and nothing acts where a file has the very picture.
+    Diffusion models react to all words. The embedded networks react only to words of surfaces
+    inside an object's mask (``synthesis.touch``). Files whose decoder changes nothing
+    (``Settings.changes_nothing``) do not react to words.
     """
     decoder = Decoder(profile)
     if not profile.restores or decoder.settings(after).changes_nothing:

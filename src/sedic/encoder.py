@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sedic import extras, methods
+from sedic.coding.carried import encode as encode_carried
 from sedic.coding.container import Container, pack
 from sedic.coding.scale import SCALES, coded_size
 from sedic.describe.description import DescriberResult, Description, shorten
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from sedic.reference import Prepared, ReferenceCodec
 
 _GROUND_FROM = 128  # bytes: in smaller files the ten of a ground are worth more as detail
-_TOLERANCE = 48  # of a ground, until it is chosen
+_ANY_TOLERANCE = 48  # of a ground whose bytes are counted
 _LEAST_BPP = 0.001  # less than any photograph needs at the lowest level: not worth trying
 
 
@@ -127,7 +128,7 @@ class Encoder:
             mask_coder=mask_coder or system.mask_coder,
             bare=bare,
             grey=method == "sedic" and not bare and is_grey(pixels),
-            ground=_first_ground(loaded, rate) if method == "sedic" and not bare else None,
+            ground_colour=_ground_colour(loaded, rate) if method == "sedic" and not bare else None,
         )
         plans = list(self._plans(loaded, description, coding, rate, decoder))
 
@@ -137,9 +138,9 @@ class Encoder:
             plan, choice = _first_that_fits(plans, rate)
             reference, decoder = plan.codec, plan.decoder
             best = next(one for one in plan.attempts if one.scale == choice.scale)
-            best.settle_ground(choice)
-            image = best.image(choice.layers, choice.reference)
-            data = best.container(choice.layers, choice.reference).to_bytes()
+            ground = best.choose_ground(choice)
+            image = best.image(choice.layers, choice.reference, ground)
+            data = best.container(choice, ground).to_bytes()
             if bare:
                 parsed = Container.parse_bare(data, profile.name, reference.name)
             else:
@@ -184,7 +185,7 @@ class Encoder:
         if file is not None:
             codec: ReferenceCodec = External(file=file)
             still = replace(decoder, result="added", amount=0.0)
-            plain = coding._replace(ground=None)
+            plain = coding._replace(ground_colour=None)
             attempt = _AtScale(picture, description, 0, plain, codec, still, rate.max_bytes)
             yield _Plan(codec, still, [attempt], (), exact=True)
         codec = self.profile.reference_codec()
@@ -233,7 +234,7 @@ class _Coding(NamedTuple):
     mask_coder: str
     bare: bool
     grey: bool
-    ground: Ground | None  # of the original's colour; the tolerance is decided at the end
+    ground_colour: tuple[int, int, int] | None  # of which the file may send a ground
 
 
 class _Plan(NamedTuple):
@@ -247,7 +248,7 @@ class _Plan(NamedTuple):
 
 
 def _first_that_fits(plans: Sequence[_Plan], rate: Rate) -> tuple[_Plan, Choice]:
-    """The first plan with a file that is small enough; raises ``LimitError`` as the last one."""
+    """The first plan with a file that is small enough; ``LimitError`` where no plan has one."""
     for plan in plans[:-1]:
         with suppress(LimitError):
             return plan, choose(rate, plan.attempts, plan.codec.levels, plan.floors)
@@ -256,7 +257,7 @@ def _first_that_fits(plans: Sequence[_Plan], rate: Rate) -> tuple[_Plan, Choice]
 
 
 class _AtScale:
-    """A picture and its description at one scale; what is computed is kept."""
+    """A picture and its description at one scale. Results are computed once."""
 
     def __init__(
         self,
@@ -279,7 +280,6 @@ class _AtScale:
         self._room = bytes(min(max_bytes, 1 << 15))  # as long as a reference image may get
         self._encoded: dict[int, bytes] = {}
         self._containers: dict[Layers, Container] = {}
-        self._ground = coding.ground
 
     @property
     def pixels(self) -> int:
@@ -316,31 +316,33 @@ class _AtScale:
         return None if expect is None else expect(lowest)
 
     def comes_back(self, choice: Choice) -> bool:
-        """Whether the chosen reference image decodes to what was encoded, if the codec can tell,
-        or at all."""
+        """Whether the chosen reference image decodes to what was encoded. For a codec that cannot
+        compare them: whether it decodes to a picture of the right size."""
         check = getattr(self._encode, "comes_back", None)
         if check is not None:
             return bool(check(choice.reference))
         return self._codec.decode(choice.reference, *self._size).shape[1::-1] == self._size
 
-    def settle_ground(self, choice: Choice) -> None:
-        """Choose the ground for the decoded reference image; none where it would not help."""
-        if self._ground is None:
-            return
-        image = self.image(choice.layers, choice.reference)
+    def choose_ground(self, choice: Choice) -> Ground | None:
+        """The ground that brings the reference image closest to the original, if one does."""
+        colour = self._coding.ground_colour
+        if colour is None:
+            return None
+        image = self.image(choice.layers, choice.reference, None)
         preview = resized(show_reference(self._codec, image, self._settings), *self._original)
-        self._ground = choose_ground(self._ground.colour, preview, self._picture.pixels)
-        self._containers.clear()
+        return choose_ground(colour, preview, self._picture.pixels)
 
     def semantic_bytes(self, layers: Layers) -> int:
         return len(self._packed(layers).to_bytes()) - len(self._room) - self.carried_bytes
 
-    def container(self, layers: Layers, reference: bytes) -> Container:
-        """The file with these words and this reference image."""
-        return replace(self._packed(layers), reference=reference)
+    def container(self, choice: Choice, ground: Ground | None) -> Container:
+        """The file with the words and the reference image of ``choice``, and this ground."""
+        carried = encode_carried(self._carried(ground), self._coding.profile)
+        packed = self._packed(choice.layers)
+        return replace(packed, reference=choice.reference, carried=carried)
 
-    def image(self, layers: Layers, reference: bytes) -> SemanticImage:
-        """What that file means."""
+    def image(self, layers: Layers, reference: bytes, ground: Ground | None) -> SemanticImage:
+        """What the file with these words, this reference image and this ground means."""
         short = shorten(self._at_size, layers.objects, layers.detail_words, layers.overall_words)
         return SemanticImage(
             *self._size,
@@ -350,14 +352,23 @@ class _AtScale:
             method=self._coding.method,
             seed=self._coding.seed,
             grey=self._coding.grey,
-            carried=Carried(self._opaque, self._picture.exif, self._picture.icc, self._ground),
+            carried=self._carried(ground),
         )
 
+    def _carried(self, ground: Ground | None) -> Carried:
+        return Carried(self._opaque, self._picture.exif, self._picture.icc, ground)
+
     def _packed(self, layers: Layers) -> Container:
+        """A file with these words that is as long as one with them may get.
+
+        Its reference image is ``_room``. Its ground has some tolerance: each takes one byte.
+        """
         if layers not in self._containers:
             coding = self._coding
+            colour = coding.ground_colour
+            ground = None if colour is None else Ground(colour, _ANY_TOLERANCE)
             self._containers[layers] = pack(
-                self.image(layers, self._room),
+                self.image(layers, self._room, ground),
                 coding.profile,
                 profile=coding.profile.name,
                 mark=coding.profile.mark(self._codec.fingerprint),
@@ -371,12 +382,11 @@ class _AtScale:
         return self._containers[layers]
 
 
-def _first_ground(picture: LoadedPicture, rate: Rate) -> Ground | None:
-    """A ground of the colour that much of the picture has, if the file has bytes for it."""
+def _ground_colour(picture: LoadedPicture, rate: Rate) -> tuple[int, int, int] | None:
+    """The colour that much of the picture has, if there is one and the file has bytes for it."""
     if rate.max_bytes < _GROUND_FROM or picture.alpha is not None:
         return None
-    colour = find_colour(picture.pixels)
-    return None if colour is None else Ground(colour, _TOLERANCE)
+    return find_colour(picture.pixels)
 
 
 def _scales(width: int, height: int, max_bytes: int | None) -> Iterator[int]:

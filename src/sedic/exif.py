@@ -1,9 +1,10 @@
-"""EXIF, read and written within limits: what a photograph says of its camera, time and place.
+"""EXIF metadata (camera, time, place of a photograph), read and written within limits.
 
 EXIF is a small TIFF file: directories of entries, each a tag, a type and values. ``read`` takes the
-entries that describe a picture and leaves the rest: thumbnails (which show the original), notes of
-the maker (which nobody else can move), the layout of the pixels, and the orientation, which is
-applied when a picture is read. ``write`` makes EXIF of entries, with the orientation "upright".
+entries that describe a picture. It leaves out thumbnails (they show the original), maker's notes
+(they cannot be moved, because their offsets are private), the layout of the pixels, and the
+orientation, which is applied when a picture is read. ``write`` makes EXIF of entries, with the
+orientation "upright".
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ import struct
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
-MAIN, CAMERA, PLACE = 0, 1, 2  # directories: of the picture, of the exposure, of GPS
-MAX_ENTRIES = 256  # of a directory
-MAX_VALUE = 4096  # bytes of an entry's values
-MAX_BYTES = 1 << 15  # of all values
+MAIN, CAMERA, PLACE = 0, 1, 2  # directories: the picture, the exposure, GPS
+MAX_ENTRIES = 256  # in a directory
+MAX_VALUE = 4096  # bytes of one entry's values
+MAX_BYTES = 1 << 15  # of the values of all entries
 ORIENTATION = 0x0112
 
 # Bytes of one value of each type: BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, SLONG, SRATIONAL.
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 9: 4, 10: 8}
-_WORDS = {3: 2, 4: 4, 5: 4, 9: 4, 10: 4}  # bytes of the numbers that the byte order turns around
+_WORDS = {3: 2, 4: 4, 5: 4, 9: 4, 10: 4}  # bytes of one number, of types that have a byte order
 _POINTERS = {0x8769: CAMERA, 0x8825: PLACE}  # tags that say where the other directories are
 _MAIN_TAGS = frozenset(
     # description, make, model; resolution and its unit; software, time, artist, computer; the
@@ -48,7 +49,7 @@ def valid(entries: Collection[Entry]) -> bool:
     """Whether these are entries as ``read`` gives them: in order, known, within the limits."""
     keys = [(entry.directory, entry.tag) for entry in entries]
     return (
-        all(_wanted(entry.directory, entry.tag) for entry in entries)
+        all(_is_kept(entry.directory, entry.tag) for entry in entries)
         and all(
             entry.kind in SIZES
             and 0 < len(entry.values) <= MAX_VALUE
@@ -71,19 +72,19 @@ def read(data: bytes, *, camera: bool = True, place: bool = True) -> tuple[Entry
     order = _order(data)
     if not order:
         return ()
-    found: dict[tuple[int, int], Entry] = {}
+    by_tag: dict[tuple[int, int], Entry] = {}
     pointers: dict[int, int] = {}
     for entry in _directory(data, order, _number(data, 4, order), MAIN):
         if entry.tag in _POINTERS and entry.kind == 4 and len(entry.values) == 4:
             pointers[_POINTERS[entry.tag]] = int.from_bytes(entry.values, "little")
         elif camera:
-            found[entry[:2]] = entry
+            by_tag[entry[:2]] = entry
     for directory, at in pointers.items():
         if camera if directory == CAMERA else place:
-            found |= {entry[:2]: entry for entry in _directory(data, order, at, directory)}
+            by_tag |= {entry[:2]: entry for entry in _directory(data, order, at, directory)}
     entries, room = [], MAX_BYTES
-    for _, entry in sorted(found.items()):
-        if _wanted(entry.directory, entry.tag) and len(entry.values) <= room:
+    for _, entry in sorted(by_tag.items()):
+        if _is_kept(entry.directory, entry.tag) and len(entry.values) <= room:
             entries.append(entry)
             room -= len(entry.values)
     return tuple(entries)
@@ -103,13 +104,14 @@ def write(entries: Iterable[Entry]) -> bytes:
     for table in tables:
         starts.append(at)
         if table or table is tables[MAIN]:
-            values = sum(len(e.values) + len(e.values) % 2 for e in table.values() if _apart(e))
+            long = [entry.values for entry in table.values() if _is_outside(entry)]
+            values = sum(len(data) + len(data) % 2 for data in long)
             at += 6 + 12 * len(table) + values
     for directory, tag in pointers.items():
         offset = struct.pack("<I", starts[directory])
         tables[MAIN][tag] = Entry(MAIN, tag, 4, offset)
     body = b"".join(
-        _written(table, start) for table, start in zip(tables, starts, strict=True) if table
+        _directory_bytes(table, start) for table, start in zip(tables, starts, strict=True) if table
     )
     return _PREFIX + b"II*\0" + struct.pack("<I", 8) + body
 
@@ -128,7 +130,7 @@ def _number(data: bytes, at: int, order: str) -> int:
 
 
 def _directory(data: bytes, order: str, at: int, directory: int) -> Iterator[Entry]:
-    """The entries of the directory at ``at``, but for those that are not wanted or not whole."""
+    """The entries of the directory at ``at``, without those that are not kept or not complete."""
     if at < 8 or at + 2 > len(data):
         return
     (count,) = struct.unpack_from(order + "H", data, at)
@@ -140,12 +142,12 @@ def _directory(data: bytes, order: str, at: int, directory: int) -> Iterator[Ent
         start = place + 8 if size <= 4 else _number(data, place + 8, order)
         if not 0 < size <= MAX_VALUE or start + size > len(data):
             continue
-        if _wanted(directory, tag) or (directory == MAIN and tag in _POINTERS):
+        if _is_kept(directory, tag) or (directory == MAIN and tag in _POINTERS):
             values = data[start : start + size]
-            yield Entry(directory, tag, kind, _turned(values, kind) if order == ">" else values)
+            yield Entry(directory, tag, kind, _swapped(values, kind) if order == ">" else values)
 
 
-def _wanted(directory: int, tag: int) -> bool:
+def _is_kept(directory: int, tag: int) -> bool:
     if directory == MAIN:
         return tag in _MAIN_TAGS
     if directory == CAMERA:
@@ -153,25 +155,25 @@ def _wanted(directory: int, tag: int) -> bool:
     return directory == PLACE
 
 
-def _turned(values: bytes, kind: int) -> bytes:
-    """The values with the bytes of every number in the other order."""
+def _swapped(values: bytes, kind: int) -> bytes:
+    """The values in the other byte order."""
     size = _WORDS.get(kind, 1)
     return b"".join(values[i : i + size][::-1] for i in range(0, len(values), size))
 
 
-def _apart(entry: Entry) -> bool:
-    """Whether the values are too long to stand in the entry itself."""
+def _is_outside(entry: Entry) -> bool:
+    """Whether the values have more than four bytes, and so stand behind the directory."""
     return len(entry.values) > 4
 
 
-def _written(table: dict[int, Entry], start: int) -> bytes:
-    """A directory at the offset ``start``, with its values after it."""
+def _directory_bytes(table: dict[int, Entry], start: int) -> bytes:
+    """The bytes of a directory at the offset ``start``, and of the values behind it."""
     head, after = struct.pack("<H", len(table)), b""
     end = start + 6 + 12 * len(table)
     for _, entry in sorted(table.items()):
         count = len(entry.values) // SIZES[entry.kind]
         value = entry.values.ljust(4, b"\0")
-        if _apart(entry):
+        if _is_outside(entry):
             value = struct.pack("<I", end + len(after))
             after += entry.values + bytes(len(entry.values) % 2)
         head += struct.pack("<HHI", entry.tag, entry.kind, count) + value

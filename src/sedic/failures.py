@@ -1,4 +1,4 @@
-"""Exceptions of libraries as errors of ours, of one line each.
+"""Translates exceptions of libraries into ``SedicError``, one line each.
 
 with translated("MS-SSIM"):
     measure(a, b)  # ValueError: ... -> SedicError: MS-SSIM: ValueError: ...
@@ -14,7 +14,7 @@ from sedic.errors import OutOfMemoryError, SedicError
 from sedic.files import printable
 
 _LONGEST = 300  # characters of a reason
-# How torch says it in a plain RuntimeError, on the CPU and from libraries below it.
+# Parts of messages with which torch, and libraries below it, report it in a plain RuntimeError.
 _OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc")
 
 
@@ -31,7 +31,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """What an exception says, on one line: its text, after its type if that is not ours."""
+    """The message of an exception on one line, after its type unless that is a ``SedicError``."""
     text = printable(" ".join(str(error).split()))[:_LONGEST]
     if isinstance(error, SedicError):
         return text
@@ -44,7 +44,7 @@ def reason(error: BaseException) -> str:
 
 
 def check_memory(error: BaseException, subject: str) -> None:
-    """Raise ``OutOfMemoryError`` for ``error`` if it means that; for the head of an ``except``."""
+    """Raise ``OutOfMemoryError`` if ``error`` means that memory ran out; for ``except`` blocks."""
     if is_out_of_memory(error) and not isinstance(error, OutOfMemoryError):
         raise OutOfMemoryError(f"{subject}: out of memory") from error
 
@@ -53,10 +53,10 @@ def check_memory(error: BaseException, subject: str) -> None:
 def translated(
     subject: str, kind: type[SedicError] = SedicError, advice: str = ""
 ) -> Iterator[None]:
-    """Raise every exception but our own as ``kind``, or as ``OutOfMemoryError`` where it is that.
+    """Raise every exception but a ``SedicError`` as ``kind``, or as ``OutOfMemoryError``.
 
-    The message is ``subject: reason``, and ``advice`` where memory ran out. What ends the program
-    (``KeyboardInterrupt``, ``SystemExit``) passes.
+    The message is ``subject: reason``; where memory ran out, ``advice`` follows.
+    ``KeyboardInterrupt`` and ``SystemExit`` are not translated.
     """
     try:
         yield

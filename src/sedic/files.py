@@ -1,8 +1,9 @@
-"""Files that appear whole or not at all, and names that are safe to print."""
+"""Reading files within limits, writing them atomically, and names that are safe to print."""
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -113,10 +114,15 @@ def make_folder(folder: Path) -> None:
 
 
 def write_atomically(path: Path, data: bytes, *, force: bool = False) -> None:
-    """Write ``data`` as the whole of ``path``; on ``OutputError`` nothing has changed."""
+    """Write ``data`` to the file ``path``; where this raises ``OutputError``, nothing changed."""
     with new_file(path, force=force) as file:
         file.write(data)
 
 
 def _reason(error: OSError | ValueError) -> str:
     return getattr(error, "strerror", None) or printable(error)
+
+
+def slug(title: str) -> str:
+    """A part of a file name: small ASCII letters and digits with dashes between, never empty."""
+    return re.sub(r"[^a-z0-9]+", "-", title.casefold())[:40].strip("-") or "object"

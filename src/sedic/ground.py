@@ -1,6 +1,7 @@
-"""The ground of a picture: one colour that much of it has, as in logos, scans, slides and skies of
-drawings. A learned codec gives flat colours back mottled and tinted, so the colour itself travels
-in the file (``coding.carried``) and the decoder paints it where the decoded picture is close to it.
+"""The ground of a picture: one colour of much of its area, as in logos, scanned pages and slides.
+
+A learned codec decodes flat colours with spots and a tint. So the file carries the colour itself
+(``coding.carried``), and the decoder paints it where the decoded picture is close to it.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from sedic.semantics import Ground
 if TYPE_CHECKING:
     from sedic.picture import Picture
 
-_SHARE = 0.2  # of the pixels must have a colour, so that it is a ground
-_EQUAL = 3  # levels, of 255, by which the pixels of a ground may differ from it: JPEG's noise
-_TOLERANCES = (8, 16, 24, 32, 48, 64, 96)
-_GAIN = 0.98  # of the squared error, at most, is left where painting is worth its bytes
-_FLAT = 4  # how much an error on the ground counts: on flat colour the eye sees what texture hides
-_WINDOW = 5  # pixels: mottles are averaged over so many
+_SHARE = 0.2  # of the pixels, at least, have the colour of a ground
+_EQUAL = 3  # grey levels by which such a pixel may differ from the colour, because of JPEG's noise
+_TOLERANCES = (8, 16, 24, 32, 48, 64, 96)  # grey levels that are tried
+_GAIN = 0.98  # a ground is sent if it brings the squared error to this share of it, or less
+_FLAT = 4  # weight of errors on the ground, where they are seen more easily than in texture
+_WINDOW = 5  # pixels: side of the window over which spots are averaged
 
 
 def find_colour(picture: Picture) -> tuple[int, int, int] | None:
@@ -57,7 +58,11 @@ def paint(decoded: Picture, ground: Ground) -> Picture:
 
 
 def _distance(decoded: Picture, colour: tuple[int, int, int]) -> npt.NDArray[np.float32]:
-    """How far each pixel is from a colour: that of its neighbourhood's mean, or half its own."""
+    """The distance of each pixel from a colour, (height, width), in grey levels.
+
+    The larger of two numbers: the distance of the mean of the pixel's neighbourhood, and half of
+    the pixel's own distance; both are the largest over the three channels.
+    """
     from scipy import ndimage
 
     difference = decoded.astype(np.float32) - np.array(colour, np.float32)

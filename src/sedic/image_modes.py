@@ -21,7 +21,7 @@ Strip = tuple[int, Bytes, Bytes | None]  # first row, (rows, width, 3) sRGB, (ro
 STRIP_ROWS = 128
 _EIGHT_BITS = ((np.arange(1 << 16) + 128) // 257).astype(np.uint8)
 _WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
-_GREY_BITS = {"L;2": 2, "L;4": 4}  # raw modes of a PNG whose samples Pillow spreads over 0 to 255
+_GREY_BITS = {"L;2": 2, "L;4": 4}  # raw modes of PNG whose samples Pillow scales to 0 to 255
 _NATIVE, _SWAPPED = ("L", "B") if sys.byteorder == "little" else ("B", "L")
 # Of a 16-bit colour sample Pillow keeps the high byte. Decoded once more in the raw mode on the
 # right, the same file gives the low byte; of grey with alpha, all four bytes of a pixel.
@@ -110,7 +110,7 @@ def _alpha_of(values: Numbers, key: tuple[int, ...] | None) -> Bytes | None:
 
 
 def _sixteen_bits(high: Bytes, low: Bytes, raw: str) -> npt.NDArray[np.uint16]:
-    """The samples (rows, width, 3 or 4) of a 16-bit picture from those decoded both ways."""
+    """The 16-bit samples (rows, width, 3 or 4) of a picture from its high and its low bytes."""
     if raw == "LA;16B":  # low has the bytes: grey high, grey low, alpha high, alpha low
         low = low[..., [1, 1, 1, 3]]
     return high.astype(np.uint16) * 256 + low
@@ -164,7 +164,8 @@ def _float_scale(image: Image.Image) -> float:
 
 
 def _colour_conversion(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
-    """What turns an 8-bit strip without alpha into sRGB: its ICC profile if that is usable."""
+    """The function that converts an 8-bit strip without alpha to sRGB, by the image's ICC profile
+    if that is usable."""
     profile = image.info.get("icc_profile")
     if not isinstance(profile, bytes) or not profile:
         if image.mode != "LAB":

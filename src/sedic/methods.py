@@ -1,7 +1,7 @@
-"""The three systems as compositions of the same parts: what each says besides the reference image.
+"""The three systems, SEDIC, MISC and Image-Text Coding: which words and masks each of them sends.
 
-How a method is decoded differs in settings alone, and those are the profile's
-(``[settings.METHOD]`` in its TOML).
+Their decoders differ only in settings, which a profile has (``[settings.METHOD]`` in its TOML
+file).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Method:
         return replace(rate, **{name: value for name, value in fields.items() if value is not None})
 
     def compose(self, description: Description) -> Description:
-        """What of a description this system sends."""
+        """The part of a description that this system sends."""
         objects = description.objects if self.objects != 0 else ()
         if self.blocks:
             from sedic.describe.clip_maps import coarse

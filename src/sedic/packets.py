@@ -1,4 +1,4 @@
-"""A file as radio packets, some of which may get lost, and the file again from those that arrive.
+"""Splits a file into radio packets, of which some may get lost, and joins those that arrive.
 
 ``split`` cuts a file into ``count`` data packets of equal size and adds ``parity`` packets of a
 Reed-Solomon code over GF(256) (library ``reedsolo``): any ``count`` packets give the file back.
@@ -15,9 +15,9 @@ The payloads of the data packets, joined, are the file, a byte 1, and bytes 0 to
 symbol p of a byte position is symbol ``count`` + p of the systematic code with 16 parity symbols
 (generator 2, polynomial 11D, first root 2**0); those that are not sent count as lost.
 
-A damaged packet is taken for a whole one once in 256 times. The file must fit its identity, too,
-and its own checksum unless it is bare, before it is handed out. The checks find accidental damage.
-They do not protect against forged packets.
+One damaged packet in 256 passes the check. So a joined file must also have the right identity and,
+unless it is bare, the right checksum. These checks find accidental damage. They do not protect
+against forged packets.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _code = reedsolo.RSCodec(MAX_PARITY)
 
 @dataclass(frozen=True)
 class ReceivedFile:
-    """What is known of one file from its packets."""
+    """One file, as far as its packets have arrived."""
 
     identity: int
     bare: bool
@@ -100,7 +100,7 @@ def split(data: bytes, mtu: int = 222, parity: int = 1, *, bare: bool = False) -
 
 
 def join(packets: Iterable[bytes]) -> ReceivedFile:
-    """The file of which most arrived; ``join_all`` gives those of a mixed set.
+    """The most complete file of these packets; ``join_all`` gives all of them.
 
     Raises ``DamagedFileError`` where no packet is whole.
     """

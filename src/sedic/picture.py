@@ -48,7 +48,7 @@ from sedic.exif import ORIENTATION
 from sedic.files import printable
 from sedic.image_modes import has_low_bytes, load_low_bytes, raw_mode, srgb_strips
 from sedic.picture_metadata import KEPT as KEPT
-from sedic.picture_metadata import kept
+from sedic.picture_metadata import read_metadata
 from sedic.picture_writing import check_picture_output as check_picture_output
 from sedic.picture_writing import save_picture as save_picture
 from sedic.semantics import check_size
@@ -75,11 +75,12 @@ _UPRIGHT: dict[int, Callable[[Array], Array]] = {
 
 @dataclass(frozen=True)
 class LoadedPicture:
-    """A picture, one line for each thing in its source that is not in it, and what was kept.
+    """A picture, with what shall travel with it.
 
-    ``alpha``: (height, width) uint8, where the picture is transparent; its colours are then
-    continued below the transparent parts. ``exif`` is as ``exif.write`` makes it; ``icc`` is the
-    colour profile that ``pixels`` had before they became sRGB.
+    ``notes``: a line for each thing of the source that was dropped, such as further frames.
+    ``alpha``: opacity, (height, width) uint8, or None for an opaque picture; the colours of
+    ``pixels`` continue below the transparent parts. ``exif``: as ``exif.write`` makes it.
+    ``icc``: the colour profile that ``pixels`` had before they were converted to sRGB.
     """
 
     pixels: Picture
@@ -92,7 +93,7 @@ class LoadedPicture:
 def load_picture(source: Source) -> Picture:
     """Any picture as a writable, C-contiguous (height, width, 3) uint8 sRGB array.
 
-    The rules are those at the head of this module. An array that is all that already is returned
+    The rules are those at the head of this module. An array that already has this form is returned
     itself. A stream is read to its end.
 
     Raises, always naming the file: ``UnsuitableInputError`` if ``source`` is not there or not of a
@@ -103,16 +104,15 @@ def load_picture(source: Source) -> Picture:
     return read_picture(source).pixels
 
 
-def read_picture(
-    source: Source, *, keep: Collection[str] = (), alpha: bool = False
-) -> LoadedPicture:
+def read_picture(source: Source, *, keep: Collection[str] = ()) -> LoadedPicture:
     """``load_picture``, with what shall travel with the picture, and notes for the user.
 
-    ``keep`` has names of ``KEPT``: ``exif`` without ``gps`` has no place in it. ``alpha`` keeps
-    transparency, if there is any, instead of laying it over white.
+    ``keep`` has names of ``KEPT``: ``exif`` without ``gps`` has no place in it; ``alpha`` is
+    transparency, which is otherwise laid over white.
     """
     if unknown := sorted(set(keep) - set(KEPT)):
         raise UnsuitableInputError(f"cannot keep {unknown[0]!r}: one of {', '.join(KEPT)}")
+    alpha = "alpha" in keep
     if isinstance(source, np.ndarray) and (source.ndim != 3 or source.shape[2] != 4):
         return LoadedPicture(_opaque(_checked(source)))
     with _opened(source) as opened:
@@ -130,7 +130,7 @@ def read_picture(
             notes += (
                 f"{opened.name}: its transparent parts are laid over white; --alpha keeps them",
             )
-        exif, icc, more = kept(opened.image, keep, opened.name)
+        exif, icc, more = read_metadata(opened.image, keep, opened.name)
         if opacity is not None:
             opacity = np.ascontiguousarray(opened.upright(opacity)) if transparent else None
     del opened  # before the picture is copied once more
@@ -144,9 +144,9 @@ def read_picture(
 def load_mask(source: Source) -> Region:
     """A mask as a (height, width) boolean array, from whatever ``load_picture`` takes.
 
-    If any pixel is less than half opaque, the picture is a cut-out: what is at least half opaque
-    is inside, whatever its colour. Otherwise what is brighter than half is inside, brightness being
-    the luma of ITU-R BT.601. A boolean array is the mask itself. Raises as ``load_picture`` does.
+    If some pixel is less than half opaque, the mask is where the picture is at least half opaque.
+    Otherwise it is where the luma (ITU-R BT.601) is above 127. A boolean array is the mask itself.
+    Raises as ``load_picture`` does.
     """
     if isinstance(source, np.ndarray) and source.dtype == np.bool_ and source.ndim == 2:
         return np.ascontiguousarray(source)
@@ -171,11 +171,11 @@ def resized(picture: Picture, width: int, height: int) -> Picture:
 
 
 def pad_to_multiple(picture: Picture, multiple: int) -> Picture:
-    """Grow a picture at its right and bottom until both sides are multiples of ``multiple``.
+    """Pad a picture at its right and bottom until both sides are multiples of ``multiple``.
 
-    The added pixels mirror the picture about its edge, the edge pixels included, as often as
-    needed: a picture of one pixel works too. Crop with ``[:height, :width]`` to get it back.
-    Returns ``picture`` itself where nothing is missing.
+    The padding mirrors the picture about its edge, the edge pixels included, as often as needed, so
+    a picture of one pixel works too. ``[:height, :width]`` of the result is the picture. Returns
+    ``picture`` itself where no padding is needed.
     """
     height, width = picture.shape[:2]
     missing = (-height % multiple, -width % multiple)
@@ -197,7 +197,7 @@ class _Opened:
         return srgb_strips(self.image, self.raw, self.low)
 
     def upright(self, array: Array) -> Array:
-        """``array``, which has the image's rows and columns, turned as EXIF says."""
+        """``array``, which has the image's rows and columns, in the orientation that EXIF says."""
         try:
             if len(self.image.info.get("exif") or b"") > _MAX_EXIF:
                 return array
@@ -219,7 +219,7 @@ class _Opened:
 
 @contextmanager
 def _only_sedic_errors(name: str) -> Iterator[None]:
-    """Translates whatever Pillow, numpy and the file system raise about the picture ``name``."""
+    """Translate the exceptions of Pillow, numpy and the file system for the picture ``name``."""
     try:
         yield
     except SedicError:
@@ -313,7 +313,7 @@ def _bytes_of(source: object, name: str) -> bytes | bytearray | memoryview:
 
 
 def _name(source: Source) -> str:
-    """What errors call the source."""
+    """The name of the source in errors."""
     if isinstance(source, (str, os.PathLike)):
         return printable(source)
     if isinstance(source, Image.Image):
@@ -331,7 +331,7 @@ def _check_size(size: tuple[int, int], name: str) -> None:
 
 
 def _checked(array: Array) -> Picture:
-    """A uint8 array of a picture's shape, in memory as C has it."""
+    """The array, C-contiguous; ``UnsuitableInputError`` for a wrong type or shape."""
     if array.dtype != np.uint8:
         scaled = array.dtype.kind in "fb"
         advice = "scale it to 0 .. 255, round it and " if scaled else ""

@@ -1,4 +1,4 @@
-"""EXIF and colour profiles of a picture that is read, as far as they shall be kept."""
+"""Reads EXIF and the colour profile of a picture, as far as the caller wants to keep them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from PIL import Image
 from sedic import exif
 from sedic.colour_profiles import MAX_PROFILE, differs_from_srgb, usable
 
-KEPT = ("exif", "gps", "icc")  # what may be kept
+KEPT = ("exif", "gps", "icc", "alpha")  # names of what a caller may keep
 
 
-def kept(
+def read_metadata(
     image: Image.Image, keep: Collection[str], name: str
 ) -> tuple[bytes, bytes, tuple[str, ...]]:
-    """EXIF and colour profile of a decoded image, and a line for each that was wanted and is not
-    kept.
+    """EXIF and colour profile of a decoded image, and notes for the user.
 
-    A profile that is sRGB is not kept: a picture without one is sRGB. ``name`` is the picture's.
+    ``keep`` has names of ``KEPT``. A note says which of them cannot be kept; it begins with
+    ``name``. A profile that is sRGB is left out without a note: a picture without one is sRGB.
     """
     notes: list[str] = []
     described = b""
@@ -26,7 +26,9 @@ def kept(
         entries = exif.read(_exif(image), camera="exif" in keep, place="gps" in keep)
         described = exif.write(entries)
         if not described:
-            notes.append(f"{name}: there is no {' or '.join(sorted(set(keep) - {'icc'}))} to keep")
+            notes.append(
+                f"{name}: there is no {' or '.join(sorted(set(keep) & {'exif', 'gps'}))} to keep"
+            )
     profile = image.info.get("icc_profile") if "icc" in keep else None
     if not isinstance(profile, bytes) or not profile:
         return described, b"", tuple(notes)
@@ -43,7 +45,7 @@ def kept(
 def _exif(image: Image.Image) -> bytes:
     """The bytes of an image's EXIF; none where it is damaged."""
     try:
-        found = image.info.get("exif") or image.getexif().tobytes()
+        data = image.info.get("exif") or image.getexif().tobytes()
     except Exception:  # a parser of hostile bytes raises whatever it likes
         return b""
-    return found if isinstance(found, bytes) else b""
+    return data if isinstance(data, bytes) else b""

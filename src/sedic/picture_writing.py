@@ -1,4 +1,4 @@
-"""Pictures to files: which suffix is which format, and writing them whole or not at all."""
+"""Writes pictures to files, atomically; the suffix chooses the format."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _format_of(path: Path) -> tuple[str, dict[str, Any]]:
 def _prepared(
     picture: npt.NDArray[np.uint8], format_name: str, xmp: bytes, exif: bytes, icc: bytes
 ) -> tuple[Image.Image, dict[str, Any]]:
-    """The picture as a format can hold it, and how Pillow wants its metadata."""
+    """The picture in a mode that the format has, and the options with which Pillow saves it."""
     if picture.shape[2] == 4 and format_name in _OPAQUE:
         picture = over_white(picture[..., :3], picture[..., 3])
     if format_name in _BARE:

@@ -36,10 +36,10 @@ MAX_BYTES = 1 << 25  # of a file that is read at all
 
 _PNG_MODES = ("1", "L", "LA", "I;16", "P", "PA", "RGB", "RGBA")
 _TIFF_MODES = ("I", "F", "CMYK", "YCbCr", "LAB", "RGBX")
-_OPTIONS = ("bpp", "max_bytes", "objects", "description", "method", "seed", "settings", "alpha")
+_OPTIONS = ("bpp", "max_bytes", "objects", "description", "method", "seed", "settings")
 # What travels in the file, and the option of ``Image.save`` that asks for it. EXIF has no place
 # unless ``gps=True`` says so.
-_KEPT = {"exif": "exif", "icc": "icc_profile", "gps": "gps"}
+_KEPT = {"exif": "exif", "icc": "icc_profile", "gps": "gps", "alpha": "alpha"}
 
 
 class SedicImageFile(ImageFile.ImageFile):
@@ -111,14 +111,14 @@ class SedicImageFile(ImageFile.ImageFile):
         return super().load()
 
     def _in_profile(self, picture: Picture, profile: bytes) -> Picture:
-        """The picture in the colours of its profile, which is dropped where it cannot be used."""
+        """The picture converted to its profile; where that is impossible, ``info`` loses it."""
         converted = in_profile(picture, profile)
         if converted is None:
             del self.info["icc_profile"]
         return picture if converted is None else converted
 
     def verify(self) -> None:
-        """Raise ``OSError`` unless words, masks and reference image decode with weights of here."""
+        """Raise ``OSError`` unless words, masks and reference image can be decoded here."""
         with _os_errors(self.filename):
             shortcuts.preview(self._data, profile=self._profile)
         super().verify()
@@ -195,7 +195,8 @@ def _words(container: Container, profile: Profile | None) -> dict[str | tuple[in
 
 @contextmanager
 def _os_errors(filename: str | bytes | None) -> Iterator[None]:
-    """Raises what sedic refuses as Pillow would: options as ``ValueError``, else ``OSError``."""
+    """Raise ``SedicError`` as ``OSError``, which Pillow's callers expect; ``UnsuitableInputError``,
+    which is a ``ValueError``, passes."""
     try:
         yield
     except UnsuitableInputError:  # is a ValueError

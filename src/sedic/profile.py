@@ -128,7 +128,7 @@ class Profile:
             language=language,
         )
 
-    # ---- what it owns ------------------------------------------------------------------------
+    # ---- coders, networks, describers --------------------------------------------------------
 
     def reference_codec(self, name: str | None = None) -> ReferenceCodec:
         """The reference codec of this name, by default the profile's own."""
@@ -255,7 +255,7 @@ class Profile:
         with extras.named():
             return diffusion.load_tokenizer(folder)
 
-    # ---- what it says ------------------------------------------------------------------------
+    # ---- settings ----------------------------------------------------------------------------
 
     def settings(self, method: str) -> Settings:
         """The decoder's default settings for files of ``method``."""
@@ -277,7 +277,7 @@ class Profile:
         return Settings.of(asdict(self.settings(method)) | preset_values | rest)
 
     def negative(self, method: str) -> str:
-        """The text that classifier-free guidance leads away from, for files of ``method``."""
+        """The negative text of classifier-free guidance for files of ``method``."""
         return self._negative.get(method, "")
 
     def objects_worth(self, bpp: float, objects: int) -> int:
@@ -293,14 +293,15 @@ class Profile:
             return True
         return any(model.get("needed") for model in self._models)
 
-    # ---- which weights it is -----------------------------------------------------------------
+    # ---- fingerprints and the mark -----------------------------------------------------------
 
     @property
     def restorer_fingerprint(self) -> bytes | None:
-        """What a restored picture depends on besides the file, 32 bytes; None without networks.
+        """A SHA-256 of all that a restored picture depends on besides the file; None without
+        networks.
 
-        Pinned networks count by their pins, without being read; given ones by their weights. The
-        default settings and the negative texts belong to it.
+        That is the networks, the default settings and the negative texts. The hashes of pinned
+        networks are their pins, so no file is read.
         """
         if not self.restores:
             return None
@@ -317,7 +318,7 @@ class Profile:
         return hashlib.sha256(facts.encode()).digest()
 
     def coding_fingerprint(self, reference: bytes) -> bytes:
-        """What words, masks and reference image of a file depend on, 32 bytes.
+        """A SHA-256 of all that words, masks and reference image depend on besides the file.
 
         ``reference``: the fingerprint of the reference codec in use.
         """

@@ -3,7 +3,7 @@
 ``Provenance`` is written into the picture file as XMP, the metadata that picture programs, news
 agencies and search engines read: IPTC's ``DigitalSourceType`` for media composed with a trained
 algorithm, the words as ``dc:description``, and the facts of the file under a namespace of our own.
-``captioned`` draws the words under the picture, for whoever looks at pixels alone.
+``with_caption`` draws the words under the picture, for people who do not see metadata.
 """
 
 from __future__ import annotations
@@ -12,15 +12,19 @@ import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-import sedic
-from sedic.errors import DamagedFileError
+from sedic._version import __version__
+from sedic.errors import DamagedFileError, SedicError
 from sedic.files import printable
 from sedic.picture import Picture
+
+if TYPE_CHECKING:
+    from sedic.coding.container import Container
+    from sedic.profile import Profile
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 MAX_XMP_BYTES = 1 << 17
@@ -46,17 +50,17 @@ _END = '<?xpacket end="r"?>'
 
 @dataclass(frozen=True)
 class Provenance:
-    """From what a picture was made.
+    """What a decoded picture was made from.
 
-    ``weights`` is the file's fingerprint as hexadecimal digits; ``words`` the overall description
-    and the objects' details, as far as there are any.
+    ``file_bytes``: the length of the file; ``weights``: the file's mark, as hexadecimal digits;
+    ``words``: the overall description and the objects' details, those that are not empty.
     """
 
     file_bytes: int
     profile: str
     weights: str
     words: tuple[str, ...] = ()
-    tool: str = f"sedic {sedic.__version__}"
+    tool: str = f"sedic {__version__}"
 
     def to_xmp(self) -> bytes:
         """The XMP packet, UTF-8."""
@@ -83,6 +87,17 @@ class Provenance:
             for one in words:
                 ET.SubElement(sequence, f"{{{_RDF}}}li").text = one
         return f"{_BEGIN}{ET.tostring(meta, 'unicode')}{_END}".encode()
+
+    @classmethod
+    def of_file(cls, container: Container, profile: Profile) -> Provenance:
+        """The provenance of a file's picture; words that cannot be read are left out."""
+        try:
+            overall, objects = container.words(profile)
+        except SedicError:
+            overall, objects = "", []
+        words = tuple(filter(None, (overall, *(detail for _, detail in objects))))
+        size = container.file_bytes or len(container.to_bytes())
+        return cls(size, container.profile, container.mark.hex(), words)
 
     @classmethod
     def of_xmp(cls, data: bytes) -> Provenance | None:
@@ -112,14 +127,14 @@ class Provenance:
         )
 
     def lines(self) -> list[str]:
-        """For people: what the picture is, safe to print."""
+        """The provenance as lines of text that are safe to print."""
         origin = printable(f"made by a model from a file of {self.file_bytes} bytes")
         by = printable(f"by {self.tool}, profile {self.profile}, weights {self.weights}")
         return [origin, by, *(printable(one) for one in self.words)]
 
 
 def read_provenance(source: Path | BinaryIO) -> Provenance | None:
-    """What a picture file says about itself; ``None`` if nothing that sedic wrote.
+    """The provenance in a picture file's metadata; ``None`` where there is none of sedic's.
 
     No pixel is decoded. Raises ``DamagedFileError`` where the file is no picture or its metadata
     are damaged.
@@ -134,8 +149,9 @@ def read_provenance(source: Path | BinaryIO) -> Provenance | None:
     return Provenance.of_xmp(xmp.encode() if isinstance(xmp, str) else bytes(xmp))
 
 
-def captioned(picture: Picture, provenance: Provenance) -> Picture:
-    """A (height, width, 3 or 4) picture with what it is, and its words, on a white strip below."""
+def with_caption(picture: Picture, provenance: Provenance) -> Picture:
+    """The (height, width, 3 or 4) picture with a white strip below that has a sentence about its
+    provenance, and its words."""
     width = picture.shape[1]
     size = max(10, min(28, width // 48))
     margin, step = size // 2, round(1.4 * size)

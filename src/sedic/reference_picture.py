@@ -1,4 +1,4 @@
-"""The reference image of a file as people see it: the picture without any restoring network."""
+"""Decodes the reference image of a file to a picture, which no restoring network has changed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def show_reference(reference: ReferenceCodec, image: SemanticImage, settings: Se
 
 
 def enlarge(picture: Picture, size: tuple[int, int], ground: Ground | None) -> Picture:
-    """A picture of the coded size at the original size (width, height), its ground painted."""
+    """A picture of the coded size resized to the original ``size`` (width, height), with its ground
+    painted."""
     picture = resized(picture, *size)
     if ground is None:
         return picture

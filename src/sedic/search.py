@@ -1,4 +1,4 @@
-"""Searches files by their words. Only the text section of a file is decoded."""
+"""Search of files by their words. Only the text section of a file is decoded."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from sedic.coding.container import Container
 from sedic.errors import SedicError
 from sedic.files import read_bounded
-from sedic.kept_words import KeptWords
 from sedic.semantics import MAX_REFERENCE_BYTES
+from sedic.word_cache import WordCache
 
 if TYPE_CHECKING:
     from sedic.profile import Profile
@@ -24,9 +24,11 @@ _WORD = re.compile(r"\w+(?:[-'’]\w+)*")
 
 @dataclass(frozen=True)
 class Match:
-    """A file whose text has all that was looked for: ``where`` is the best matching line of it.
+    """A file whose words match a query.
 
-    ``score``: 2 where one object has every word, else 1.
+    ``score``: 2 where the detail of one object has every word of the query, else 1. ``where``: the
+    line of the text that matches best. ``overall`` and ``names`` are the file's overall description
+    and the names of its objects.
     """
 
     path: Path
@@ -53,19 +55,18 @@ def search(
     paths: Iterable[Path],
     query: str,
     profile: Profile | None = None,
-    kept_words: KeptWords | None = None,
+    cache: WordCache | None = None,
 ) -> Iterator[Match | UnreadableFile]:
     """The files among ``paths`` whose words hold every word of ``query``, as they are found.
 
     Words match whole, without regard to case and plural. ``profile`` reads the files; by default
-    each file's own profile, loaded once. ``kept_words`` is a cache: decoding the words of a file
-    takes 20 ms, a look-up less than 1 ms. Damaged files and files of other versions come as
-    ``UnreadableFile``.
+    each file's own profile, loaded once. Decoding the words of a file takes 20 ms, finding them in
+    ``cache`` less than 1 ms. Damaged files and files of other versions come as ``UnreadableFile``.
     """
     from sedic.profile import Profile as Owner
 
-    wanted = set(words_of(query))
-    memory = kept_words or KeptWords(None)
+    query_words = set(words_of(query))
+    cache = cache or WordCache(None)
     owners: dict[str, Profile] = {}
     for path in paths:
         try:
@@ -73,20 +74,20 @@ def search(
             owner = profile or owners.get(container.profile)
             if owner is None:
                 owner = owners[container.profile] = Owner.load(container.profile)
-            overall, objects = memory.of(container, owner)
+            overall, objects = cache.words_of(container, owner)
         except SedicError as error:
             yield UnreadableFile(path, str(error))
             continue
         lines = [detail for _, detail in objects]
-        whole = next((line for line in (*lines, overall) if wanted <= set(words_of(line))), None)
-        if whole is not None or wanted <= set(words_of(" ".join((overall, *lines)))):
-            score = 2 if whole is not None and whole in lines else 1
+        full = [line for line in (*lines, overall) if query_words <= set(words_of(line))]
+        if full or query_words <= set(words_of(" ".join((overall, *lines)))):
+            where = full[0] if full else overall
             names = tuple(name for name, _ in objects)
-            yield Match(path, score, overall if whole is None else whole, overall, names)
+            yield Match(path, 2 if full and where in lines else 1, where, overall, names)
 
 
 def files_in(folder: Path) -> Iterator[Path]:
-    """All ``.sedic`` files of ``folder`` and of the folders in it, in order; a file is itself."""
+    """The ``.sedic`` files of a folder and of all folders in it, sorted; of a file, the file."""
     if folder.is_file():
         yield folder
         return

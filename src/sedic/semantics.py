@@ -53,7 +53,7 @@ def _check_text(text: str, what: str) -> None:
     if any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or c in "\u2028\u2029" for c in text):
         raise UnsuitableInputError(f"{what}: control characters and line breaks are not allowed")
     if text != text.strip():
-        raise UnsuitableInputError(f"{what}: no blanks at either end, please")
+        raise UnsuitableInputError(f"{what}: it must not begin or end with a blank")
     try:
         size = len(text.encode())
     except UnicodeEncodeError as error:
@@ -165,10 +165,11 @@ class ReferenceImage:
 
 
 class Ground(NamedTuple):
-    """A flat colour that much of a picture has, and how close to it a decoded pixel must be.
+    """A flat colour that much of a picture has, which the decoder paints.
 
-    ``tolerance``, 1 to 255 levels: pixels that differ by less become ``colour``, those that differ
-    by twice as much stay as they are.
+    ``colour``: red, green and blue, 0 to 255. ``tolerance``, 1 to 255 grey levels: decoded pixels
+    that differ from ``colour`` by less become ``colour``; those that differ by twice as much or
+    more stay as they are; between the two they are mixed.
     """
 
     colour: tuple[int, int, int]
@@ -177,9 +178,9 @@ class Ground(NamedTuple):
 
 @dataclass(frozen=True)
 class Carried:
-    """What travels with a picture: what somebody asked for, and its ground if it has one.
+    """What a file carries besides words, masks and reference image.
 
-    ``opaque`` is where the picture is not transparent, on the grid of masks; None: everywhere.
+    ``opaque``: where the picture is not transparent, on the grid of masks; None: everywhere.
     ``exif``: EXIF as ``exif.write`` makes it, without thumbnail and maker's note. ``icc``: a colour
     profile, to which a decoded picture is converted when it is written. ``ground``: a colour that
     the decoder paints where its picture is nearly of that colour.
@@ -193,7 +194,7 @@ class Carried:
 
 @dataclass(frozen=True)
 class SemanticImage:
-    """A picture as meaning: all that a decoder ever sees.
+    """The content of a file: a reference image, words and masks. The decoder sees nothing else.
 
     ``width`` and ``height`` are those of the original picture, in pixels. Object masks live on
     ``grid_size(width, height)``. An empty ``overall`` means that no overall description is sent.
@@ -235,7 +236,7 @@ class SemanticImage:
 
 @dataclass(frozen=True)
 class Rate:
-    """What a file may cost: at most ``max_bytes``, with at most these many objects and words."""
+    """The limits of a file: its bytes, its objects, the words of each object and of the whole."""
 
     max_bytes: int
     max_objects: int = 3
@@ -264,5 +265,6 @@ class Rate:
         return cls(max_bytes)
 
     def for_own_words(self) -> Rate:
-        """The same limit for a caller's own words: not cut to a budget, only to what fits."""
+        """The same limit of bytes, with no limits of objects and words but those of the format: for
+        a caller's own words."""
         return Rate(self.max_bytes, MAX_OBJECTS, MAX_TEXT_BYTES, MAX_TEXT_BYTES)

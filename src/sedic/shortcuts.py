@@ -53,7 +53,6 @@ def compress(
     seed: int = 0,
     settings: Mapping[str, Any] | None = None,
     keep: Collection[str] = (),
-    alpha: bool = False,
 ) -> bytes:
     """A file's bytes for a picture, at most ``bpp`` bits per pixel or ``max_bytes`` bytes.
 
@@ -62,14 +61,14 @@ def compress(
     is sent whole, as far as it fits; one that the profile makes, as far as it is worth its bytes;
     ``objects`` is another limit than the profile's for the number of objects. ``seed`` and
     ``settings`` are those of ``Encoder.compress``. ``keep`` names what shall travel with the
-    picture: ``exif`` (without place), ``gps``, ``icc``; ``alpha`` says that transparency shall.
-    Their bytes are counted first.
+    picture: ``exif`` (without place), ``gps``, ``icc``, ``alpha`` (transparency). Their bytes are
+    counted first.
 
     Raises ``SedicError``: see ``Encoder.compress``.
     """
     if bpp is not None and max_bytes is not None:
         raise UnsuitableInputError("give bpp or max_bytes, not both")
-    loaded = read_picture(picture, keep=keep, alpha=alpha)
+    loaded = read_picture(picture, keep=keep)
     height, width = loaded.pixels.shape[:2]
     owner = _profile(profile)
     rate = rate_for(width, height, bpp=bpp, max_bytes=max_bytes, method=method, profile=owner)
@@ -84,8 +83,8 @@ def compress(
 
 
 def decompress(data: Bytes, *, profile: Profile | None = None, tile: int | None = None) -> Picture:
-    """The picture of a file's bytes, (height, width, 3) uint8, or with alpha (height, width, 4)
-    where the file carries it (``Decoder.decompress``)."""
+    """The picture of a file's bytes, (height, width, 3) uint8, or (height, width, 4) where the file
+    carries alpha (``Decoder.decompress``)."""
     return Decoder(_profile_of(data, profile)).decompress(data, tile)
 
 
@@ -102,7 +101,7 @@ def preview(data: Bytes, *, profile: Profile | None = None) -> Picture:
 
 
 def carried(data: Bytes, *, profile: Profile | None = None) -> Carried:
-    """What travels with a file's picture: EXIF, a colour profile, where it is opaque
+    """What a file carries with its picture: EXIF, a colour profile, a mask of what is opaque
     (``Decoder.carried``)."""
     return Decoder(_profile_of(data, profile)).carried(data)
 
@@ -154,10 +153,10 @@ def segment(picture: Source, objects: Mapping[str, str], *, method: str = "sedic
 
 
 def fit_words(text: str, *, profile: str | Profile = "mini") -> str:
-    """As many whole words of a text as the decoder's text encoder reads, 77 tokens.
+    """The first words of a text that fit into the 77 tokens of the decoder's text encoder.
 
-    A text that comes back as it was fits. Where the tokenizer of the profile is not here, tokens
-    are estimated, and never too few.
+    Returns ``text`` itself if all of it fits. Where the tokenizer of the profile is not installed,
+    the number of tokens is estimated, never too low.
     """
     from sedic.describe.answers import fit_clip
 

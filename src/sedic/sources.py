@@ -1,6 +1,6 @@
-"""Where the inputs of a batch come from: files, folders, globs, tar shards, Parquet files, URLs.
+"""The inputs of a batch: files, folders, globs, tar shards, Parquet files, URLs.
 
-Everything is read through fsspec, so that a path may also be an URL of any file system that fsspec
+Everything is read through fsspec, so that a path may also be a URL of any file system that fsspec
 knows (``s3://``, ``gs://``, ``https://``, ``memory://``, ...).
 """
 
@@ -48,9 +48,10 @@ _ROWS_AT_ONCE = 8
 
 @dataclass(frozen=True)
 class Item:
-    """One input: where it is, its name in the tree of outputs, and what reads its bytes.
+    """One input.
 
-    ``read`` may be called until the next item is taken. It raises ``SedicError``.
+    ``source``: where it is, for messages; ``name``: its path in the tree of outputs. ``read``
+    returns its bytes or raises ``SedicError``; call it before the next item is taken.
     """
 
     source: str
@@ -72,7 +73,7 @@ class Reader(Protocol):
         ...
 
     def split(self, count: int) -> list[Reader]:
-        """The same items from several readers, of at most ``count`` items where that is known."""
+        """Readers that together give the same items, at most ``count`` each where that is known."""
         ...
 
 
@@ -124,7 +125,7 @@ def file_system(source: str) -> tuple[Any, str]:
 
 
 def output_name(name: str, suffix: str) -> str:
-    """The path of an output inside the folder of outputs; names from archives are not trusted.
+    """The path of an output inside the folder of outputs, for the item ``name``.
 
     Raises ``UnsuitableInputError`` for a name that leads out of the folder or has control
     characters.

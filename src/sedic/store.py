@@ -1,4 +1,4 @@
-"""Weight files: where they are, and the check that they are the right ones."""
+"""Weight files and their pins: the sha256 that each of them must have."""
 
 from __future__ import annotations
 

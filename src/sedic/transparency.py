@@ -1,7 +1,5 @@
-"""Transparency: colours below it, a mask that says where a picture is opaque, and alpha again.
-
-A mask of one bit per cell of 8 x 8 pixels is what a file holds; a decoded picture has alpha with a
-smooth edge.
+"""Transparency: alpha becomes a mask of one bit per cell of 8 x 8 pixels, which a file carries; the
+decoder makes alpha with smooth edges of the mask. Colours are continued below transparent parts.
 """
 
 from __future__ import annotations
@@ -15,8 +13,8 @@ from sedic.semantics import GRID, Mask, grid_size
 Picture = npt.NDArray[np.uint8]  # (height, width, 3 or 4), sRGB
 Alpha = npt.NDArray[np.uint8]  # (height, width)
 
-_BLUR = 1.0  # cells: rounds the steps of a mask; what is one cell wide vanishes
-_STEEPNESS = 5.0  # of the edge, which is then about 4 pixels wide
+_BLUR = 1.0  # cells: the deviation of the blur that smooths a mask's steps
+_STEEPNESS = 5.0  # factor on the blurred mask; the edge is then about 4 pixels wide
 
 
 def over_white(colour: Picture, alpha: Alpha) -> Picture:
@@ -29,7 +27,7 @@ def over_white(colour: Picture, alpha: Alpha) -> Picture:
 def fill_below(colour: Picture, alpha: Alpha) -> Picture:
     """The picture with the colours of its opaque parts continued into the transparent ones.
 
-    What nobody sees then costs few bytes, and no white shines through at the edge. ``colour`` is
+    The invisible parts then cost few bytes, and edges have no white fringe. ``colour`` is
     (height, width, 3); opaque pixels stay as they are, translucent ones are mixed.
     """
     share = alpha.astype(np.float32)[..., None] / 255
@@ -59,8 +57,8 @@ def _halved(level: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     level = np.pad(level, ((0, height % 2), (0, width % 2), (0, 0)))
     parts = level.reshape(level.shape[0] // 2, 2, -1, 2, 4)
     total = parts.sum((1, 3))
-    most = parts[..., 3:].max((1, 3))
-    halved: npt.NDArray[np.float32] = total * most / np.maximum(total[..., 3:], 1e-6)
+    opacity = parts[..., 3:].max((1, 3))
+    halved: npt.NDArray[np.float32] = total * opacity / np.maximum(total[..., 3:], 1e-6)
     return halved
 
 

@@ -18,7 +18,7 @@ from sedic.files import printable
 
 
 class Work(Protocol):
-    """What is computed: the bytes of an output from those of an input."""
+    """A picklable job: it computes the bytes of an output from those of an input."""
 
     @property
     def needs_torch(self) -> bool: ...
@@ -29,7 +29,7 @@ class Work(Protocol):
 
 @dataclass(frozen=True)
 class Answer:
-    """The output of one input, or why there is none; ``seconds`` is what it took."""
+    """The output of one input, or the error; ``seconds``: the time it took."""
 
     data: bytes | None
     error: str = ""
@@ -37,7 +37,7 @@ class Answer:
 
 
 def compute(work: Work, data: bytes) -> Answer:
-    """Compute one output here; whatever goes wrong is told by the answer."""
+    """Compute one output in this process. Raises nothing: errors are in the answer."""
     start = time.perf_counter()
     try:
         result = work.run(data)
@@ -63,7 +63,7 @@ class Pool:
         self._pool = ProcessPoolExecutor(self._workers, context, _start, (self._work, self._alive))
 
     def submit(self, data: bytes) -> Future[Answer]:
-        """Start to compute; ``died`` tells whether there will be a result."""
+        """Start to compute. Ask ``worker_died`` before taking the result."""
         try:
             return self._pool.submit(_compute, data)
         except BrokenProcessPool as error:  # a worker died since the last answer
@@ -72,16 +72,16 @@ class Pool:
             return future
 
     def alone(self, data: bytes) -> Answer:
-        """Compute while nothing else is computed; an input that two workers die of has failed."""
+        """Compute one output while no other task runs. An input on which two workers die fails."""
         for _ in range(2):
             future = self.submit(data)
-            if not died(future):
+            if not worker_died(future):
                 return future.result()
             self.restart()
         return Answer(None, "the worker process died; was memory short?")
 
     def restart(self) -> None:
-        """Go on with fresh workers."""
+        """Replace all workers by new ones."""
         self.stop()
         self._start()
 
@@ -92,8 +92,8 @@ class Pool:
         self._alive.close()
 
 
-def died(future: Future[Answer]) -> bool:
-    """Wait for a result; whether a worker died instead, in this task or in another one."""
+def worker_died(future: Future[Answer]) -> bool:
+    """Wait until a task ends; whether a worker died, on this task or on another one."""
     return isinstance(future.exception(), BrokenProcessPool)
 
 

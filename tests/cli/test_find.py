@@ -20,7 +20,9 @@ RUNNER = CliRunner()
 
 @pytest.fixture
 def folder(tmp_path: Path, mini: Profile, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("sedic.kept_words.usual_place", lambda: tmp_path / "cache" / "words.sqlite")
+    monkeypatch.setattr(
+        "sedic.word_cache.default_path", lambda: tmp_path / "cache" / "words.sqlite"
+    )
     mask = Mask.of(np.ones((2, 3), np.bool_))
     layer = ObjectLayer("macaw", "macaw in red, sharp", mask)
     image = SemanticImage(24, 16, ReferenceImage("pixel", b"x"), "a red macaw", (layer,))

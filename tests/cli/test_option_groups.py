@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import pytest
 import typer
@@ -20,6 +20,8 @@ class Size:
 
 @dataclass(frozen=True)
 class Wide(Size):
+    PANEL: ClassVar[str] = "How large"
+
     depth: int = 5
 
 
@@ -40,6 +42,8 @@ def test_fields_become_options_and_come_back_as_an_object() -> None:
     assert runner.invoke(app, ["--width", "0"]).exit_code == 2
     text = runner.invoke(app, ["--help"]).stdout
     assert "Say it." in text and "--depth" in text and "Pixels." in text
+    panel = text.index("How large")
+    assert text.index("--name") < panel < min(text.index("--width"), text.index("--depth"))
 
 
 def test_two_options_of_one_name_are_a_mistake() -> None:

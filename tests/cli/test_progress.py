@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sedic.cli.progress import last_picture, slug
+from sedic.cli.progress import last_picture
 from sedic.errors import SedicError
+from sedic.files import slug
 from sedic.picture import load_picture
 from sedic.synthesis.stages import Stage
 

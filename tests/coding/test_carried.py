@@ -15,7 +15,7 @@ from PIL import Image
 from sedic import exif
 from sedic.coding import carried
 from sedic.coding.container import Container, pack, repack
-from sedic.coding.fields import number
+from sedic.coding.fields import varint
 from sedic.errors import DamagedFileError, MissingWeightsError, SedicError, UnsuitableInputError
 from sedic.profile import Profile
 from sedic.semantics import Carried, Ground, Mask, ObjectLayer, ReferenceImage, SemanticImage
@@ -106,7 +106,7 @@ def test_any_bytes_are_carried_things_or_one_error(data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(1, 5))):
         damaged[data.draw(st.integers(0, len(SECTION) - 1))] = data.draw(st.integers(0, 255))
     deflated = carried._deflated(data.draw(st.binary(min_size=1, max_size=60)), "it")
-    forged = b"\2" + number(len(deflated)) + deflated
+    forged = b"\2" + varint(len(deflated)) + deflated
     for hostile in (bytes(damaged), data.draw(st.binary(max_size=60)), forged):
         try:
             found = carried.decode(hostile, PROFILE, GRID)
@@ -117,7 +117,7 @@ def test_any_bytes_are_carried_things_or_one_error(data: st.DataObject) -> None:
 
 
 def part(key: int, data: bytes) -> bytes:
-    return bytes([key]) + number(len(data)) + data
+    return bytes([key]) + varint(len(data)) + data
 
 
 def deflate(data: bytes) -> bytes:

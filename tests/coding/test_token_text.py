@@ -114,10 +114,10 @@ def test_every_log_odds_keeps_its_margin_from_the_borders() -> None:
     margin, offsets = 4e-4, set()
     for text in texts:
         model = Bytes(margin=margin)
-        ways = token_text._ways(model.tokens(text), model)
-        offset = token_text._offset(ways, margin)
+        paths = token_text._paths(model.tokens(text), model)
+        offset = token_text._offset(paths, margin)
         offsets.add(offset)
-        for odds in (odds for way in ways for odds, _ in way if abs(odds) < 44):
+        for odds in (odds for path in paths for odds, _ in path if abs(odds) < 44):
             place = odds + offset / 16
             assert abs(place - math.floor(place) - 0.5) >= margin * token_text.STEPS
         data = encode(text, model)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sedic.describe.answer_text import RefusalError
@@ -105,7 +105,7 @@ def test_an_answer_without_a_description_is_one_clear_error(answer: str) -> None
         ({"overall": "A view.", "objects": []}, "no object"),
         ({"overall": "A view.", "objects": {"name": "boat"}}, "list of objects"),
         ({"overall": "A view.", "objects": ["boat", 3, None, [], {"name": 5}]}, "without a name"),
-        ({"overall": "A view.", "objects": [{"name": "!?", "detail": "boat"}]}, "no use"),
+        ({"overall": "A view.", "objects": [{"name": "!?", "detail": "boat"}]}, "unusable name"),
         ({"overall": ["A", "view"], "objects": SCENE["objects"]}, "no text"),
         ({"objects": SCENE["objects"]}, "as a whole"),
         ({"overall": "A view.", "objects": [{"name": "boat", "detail": 3}]}, "no text"),
@@ -203,6 +203,7 @@ ANSWERS = (
 
 
 @given(ANSWERS, st.integers(0, 4), st.integers(3, 40), st.integers(0, 60))
+@example("0 0 ; 0", 0, 3, 3)  # a pause that is a word of its own
 @settings(max_examples=200, deadline=None)
 def test_any_answer_gives_sound_words_or_one_line(
     answer: str, objects: int, detail_words: int, overall_words: int

@@ -126,7 +126,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def few_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "TOKENS_PER_WORD", 0)
-    monkeypatch.setattr(local, "MORE", 2)
+    monkeypatch.setattr(local, "RETRY_FACTOR", 2)
 
 
 KINDS = pytest.mark.parametrize("kind", ["smolvlm", "idefics3", "qwen2_5_vl"])

@@ -7,7 +7,7 @@ import pytest
 import skimage.data
 
 from sedic.describe.named import NamedDescriber
-from sedic.describe.people import MOST, Person, confirmed, face_region, likely
+from sedic.describe.people import MAX_PEOPLE, Person, confirmed, face_region, likely
 from sedic.errors import MissingWeightsError
 from sedic.models import classifier
 from sedic.models.faces import Face
@@ -34,7 +34,7 @@ def test_of_many_faces_the_largest_are_kept() -> None:
     boxes = [(0.0, 80.0 * n, 20.0 + 8 * n, 80.0 * n + 40) for n in range(6)]
     again = [(b[0] * 0.7, 448 - b[3] * 0.7, b[2] * 0.7, 448 - b[1] * 0.7) for b in boxes]
     found = confirmed(PICTURE, looks([Face(0.9, b) for b in boxes], [Face(0.9, b) for b in again]))
-    assert [round(p.face[1] * 8) for p in found] == [5, 4, 3][:MOST]
+    assert [round(p.face[1] * 8) for p in found] == [5, 4, 3][:MAX_PEOPLE]
 
 
 def test_a_person_is_likeliest_at_the_face_and_below_it() -> None:

@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sedic.describe import names, words
@@ -39,6 +39,7 @@ def test_measured_descriptions_are_read_as_they_are() -> None:
 
 
 @given(st.text(max_size=60))
+@settings(deadline=None)
 def test_any_text_is_read_and_reading_twice_changes_nothing(text: str) -> None:
     once = readable(text, known)
     assert readable(once, known) == once

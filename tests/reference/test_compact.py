@@ -221,6 +221,15 @@ def test_tiles_get_the_noise_of_the_whole(
     assert np.abs(whole.astype(int) - parts).max() <= 1 + 3 * (codec._dtype == torch.bfloat16)
 
 
+def test_bfloat16_changes_a_picture_by_rounding_only(noisy_weights: Path) -> None:
+    picture = samples.astronaut()[:128, :192]
+    exact, fast = (Compact(noisy_weights, dtype) for dtype in (torch.float32, torch.bfloat16))
+    data = exact.prepare(picture)(20)
+    difference = np.abs(exact.decode(data, 192, 128).astype(int) - fast.decode(data, 192, 128))
+    assert difference.max() <= 4 and difference.mean() < 1
+    assert fast.prepare(picture)(20)[0] == data[0]
+
+
 def test_what_is_coded_is_as_it_was_when_the_decoder_last_learnt_alone(shipped: Compact) -> None:
     """Training the decoder must not move a bit of a file: encoder and tables keep their bytes."""
     tensors = load_file(shipped._path)

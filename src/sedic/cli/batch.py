@@ -4,21 +4,82 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, ClassVar, TextIO
 
 import typer
 
 from sedic.cli.console import note
+from sedic.cli.option_groups import grouped
 from sedic.cli.options import Force
 from sedic.errors import OutputError, SedicError
 from sedic.files import make_folder, printable
 from sedic.semantics import MAX_OBJECTS, METHODS
 
 if TYPE_CHECKING:
+    from sedic.batch import Job
     from sedic.sources import Reader
 
 
+@dataclass(frozen=True)
+class JobOptions:
+    """What is done with every input."""
+
+    PANEL: ClassVar[str] = "What is done with every input"
+
+    action: Annotated[
+        str, typer.Option(metavar="compress|decompress|preview|inspect", help="What to do.")
+    ] = "compress"
+    bpp: Annotated[float | None, typer.Option(help="Bits per pixel of every file.")] = None
+    max_bytes: Annotated[int | None, typer.Option(min=1, help="Bytes of every file.")] = None
+    objects: Annotated[
+        int | None, typer.Option(min=0, max=MAX_OBJECTS, help="At most so many objects each.")
+    ] = None
+    method: Annotated[str, typer.Option(metavar="|".join(METHODS), help="The system.")] = "sedic"
+    profile: Annotated[str, typer.Option(help="Which set of models compresses.")] = "mini"
+
+    def job(self) -> Job:
+        """The job. Raises ``typer.BadParameter`` where the options make none."""
+        from sedic.batch import ACTIONS, Job
+
+        if self.action not in ACTIONS:
+            raise typer.BadParameter(f"--action {self.action}: one of {', '.join(ACTIONS)}")
+        if self.method not in METHODS:
+            raise typer.BadParameter(f"--method {self.method}: one of {', '.join(METHODS)}")
+        if self.bpp is not None and self.max_bytes is not None:
+            raise typer.BadParameter("give one of --bpp and --max-bytes")
+        return Job(**vars(self))
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Who computes."""
+
+    PANEL: ClassVar[str] = "Who computes"
+
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes (default: one for each processor).")
+    ] = None
+    engine: Annotated[
+        str, typer.Option(metavar="local|ray", help="Who computes: processes here, or Ray's.")
+    ] = "local"
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="With ray: the cluster, as auto or host:port (default: one started here)."
+        ),
+    ] = None
+
+    def check(self) -> None:
+        """Raises ``typer.BadParameter`` for an unknown engine or an address without Ray."""
+        if self.engine not in ("local", "ray"):
+            raise typer.BadParameter(f"--engine {self.engine}: one of local, ray")
+        if self.address is not None and self.engine != "ray":
+            raise typer.BadParameter("--address is for --engine ray")
+
+
+@grouped
 def batch(
     inputs: Annotated[
         list[str],
@@ -27,20 +88,10 @@ def batch(
             help="Files, folders, globs, tar shards, Parquet files, or URLs that fsspec reads.",
         ),
     ],
+    *,
     out: Annotated[str, typer.Option(help="Folder of the outputs, or an URL; it keeps the tree.")],
-    action: Annotated[
-        str, typer.Option(metavar="compress|decompress|preview|inspect", help="What to do.")
-    ] = "compress",
-    bpp: Annotated[float | None, typer.Option(help="Bits per pixel of every file.")] = None,
-    max_bytes: Annotated[int | None, typer.Option(min=1, help="Bytes of every file.")] = None,
-    objects: Annotated[
-        int | None, typer.Option(min=0, max=MAX_OBJECTS, help="At most so many objects each.")
-    ] = None,
-    method: Annotated[str, typer.Option(metavar="|".join(METHODS), help="The system.")] = "sedic",
-    profile: Annotated[str, typer.Option(help="Which set of models compresses.")] = "mini",
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes (default: one for each processor).")
-    ] = None,
+    options: JobOptions,
+    engine: EngineOptions,
     column: Annotated[
         str | None, typer.Option(help="The column of bytes of Parquet files, if there are several.")
     ] = None,
@@ -48,32 +99,14 @@ def batch(
         Path | None,
         typer.Option(help="The report, a line of JSON for each input (default: OUT/report.jsonl)."),
     ] = None,
-    engine: Annotated[
-        str, typer.Option(metavar="local|ray", help="Who computes: processes here, or Ray's.")
-    ] = "local",
-    address: Annotated[
-        str | None,
-        typer.Option(
-            help="With ray: the cluster, as auto or host:port (default: one started here)."
-        ),
-    ] = None,
     force: Force = False,
 ) -> None:
     """Compress, decompress or inspect many pictures; what is done already is skipped."""
     from sedic import batch as many
     from sedic.sources import all_items, open_source
 
-    if action not in many.ACTIONS:
-        raise typer.BadParameter(f"--action {action}: one of {', '.join(many.ACTIONS)}")
-    if method not in METHODS:
-        raise typer.BadParameter(f"--method {method}: one of {', '.join(METHODS)}")
-    if bpp is not None and max_bytes is not None:
-        raise typer.BadParameter("give one of --bpp and --max-bytes")
-    if engine not in ("local", "ray"):
-        raise typer.BadParameter(f"--engine {engine}: one of local, ray")
-    if address is not None and engine != "ray":
-        raise typer.BadParameter("--address is for --engine ray")
-    job = many.Job(action, bpp, max_bytes, objects, method, profile)
+    engine.check()
+    job = options.job()
     remote = "://" in out
     for source in inputs:
         _check_apart(source, out, job.suffix)
@@ -83,12 +116,14 @@ def batch(
         make_folder(Path(out))
     log = report or (Path("report.jsonl") if remote else Path(out) / "report.jsonl")
     counts: Counter[str] = Counter()
-    if engine == "ray":
+    if engine.engine == "ray":
         from sedic import cluster
 
-        outcomes = cluster.run(job, readers, out, address=address, workers=workers, force=force)
+        outcomes = cluster.run(
+            job, readers, out, address=engine.address, workers=engine.workers, force=force
+        )
     else:
-        count = workers or os.cpu_count() or 1
+        count = engine.workers or os.cpu_count() or 1
         outcomes = many.run(job, all_items(readers), output, workers=count, force=force)
     with _Progress(_total(readers)) as progress, _open_report(log) as lines:
         try:
@@ -134,7 +169,7 @@ def _open_report(path: Path) -> TextIO:
 
 
 class _Progress:
-    """A bar with the time that is left, on standard error; silent when nobody watches."""
+    """A progress bar with the remaining time, on standard error; silent without a terminal."""
 
     def __init__(self, total: int | None) -> None:
         from rich.console import Console

@@ -121,10 +121,10 @@ def steps(
 @grouped
 def swaps(*, subject: SubjectOptions, options: MeasureOptions, bpp: Limit = 0.045) -> None:
     """Whether words and masks matter: an object's exchanged for another's, its region judged."""
-    from sedic.lab.bench.experiments.swaps import SENT, SWAPS, Swaps
+    from sedic.lab.bench.experiments.swaps import AS_SENT, SWAPS, Swaps
 
     codec = subject_of(subject, options.folder("swaps"))
-    facts = Facts(SENT, [(name, [name]) for name in SWAPS])
+    facts = Facts(AS_SENT, [(name, [name]) for name in SWAPS])
     measure(Swaps(codec, bpp), codec, options, subject.describer, facts)
 
 

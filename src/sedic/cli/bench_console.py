@@ -1,4 +1,4 @@
-"""What the commands of ``sedic bench`` read from strings and show on the terminal."""
+"""Parsing of options, progress and messages of the commands of ``sedic bench``."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from sedic.files import printable
 
 
 def names_of(text: str | None, known: Iterable[str], what: str) -> list[str]:
-    """Names with commas between, in any case; all that are known for None."""
+    """Parse names with commas between, in any case; None: all ``known`` names."""
     if text is None:
         return list(known)
     return [one_of(name.strip(), known, what) for name in text.split(",") if name.strip()]
 
 
 def one_of(name: str, known: Iterable[str], what: str) -> str:
-    """The known name that is ``name`` but for its case; ``SedicError`` if none is."""
+    """The known name that equals ``name`` in any case; ``SedicError`` if none does."""
     for candidate in known:
         if candidate.casefold() == name.casefold():
             return candidate
@@ -31,7 +31,7 @@ def one_of(name: str, known: Iterable[str], what: str) -> str:
 
 
 def numbers_of(text: str, low: float, high: float, option: str) -> list[float]:
-    """Numbers with commas between, each from ``low`` to ``high``."""
+    """Parse numbers with commas between, each from ``low`` to ``high``."""
     try:
         numbers = [float(item) for item in text.split(",") if item.strip()]
     except ValueError as error:
@@ -47,7 +47,7 @@ def command_line() -> str:
 
 
 def tell(folder: Path) -> None:
-    """Say where the report is."""
+    """Print the path of the report."""
     note(f"{printable(folder / 'index.html')}: written")
 
 
@@ -79,7 +79,7 @@ def progress_bar() -> Iterator[Callable[[int, int, str], None]]:
 
 @contextmanager
 def stopping() -> Iterator[Callable[[], None]]:
-    """Ends quietly on Ctrl-C; what it yields, called after the report, then ends the program."""
+    """Catch Ctrl-C. Yields a function for after the report: it ends the program after Ctrl-C."""
     interrupted = False
 
     def end() -> None:

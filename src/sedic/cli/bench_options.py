@@ -1,4 +1,4 @@
-"""What the commands of ``sedic bench`` share: options made into subjects, metrics and runs."""
+"""Options that the commands of ``sedic bench`` share, and the subjects and metrics they make."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
@@ -33,6 +33,8 @@ SETS = "FID and KID"
 @dataclass(frozen=True)
 class PictureOptions:
     """What is measured on."""
+
+    PANEL: ClassVar[str] = "What is measured"
 
     dataset: Annotated[
         str, typer.Option("--dataset", help="kodak, div2k, clic2020, samples or folder:PATH.")
@@ -72,6 +74,8 @@ class SubjectOptions(PictureOptions):
 class MeasureOptions:
     """How it is measured, and where results and report go."""
 
+    PANEL: ClassVar[str] = "Metrics, results and report"
+
     metrics: Annotated[
         str | None, typer.Option(help="Names with commas between (default: all that there are).")
     ] = None
@@ -105,11 +109,11 @@ Method = Annotated[
 
 @dataclass(frozen=True)
 class Facts:
-    """What a results file says of its run, besides subject and metrics.
+    """Facts of a run for its results file, besides subject and metrics.
 
-    ``subject``: the curve or variant that is ours, or ""; ``families``: curves of the report, each
-    with the codecs it is the best of; ``missing``: rivals that are not here, and why; ``weights``:
-    what our side depends on, if that is not the subject's.
+    ``subject``: the name of our curve or variant, or ""; ``families``: the curves of the report,
+    each with the codecs whose best results it shows; ``missing``: rivals that are not installed,
+    and why; ``weights``: those of our side, if they are not the subject's.
     """
 
     subject: str
@@ -126,8 +130,7 @@ def measure(
     describer: str | None,
     facts: Facts,
 ) -> None:
-    """Measure, and report on what is done even if that is not all. ``describer``: None is the
-    profile's."""
+    """Measure, and write a report, even of an incomplete run. ``describer`` None: the profile's."""
     from sedic.lab.bench.experiments import KEYS, Gallery, run
     from sedic.lab.bench.report.build import build_report, check_libraries
     from sedic.lab.bench.results import Results, Run
@@ -177,8 +180,10 @@ def measure(
 
 
 def subject_of(options: SubjectOptions, out: Path | None, method: str = "sedic") -> Subject:
-    """The codec and the pictures that ``options`` name; ``out``: of the run, where answers of a
-    describer are kept."""
+    """The codec and the pictures that ``options`` name.
+
+    ``out``: the folder of the run, in which descriptions are kept; None: they are not kept.
+    """
     from sedic.lab.bench.experiments.subject import Subject, measured
 
     if (options.describer == "sidecar") != (options.semantics is not None):
@@ -297,20 +302,20 @@ def families_of(coders: list[Coder]) -> list[tuple[str, list[str]]]:
 
 
 def hows_of(coders: list[Coder]) -> dict[str, Any]:
-    """How every rival is run, for the results file."""
+    """The command or call of every rival, for the results file."""
     return {"rivals": {coder.name: coder.how for coder in coders}}
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """What can be measured, why the rest cannot, and the network of FID and KID if it is here."""
+    """The available metrics, the reasons why others are missing, and the network of FID and KID."""
 
     loaded: list[Metric]
     missing: dict[str, str]
     inception: tuple[Inception, str] | None
 
     def hook(self, folder: Path) -> PictureHook | None:
-        """What keeps the features of every picture in ``folder``."""
+        """A hook that writes each picture's features to ``folder``; None without Inception."""
         from sedic.lab.bench.experiments.feature_files import Features
 
         return Features(folder, self.inception[0]).keep if self.inception else None

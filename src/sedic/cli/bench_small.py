@@ -1,4 +1,4 @@
-"""``sedic bench small``, ``bytes`` and ``large``: what depends on limits in bytes, and on size."""
+"""``sedic bench small``, ``bytes`` and ``large``: small limits in bytes, and large pictures."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _held_out(out: Path, count: int) -> str:
 def _measured(
     pictures: PictureOptions,
     profile: str,
-    wanted: str | None,
+    metric_names: str | None,
     slow_pictures: int,
     out: Path,
     progress: Any,
@@ -105,10 +105,10 @@ def _measured(
     chosen_by = load_metric(CHOSEN_BY)
     if not isinstance(chosen_by, Metric):
         raise SedicError(str(chosen_by))
-    found = metrics_of(wanted, None)
+    metrics = metrics_of(metric_names, None)
     coders = [*find_rivals(["WebP"]), avif(), *find_rivals(SLOW)]
     places = placeholders.find()
-    missing = dict(found.missing)
+    missing = dict(metrics.missing)
     missing |= {one.name: one.reason for one in (*coders, *places) if isinstance(one, Missing)}
     here = [
         replace(coder, qualities=coder.qualities[::3])  # type: ignore[type-var]
@@ -128,16 +128,16 @@ def _measured(
         "dataset": subject.dataset.name,
         "pictures": len(subject.dataset),
         "cells": experiment.cells,
-        "metrics": [(metric.name, metric.better) for metric in found.loaded],
+        "metrics": [(metric.name, metric.better) for metric in metrics.loaded],
         "slow pictures": slow_pictures,
         "rivals": {coder.name: coder.how for coder in here},
     }
-    weights = {metric.name: metric.weights for metric in found.loaded} | subject.weights
+    weights = {metric.name: metric.weights for metric in metrics.loaded} | subject.weights
     about = Run(command_line(), subject.seed, settings, weights, missing)
-    columns = [*experiment.values, *(metric.name for metric in found.loaded)]
+    columns = [*experiment.values, *(metric.name for metric in metrics.loaded)]
     results = Results(out / "results.csv", about, KEYS, columns)
     gallery = Gallery(out / "pictures", 6)
-    run(experiment, subject.dataset, found.loaded, results, gallery, progress)
+    run(experiment, subject.dataset, metrics.loaded, results, gallery, progress)
     return results.path
 
 

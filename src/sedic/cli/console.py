@@ -1,4 +1,4 @@
-"""Lines and spinners for people, on standard error."""
+"""Messages and spinners on standard error."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import typer
 
 
 def note(text: str) -> None:
-    """A line for people, on standard error."""
+    """Write a line to standard error."""
     typer.echo(text, err=True)
 
 
-def watched() -> bool:
-    """Whether standard error is a terminal. Where it is not, progress need not be drawn, and
-    what would draw it need not be imported."""
+def is_terminal() -> bool:
+    """Whether standard error is a terminal. If not, no progress is drawn, and the modules for it
+    need not be imported."""
     return sys.stderr is not None and sys.stderr.isatty()
 
 
 def busy(text: str) -> _Busy:
-    """A spinner on standard error while work takes longer; silent when nobody watches."""
-    return _Spinner(text) if watched() else _Busy()
+    """A spinner on standard error during work; silent where that is no terminal."""
+    return _Spinner(text) if is_terminal() else _Busy()
 
 
 class _Busy:
@@ -28,7 +28,7 @@ class _Busy:
         return self
 
     def __call__(self, text: str) -> None:
-        """Say what is done now."""
+        """Show the present step."""
 
     def __exit__(self, *_: object) -> None:
         pass

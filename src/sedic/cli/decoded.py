@@ -1,4 +1,4 @@
-"""Saves decoded pictures with their provenance, and prints it."""
+"""Saves decoded pictures with their provenance, and prints the provenance of pictures."""
 
 from __future__ import annotations
 
@@ -15,27 +15,11 @@ from sedic.cli.options import STANDARD
 from sedic.errors import OutputError
 
 if TYPE_CHECKING:
-    from sedic.coding.container import Container
     from sedic.picture import Picture
-    from sedic.profile import Profile
     from sedic.provenance import Provenance
     from sedic.semantics import Carried
 
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"II*\0", b"MM\0*")
-
-
-def provenance_of(container: Container, profile: Profile) -> Provenance:
-    """Where the picture of a file comes from; words that cannot be read are left out."""
-    from sedic.errors import SedicError
-    from sedic.provenance import Provenance
-
-    try:
-        overall, objects = container.words(profile)
-    except SedicError:
-        overall, objects = "", []
-    words = tuple(filter(None, (overall, *(detail for _, detail in objects))))
-    size = container.file_bytes or len(container.to_bytes())
-    return Provenance(size, container.profile, container.mark.hex(), words)
 
 
 def write_decoded(
@@ -47,15 +31,15 @@ def write_decoded(
     caption: bool,
     force: bool,
 ) -> None:
-    """Save a decoded picture with what travelled with it.
+    """Save a decoded picture with the EXIF and the colour profile that the file carried.
 
-    What it is goes with it as XMP and, for ``caption``, drawn below it.
+    Its provenance is written as XMP and, for ``caption``, drawn below the picture.
     """
     from sedic.picture import save_picture
-    from sedic.provenance import captioned
+    from sedic.provenance import with_caption
 
     if caption:
-        picture = captioned(picture, provenance)
+        picture = with_caption(picture, provenance)
     if output == STANDARD and sys.stdout is None:
         raise OutputError("standard output is closed")
     target = sys.stdout.buffer if output == STANDARD else output
@@ -70,7 +54,7 @@ def is_picture(data: bytes) -> bool:
 
 
 def print_provenance(data: bytes, *, as_json: bool) -> None:
-    """What a picture file says about itself. Raises ``DamagedFileError`` where that is damaged."""
+    """Print the provenance of a picture file. Raises ``DamagedFileError`` where it is damaged."""
     from sedic.provenance import read_provenance
 
     provenance = read_provenance(io.BytesIO(data))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sedic.picture import Picture
 
 SAMPLES = ("astronaut", "chelsea", "coffee")  # carried by scikit-image's wheel
-OBJECTS = 2  # whether or not they pay for their bytes: a demo shows what a file can say
+OBJECTS = 2  # even where they are not worth their bytes, because a demo should show objects
 
 
 def samples(photos: list[Path]) -> list[tuple[str, Picture]]:

@@ -10,14 +10,14 @@ import typer
 from sedic.cli.console import busy, note
 from sedic.cli.options import MAX_FILE, Force, check_output, read_input
 from sedic.errors import OutputError
-from sedic.files import new_file, printable
+from sedic.files import new_file, printable, slug
 
 desktop_app = typer.Typer(
     help="Tell this desktop what .sedic files are (freedesktop.org: GNOME, KDE, Xfce, ...).",
     no_args_is_help=True,
 )
 MANUAL = "man/man1/sedic.1"
-User = Annotated[bool, typer.Option("--user", help="For this user (the only way there is).")]
+User = Annotated[bool, typer.Option("--user", help="For this user; required.")]
 Reference = Annotated[
     bool, typer.Option("--preview", help="The reference image alone, at once and without networks.")
 ]
@@ -53,7 +53,6 @@ def view(
     from tempfile import mkdtemp
 
     from sedic import shortcuts
-    from sedic.cli.progress import slug
     from sedic.picture import save_picture
 
     with busy("decompressing"):
@@ -93,7 +92,7 @@ def manual(context: typer.Context) -> None:
 
 
 def _files(context: typer.Context) -> dict[str, str]:
-    """What `install` writes, by its path below the user's folder of data."""
+    """The files that `install` writes, by their paths below the user's folder of data."""
     from sedic import desktop
     from sedic.cli.manual import page
 

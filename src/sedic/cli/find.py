@@ -20,21 +20,21 @@ def find(
         bool, typer.Option("--json", help="One JSON object a line, for pipes.")
     ] = False,
 ) -> None:
-    """Find files by what they say. No picture is decoded.
+    """Find files by their words. No picture is decoded.
 
-    Every word must be there, in any order; capitals and plurals do not matter. Words that were read
-    once are kept in the user's cache folder. Ends with 1 where nothing is found, as grep does.
+    A file must have every word, in any order; capitals and plurals do not matter. Decoded words are
+    cached in the user's cache folder. The exit code is 1 if no file is found, as grep's.
     """
-    from sedic.kept_words import KeptWords, usual_place
     from sedic.search import Match, files_in, search, words_of
+    from sedic.word_cache import WordCache, default_path
 
     if not words_of(words):
         raise UnsuitableInputError("give at least one word to look for")
     if not folder.exists():
         raise UnsuitableInputError(f"there is no {printable(folder)}")
     count = 0
-    with KeptWords(usual_place()) as kept_words:
-        for result in search(files_in(folder), words, kept_words=kept_words):
+    with WordCache(default_path()) as cache:
+        for result in search(files_in(folder), words, cache=cache):
             if not isinstance(result, Match):
                 note(f"{printable(result.path)}: {printable(result.problem)}")
                 continue

@@ -1,61 +1,17 @@
-"""What ``inspect`` shows of a file, for people and for programs."""
+"""What ``sedic inspect`` prints of a file."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Any
 
-from sedic import exif
-from sedic.coding.carried import decode_metadata
 from sedic.coding.container import Container
 from sedic.decoder import Decoder
 from sedic.errors import SedicError
+from sedic.inspection import carried_facts, read_words, summary
 from sedic.profile import Profile
 from sedic.rate import explain
-from sedic.semantics import (
-    Mask,
-    SemanticImage,
-)
-
-
-def summary(data: bytes, profile: Profile) -> dict[str, Any]:
-    """Everything about a file, JSON-ready. Words that cannot be read are ``None``, with why."""
-    container = Container.parse(data)
-    parts = container.parts()
-    total = sum(parts.values())
-    image, problem = _image(data, profile)
-    objects = None
-    if image is not None:
-        objects = [
-            {
-                "name": layer.name,
-                "detail": layer.detail,
-                "mask_share": round(layer.mask.area / (layer.mask.width * layer.mask.height), 4),
-            }
-            for layer in image.objects
-        ]
-    return {
-        "format": 1,
-        "method": container.method,
-        "profile": container.profile,
-        "mark": container.mark.hex(),
-        "width": container.width,
-        "height": container.height,
-        "bytes": total,
-        "bpp": 8 * total / (container.width * container.height),
-        "parts": parts,
-        "carried": _carried(container),
-        "reference_codec": container.reference_codec,
-        "text_coder": container.text_coder,
-        "mask_coder": container.mask_coder,
-        "seed": container.seed,
-        "settings": _settings(data, profile),
-        "object_count": container.object_count,
-        "overall": image.overall if image else None,
-        "objects": objects,
-        "problem": problem,
-    }
+from sedic.semantics import Mask
 
 
 def as_json_text(data: bytes, profile: Profile) -> str:
@@ -92,7 +48,7 @@ def print_table(data: bytes, profile: Profile, *, verbose: bool) -> None:
     for line in _carried_lines(container):
         console.print(line, highlight=False, markup=False)
     console.print(_decoder(data, profile), highlight=False, markup=False)
-    image, problem = _image(data, profile)
+    image, problem = read_words(data, profile)
     if image is None:
         console.print(f"words and masks cannot be read: {escape(str(problem))}")
         return
@@ -107,23 +63,9 @@ def print_table(data: bytes, profile: Profile, *, verbose: bool) -> None:
             console.print(f"- {line}", highlight=False, markup=False)
 
 
-def _carried(container: Container) -> dict[str, Any]:
-    """What travels with the picture, JSON-ready: whether alpha and place do, how many entries of
-    EXIF, how many bytes of a colour profile, and the colour of the ground."""
-    metadata = decode_metadata(container.carried)
-    entries = exif.read(metadata.exif)
-    return {
-        "alpha": "alpha" in container.parts(),
-        "exif": len(entries),
-        "gps": any(entry.directory == exif.PLACE for entry in entries),
-        "icc": len(metadata.icc),
-        "ground": list(metadata.ground.colour) if metadata.ground else None,
-    }
-
-
 def _carried_lines(container: Container) -> list[str]:
-    """The same for people; no line for what is not there."""
-    facts = _carried(container)
+    """What travels with the picture, a line for each thing that does."""
+    facts = carried_facts(container)
     place = "with" if facts["gps"] else "without"
     texts = (
         ("alpha", "a mask of where the picture is opaque"),
@@ -168,19 +110,3 @@ def thumbnail(mask: Mask, columns: int = 48) -> str:
         "".join(blocks[int(top) + 2 * int(low)] for top, low in zip(*pair, strict=True))
         for pair in zip(small[::2], small[1::2], strict=True)
     )
-
-
-def _settings(data: bytes, profile: Profile) -> dict[str, Any] | None:
-    """How the file wants to be restored, or None if it asks for what no decoder does."""
-    try:
-        return asdict(Decoder(profile).settings(data))
-    except SedicError:
-        return None
-
-
-def _image(data: bytes, profile: Profile) -> tuple[SemanticImage | None, str | None]:
-    """What the file says, or why it cannot be read."""
-    try:
-        return Decoder(profile).semantic_image(data), None
-    except SedicError as error:
-        return None, str(error)

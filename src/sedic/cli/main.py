@@ -14,22 +14,19 @@ import typer
 from sedic.cli.batch import batch
 from sedic.cli.bench import bench_app
 from sedic.cli.compress import compress
-from sedic.cli.console import busy, note, watched
+from sedic.cli.console import busy, note
+from sedic.cli.decompress import decompress
 from sedic.cli.desktop import desktop_app, thumbnail, view
 from sedic.cli.find import find
 from sedic.cli.models import models_app
 from sedic.cli.options import (
     MAX_FILE,
-    Device,
-    Dtype,
     Force,
     Language,
     check_output,
     check_picture_output,
-    check_work,
     load_profile,
     read_input,
-    reference_codec,
     write_output,
 )
 from sedic.cli.packets import packets_app
@@ -51,6 +48,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(compress)
+app.command()(decompress)
 
 
 def _print_version(wanted: bool) -> None:
@@ -71,114 +69,6 @@ def common(
     ] = False,
 ) -> None:
     """Options of all commands."""
-
-
-@app.command()
-def decompress(
-    file: Annotated[Path, typer.Argument(help="A .sedic file; - for a pipe.")],
-    output: Annotated[Path, typer.Argument(help="The picture: .png, .jpg, .webp, ...; - for PNG.")],
-    preview: Annotated[
-        bool,
-        typer.Option("--preview", help="The reference image alone, at once and without networks."),
-    ] = False,
-    progress_dir: Annotated[
-        Path | None, typer.Option(help="Also write the picture after every stage to this folder.")
-    ] = None,
-    until_stage: Annotated[
-        int | None, typer.Option(min=0, help="Stop after this stage; 0 is the reference image.")
-    ] = None,
-    tile: Annotated[
-        int | None,
-        typer.Option(
-            min=256,
-            help="Pictures larger than a square of this side (640 pixels) are restored in tiles of"
-            " about that size: smaller ones need less memory.",
-        ),
-    ] = None,
-    max_pixels: Annotated[
-        int, typer.Option(min=1, help="Refuse files that ask for a larger picture.")
-    ] = 25_000_000,
-    reference_weights: Annotated[
-        Path | None, typer.Option(help="Weights of the reference codec, if not ours.")
-    ] = None,
-    profile: Annotated[
-        str | None,
-        typer.Option(help="The profile to read it with, if not the one that the file names."),
-    ] = None,
-    bare: Annotated[
-        bool,
-        typer.Option("--bare", help="The file is a bare one, of --profile (mini)."),
-    ] = False,
-    partial: Annotated[
-        bool,
-        typer.Option("--partial", help="Show what the first bytes of a file that broke off give."),
-    ] = False,
-    caption: Annotated[
-        bool, typer.Option("--caption", help="Write the words under the picture.")
-    ] = False,
-    language: Language = None,
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    force: Force = False,
-) -> None:
-    """Turn a .sedic file into a picture, object by object."""
-    if partial and (progress_dir is not None or until_stage is not None):
-        raise typer.BadParameter("--partial has no stages")
-    if preview and (progress_dir is not None or until_stage is not None):
-        raise typer.BadParameter("--preview has no stages")
-    check_picture_output(output, force=force, inputs=(file,))
-    data = read_input(file, MAX_FILE)
-
-    from sedic.cli.decoded import provenance_of, write_decoded
-    from sedic.coding.container import Container
-    from sedic.semantics import Carried
-
-    if profile is not None:
-        load_profile(profile)  # a profile of the user's own must be known before its file is read
-    if partial:
-        container = Container.parse_prefix(data, profile or "mini", "compact", bare=bare)
-    elif bare:
-        container = Container.parse_bare(data, profile or "mini", "compact")
-    else:
-        container = Container.parse(data)
-    check_work(container.width, container.height, max_pixels, preview=preview)
-    with busy("loading the codec"):
-        from sedic.decoder import Decoder
-
-        codec = None
-        if reference_weights is not None:
-            codec = reference_codec(container.reference_codec, reference_weights)
-        owner = load_profile(
-            profile or container.profile,
-            language=language,
-            reference=codec,
-            device=device,
-            dtype=dtype,
-        )
-    decoder = Decoder(owner, bare=bare)
-    if partial:
-        decoded = decoder.partial(data, restored=not preview)
-        if decoded.picture is None:
-            note("too little has arrived for a picture; the words are:")
-            typer.echo(printable(decoded.words))
-            raise typer.Exit(1)
-        state = "the whole file" if decoded.complete else f"{len(data)} bytes of the file"
-        note(f"from {state}: {decoded.reference_bytes} bytes of the reference image")
-        picture = decoded.picture
-    elif preview:
-        picture = decoder.preview(data)
-    else:
-        from sedic.cli.progress import last_picture
-
-        # Without a terminal, nobody sees the pictures of the objects' stages.
-        every = watched() or until_stage is not None or progress_dir is not None
-        stages = decoder.stages(data, tile, every=every)
-        picture = last_picture(stages, until_stage, progress_dir, force=force)
-        picture = decoder.with_alpha(picture, data)
-    provenance = provenance_of(container, owner)
-    carried = Carried() if partial and not decoded.complete else decoder.carried(data)
-    write_decoded(picture, output, provenance, carried, caption=caption, force=force)
-    note(f"{printable(output)}: {container.width}x{container.height}")
 
 
 @app.command()
@@ -333,14 +223,14 @@ def main() -> NoReturn:
         _say(f"sedic: cannot write the output: {error.strerror or error}")
     try:
         sys.stdout.flush()
-    except (OSError, ValueError, AttributeError):  # a reader that left, a full disk, no stream
+    except (OSError, ValueError, AttributeError):  # a closed pipe, a full disk, no stream
         code = code or 1
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.exit(code)
 
 
 def program() -> NoReturn:
-    """``main`` as a process of its own: what the command ``sedic`` runs."""
+    """Run ``main`` and end the process: the entry point of the command ``sedic``."""
     run_and_leave(main)
 
 

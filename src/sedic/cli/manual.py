@@ -8,7 +8,7 @@ from typing import Any
 
 from sedic._version import __version__
 
-# What a page says that no help text does.
+# Sections that are not made from help texts.
 _END = r"""
 .SH EXIT STATUS
 0: done. 1: it could not be done, and one line on standard error says why. 2: wrong usage.

@@ -1,7 +1,9 @@
-"""Options that several commands share, as dataclasses.
+"""Options of the command line in groups: one dataclass a group.
 
     @dataclass(frozen=True)
     class SubjectOptions:
+        PANEL: ClassVar[str] = "What is measured"  # optional: the help shows the group under it
+
         seed: Annotated[int, typer.Option(min=0)] = 0
 
     @app.command()
@@ -15,9 +17,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from copy import copy
 from dataclasses import MISSING, fields, is_dataclass
 from functools import wraps
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
+
+import typer.models
 
 
 def grouped(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -44,7 +49,7 @@ def grouped(command: Callable[..., Any]) -> Callable[..., Any]:
             add(
                 field.name,
                 empty if field.default is MISSING else field.default,
-                options[field.name],
+                _in_panel(options[field.name], getattr(kind, "PANEL", None)),
             )
 
     @wraps(command)
@@ -59,3 +64,14 @@ def grouped(command: Callable[..., Any]) -> Callable[..., Any]:
     run.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
     run.__annotations__ = {name: p.annotation for name, p in parameters.items()}
     return run
+
+
+def _in_panel(hint: Any, panel: str | None) -> Any:
+    """The annotation of an option, which the help then shows in a panel of this title."""
+    kind, *details = get_args(hint) if hasattr(hint, "__metadata__") else (hint,)
+    own = [one for one in details if isinstance(one, typer.models.ParameterInfo)]
+    if panel is None or any(one.rich_help_panel for one in own):
+        return hint
+    placed = copy(own[0]) if own else typer.Option()
+    placed.rich_help_panel = panel
+    return Annotated[kind, placed]

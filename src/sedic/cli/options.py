@@ -55,7 +55,7 @@ def choice(table: Table, help: str) -> Any:
     )
 
 
-def helps(table: Table) -> str:
+def help_lines(table: Table) -> str:
     """The parts of a table with their lines of help."""
     return "; ".join(f"{part.name}: {part.summary}" for part in table)
 
@@ -68,7 +68,7 @@ def load_profile(
     device: str = "auto",
     dtype: str = "auto",
 ) -> Profile:
-    """The profile of a name or of a TOML file, with what the options say."""
+    """The profile of this name or TOML file, with the choices of the options."""
     from sedic.profile import Profile
 
     model = None
@@ -109,12 +109,12 @@ def check_picture_output(path: Path, *, force: bool, inputs: tuple[Path | None, 
         picture.check_picture_output(path, force=force, inputs=paths)
 
 
-# Seconds of one core for a megapixel, and GB for all: of a slow machine, to warn, not to promise.
+# Seconds of one slow core for a megapixel, by whether it is a preview; only for a message.
 _SECONDS = {False: 15.0, True: 1.5}
 
 
 def check_work(width: int, height: int, max_pixels: int, *, preview: bool) -> None:
-    """Refuse a picture of more pixels than the user allowed, and say what it would take.
+    """Raise ``LimitError``, with an estimate of the time, for more than ``max_pixels`` pixels.
 
     A file of 50 bytes may ask for a picture of 67 million pixels.
     """
@@ -148,7 +148,7 @@ def read_input(path: Path, limit: int) -> bytes:
 
 
 def write_output(path: Path, data: bytes, *, force: bool) -> None:
-    """To a file, whole or not at all, or for ``-`` to standard output."""
+    """Write to a file, atomically, or for ``-`` to standard output."""
     if path != STANDARD:
         write_atomically(path, data, force=force)
         return
@@ -164,7 +164,7 @@ def write_output(path: Path, data: bytes, *, force: bool) -> None:
 
 
 def settings_from(items: list[str]) -> dict[str, int | float | str]:
-    """``NAME=VALUE`` items as the settings they name; what is no number is a word."""
+    """Parse ``NAME=VALUE`` items; values are numbers where they can be, else texts."""
     settings: dict[str, int | float | str] = {}
     for item in items:
         name, sign, text = item.partition("=")

@@ -14,10 +14,10 @@ from typing import NoReturn
 def run_and_leave(run: Callable[[], object]) -> NoReturn:
     """Run a command and end the process with its exit status.
 
-    Importing torch makes a quarter of a million objects that stay. The collector of cycles would
-    look at them again and again, and the interpreter would take them apart one by one at the end,
-    which together costs a third of the import. So cycles are looked for less often, and the
-    process ends as soon as what was registered for its end has happened.
+    Importing torch makes a quarter of a million objects that are never freed. Garbage collection
+    would visit them again and again, and the interpreter would free them one by one at the end;
+    together that takes a third of the import's time. So collections are rarer, and the process ends
+    right after the registered exit functions.
     """
     gc.set_threshold(500_000, 50, 1_000)  # new objects, younger and older collections
     status: object = 0

@@ -1,16 +1,15 @@
-"""A picture as it gets restored, for the command line: progress, stages as files, early stop."""
+"""Decoding stage by stage on the command line: a progress bar, pictures of stages, early stop."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sedic.cli.console import watched
+from sedic.cli.console import is_terminal
 from sedic.errors import SedicError
-from sedic.files import make_folder
+from sedic.files import make_folder, slug
 from sedic.picture import save_picture
 
 if TYPE_CHECKING:
@@ -45,8 +44,8 @@ def last_picture(
 
 @contextmanager
 def _bar() -> Iterator[Callable[[Stage], None]]:
-    """A progress bar, moved by each stage it is called with; nothing where nobody watches."""
-    if not watched():
+    """A progress bar that shows each stage it is called with; nothing without a terminal."""
+    if not is_terminal():
         yield lambda stage: None
         return
     from rich.console import Console
@@ -61,8 +60,3 @@ def _bar() -> Iterator[Callable[[Stage], None]]:
             bars.update(bar, completed=stage.number, total=stage.count, description=title)
 
         yield show
-
-
-def slug(title: str) -> str:
-    """A part of a file name: small ASCII letters and digits with dashes between, never empty."""
-    return re.sub(r"[^a-z0-9]+", "-", title.casefold())[:40].strip("-") or "object"

@@ -1,1 +1,1 @@
-"""SemanticImage to bytes and back: pure Python and numpy, exact, bounded before allocation."""
+"""Codes a ``SemanticImage`` as bytes and decodes it: without torch, exactly, in bounded memory."""

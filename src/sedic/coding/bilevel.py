@@ -1,13 +1,13 @@
 """Adaptive context coding of two-level pictures, a diagonal at a time.
 
-Every cell is coded under the weights of its context: the already coded cells of a template around
-it, and one cell of a picture both sides already have. Weights are integers and grow with every
-cell, so both sides see the same numbers on every machine.
+The context of a cell is made of the already coded cells of a template around it, and of one cell of
+a picture that encoder and decoder already have. Each context has two integer weights, which grow
+with every coded cell, so encoder and decoder have the same numbers on every machine.
 
-With a slant of ``s`` cells per row, the cells (row, column) of one diagonal
-``column + s * row = t`` do not need each other: they are coded together by one vectorised call,
-and their weights grow after it. In the flattened, padded picture a diagonal is an arithmetic
-progression, and so are its neighbours: the same one, shifted.
+The cells (row, column) of one diagonal ``column + s * row = t`` are not in each other's contexts,
+if the slant ``s`` fits the template. So they are coded together by one vectorised call, and their
+weights grow after it. In the flattened, padded picture the indices of a diagonal are an arithmetic
+progression; those of the neighbours are the same one, shifted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Cells = npt.NDArray[np.bool_]  # (height, width)
 Template = tuple[tuple[int, int], ...]  # (row, column) offsets of already coded cells
 Weights = npt.NDArray[np.int64]  # (contexts, 2): weights of the values 0 and 1
 
-STEP = 32  # what one coded cell adds to its weight
+STEP = 32  # added to a weight by one coded cell
 PRECISION = 16  # chances are multiples of 2**-PRECISION, never 0 or 1
 
 
@@ -89,7 +89,7 @@ class _Frame:
         code: Callable[[slice, npt.NDArray[np.int64]], npt.NDArray[np.int32]],
     ) -> Cells:
         plane = self.pad(np.zeros((self.height, self.width), np.bool_))
-        beside = plane.copy() if side is None else self.pad(side)
+        padded_side = plane.copy() if side is None else self.pad(side)
         offsets = np.array([row * self.stride + column for row, column in template])[:, None]
         places = 2 << np.arange(len(template))
         step = self.stride - self.slant
@@ -102,7 +102,7 @@ class _Frame:
                 continue
             place = slice(start, start + step * (last - first) + 1, step)
             index = np.arange(place.start, place.stop, step)
-            contexts = places @ plane[index + offsets] + beside[place]
+            contexts = places @ plane[index + offsets] + padded_side[place]
             zeros, ones = weights[contexts].T
             chances = (ones << PRECISION) // (zeros + ones)
             chances = np.minimum(np.maximum(chances, 1), (1 << PRECISION) - 1)  # clip is slow

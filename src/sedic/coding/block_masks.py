@@ -1,9 +1,9 @@
 """Masks of 8 x 8 blocks, as MISC has them: 64 bits a mask before coding, about half after.
 
-A block is on or off. The grid's rows and columns are divided as evenly as whole cells allow, what
-is left over going to the first blocks; a grid of fewer than eight rows has blocks without any.
-Blocks are coded like cells, under the block above, the one to the left, and the union of the
-masks before.
+A block is on or off. The grid's rows and columns are divided as evenly as whole cells allow; the
+first blocks get the remainder, and a grid of fewer than eight rows has blocks without cells. Blocks
+are coded like cells; the context is the block above, the block to the left, and the same block of
+the union of the masks before.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What travels with a picture, as the last section of a file: alpha, EXIF, a colour profile.
+"""The last section of a file: alpha, EXIF, a colour profile and the ground of the picture.
 
 The section is a list of parts in rising order of their numbers: a number (one byte), a length
-(``fields.number``), and as many bytes. Alpha is a mask in the mask coder ``context``; the ground is
+(``fields.varint``), and as many bytes. Alpha is a mask in the mask coder ``context``; the ground is
 red, green, blue and tolerance; the others are raw deflate (RFC 1951) with the preset dictionary
 ``DICTIONARY``.
 """
@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from sedic import exif
-from sedic.coding.fields import Reader, number
+from sedic.coding.fields import Reader, varint
 from sedic.coding.header import MAX_CARRIED
 from sedic.coding.masks import MaskCoder
 from sedic.errors import DamagedFileError, MissingWeightsError, UnsuitableInputError
@@ -27,7 +27,7 @@ _ALPHA, _EXIF, _ICC, _GROUND = PARTS
 
 
 class MaskCoders(Protocol):
-    """Who owns the mask coders: a ``Profile``."""
+    """The owner of the mask coders: a ``Profile``."""
 
     def mask_coder(self, name: str) -> MaskCoder: ...
 
@@ -46,7 +46,7 @@ def encode(carried: Carried, coders: MaskCoders) -> bytes:
         parts[_ICC] = _deflated(carried.icc, "the colour profile")
     if carried.ground:
         parts[_GROUND] = bytes([*carried.ground.colour, carried.ground.tolerance])
-    section = b"".join(bytes([key]) + number(len(data)) + data for key, data in parts.items())
+    section = b"".join(bytes([key]) + varint(len(data)) + data for key, data in parts.items())
     if len(section) > MAX_CARRIED:
         raise UnsuitableInputError(f"more than {MAX_CARRIED} bytes would travel with the picture")
     return section
@@ -65,13 +65,13 @@ def split(section: bytes) -> dict[str, bytes]:
             raise MissingWeightsError("the file carries a part that this sedic does not know")
         if key <= last:
             raise DamagedFileError("the file is damaged: parts are not in order")
-        parts[PARTS[key]], last = reader.take(reader.number(MAX_CARRIED)), key
+        parts[PARTS[key]], last = reader.take(reader.varint(MAX_CARRIED)), key
     return parts
 
 
 def sizes(section: bytes) -> dict[str, int]:
     """Bytes of every part, its number and length included."""
-    return {name: 1 + len(number(len(data))) + len(data) for name, data in split(section).items()}
+    return {name: 1 + len(varint(len(data))) + len(data) for name, data in split(section).items()}
 
 
 def decode_metadata(section: bytes) -> Carried:
@@ -127,7 +127,7 @@ def _records(entries: Iterable[exif.Entry]) -> bytes:
     first), how many values, and the values, numbers with the low byte first."""
     return b"".join(
         struct.pack(">BH", entry.directory << 4 | entry.kind, entry.tag)
-        + number(len(entry.values) // exif.SIZES[entry.kind])
+        + varint(len(entry.values) // exif.SIZES[entry.kind])
         + entry.values
         for entry in entries
     )
@@ -139,10 +139,10 @@ def _entries(records: bytes) -> bytes:
     while reader.left:
         first, tag = struct.unpack(">BH", reader.take(3))
         size = exif.SIZES.get(first & 15, 0)
-        values = reader.take(size * reader.number(exif.MAX_VALUE))
+        values = reader.take(size * reader.varint(exif.MAX_VALUE))
         entries.append(exif.Entry(first >> 4, tag, first & 15, values))
     if not exif.valid(entries):
-        raise DamagedFileError("the file is damaged: its EXIF is not as it is written")
+        raise DamagedFileError("the file is damaged: its EXIF is not in the form that sedic writes")
     return exif.write(entries)
 
 
@@ -150,7 +150,7 @@ def _rational(above: int, below: int) -> bytes:
     return struct.pack("<II", above, below)
 
 
-# What photographs usually say, the most usual last: deflate refers to it. Part of the format.
+# Usual entries of photographs, the most usual last, for deflate's dictionary. Part of the format.
 _USUAL = (
     (0, 0x010E, 2, b"OLYMPUS DIGITAL CAMERA\0"),
     (

@@ -1,8 +1,8 @@
 """The ``.sedic`` file. ``docs/FORMAT.md`` is its description, byte by byte.
 
-``pack`` makes a file of a semantic image. Reading has two steps, so that a file can be looked at
+``pack`` makes a file of a semantic image. Reading has two steps, so that a file can be inspected
 without the profile's weights: ``Container.parse`` checks and splits the bytes, ``unpack`` decodes
-text and masks. Files of version 1 are read; files of version 2 and bare ones are written, too.
+text and masks. Version 1 can only be read; version 2 and bare files can be read and written.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _MAX_BYTES = MAX_REFERENCE_BYTES + 2 * MAX_SECTION + MAX_CARRIED + MAX_SETTINGS_
 
 
 class Coders(Protocol):
-    """Who owns the coders of text and masks: a ``Profile``."""
+    """The owner of the coders of text and masks: a ``Profile``."""
 
     def text_coder(self, name: str) -> TextCoder: ...
     def mask_coder(self, name: str) -> MaskCoder: ...
@@ -158,7 +158,7 @@ class Container(Header):
         except EndsTooEarlyError as error:
             raise DamagedFileError("too little has arrived: the words are not complete") from error
         if layout.reference is None:
-            # What looks like the last bytes may be the first of the checksum.
+            # The last two bytes may be the file's checksum.
             available = max(0, reader.left - (0 if bare else CRC_BYTES))
         else:
             available = min(reader.left, layout.reference)

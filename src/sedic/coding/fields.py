@@ -1,12 +1,13 @@
-"""Numbers and bytes, read one by one from data that may end too early."""
+"""Writes and reads the fields of a header: varints and bytes; data may end too early."""
 
 from __future__ import annotations
 
 from sedic.errors import DamagedFileError
 
 
-def number(value: int) -> bytes:
-    """A non-negative integer, seven bits to a byte, low bits first; the last byte is below 128."""
+def varint(value: int) -> bytes:
+    """A non-negative integer as a varint (docs/FORMAT.md): seven bits a byte, low bits first; the
+    high bit is set on all bytes but the last."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -41,8 +42,8 @@ class Reader:
         self._at += count
         return self._data[self._at - count : self._at]
 
-    def number(self, limit: int) -> int:
-        """The next number (see ``number``), at most ``limit``."""
+    def varint(self, limit: int) -> int:
+        """The next varint (see ``varint``), at most ``limit``."""
         value = 0
         for place in range(5):
             byte = self.take(1)[0]

@@ -173,14 +173,14 @@ class GaussianTables:
             outside = values == escape
             values = values + self.offsets[t]
             if outside.any():
-                beyond = self._beyond(decoder, int(outside.sum()), int(escape))
+                beyond = self._read_escapes(decoder, int(outside.sum()), int(escape))
                 values[outside] = np.where(beyond == UNKNOWN, 0, beyond + self.offsets[t])
             symbols[places] = np.where(unknown, 0, values)
         return symbols
 
     @staticmethod
-    def _beyond(decoder: Symbolwise, count: int, escape: int) -> Symbols:
-        """The places of ``count`` escaped symbols, counted from the table's first; or UNKNOWN."""
+    def _read_escapes(decoder: Symbolwise, count: int, escape: int) -> Symbols:
+        """``count`` escaped symbols, counted from the table's first; or UNKNOWN."""
         widths = decoder.decode_run(count, _widths)
         if (widths == UNKNOWN).any():
             return np.full(count, UNKNOWN, np.int32)

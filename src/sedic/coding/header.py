@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from sedic.coding.fields import Reader, number
+from sedic.coding.fields import Reader, varint
 from sedic.coding.scale import SCALES, coded_size
 from sedic.errors import DamagedFileError, MissingWeightsError, UnsuitableInputError
 from sedic.parts import FIRST_PRIVATE, MASK_CODERS, PROFILES, REFERENCE_CODECS, TEXT_CODERS
@@ -26,7 +26,7 @@ _SHORT = 1 << 12  # sides up to here fit in twelve bits
 
 @dataclass(frozen=True)
 class Header:
-    """Everything but the sections. Sizes are those of the original picture, in pixels."""
+    """The fields of a header. ``width`` and ``height`` are the original picture's, in pixels."""
 
     width: int
     height: int
@@ -66,7 +66,7 @@ class Header:
     def bare_start(self, *, carries: bool = False) -> bytes:
         """Bare, without the lengths of sections.
 
-        Raises ``UnsuitableInputError`` where the file says what a bare one has no place for.
+        Raises ``UnsuitableInputError`` where a field has a value that bare files cannot have.
         """
         numbers = self._numbers()
         unusual = self.method != METHODS[0] or numbers[2:] != _USUAL[2:]
@@ -78,7 +78,7 @@ class Header:
         large = max(self.width, self.height) > _SHORT
         first = bytes([self.scale << 4 | (large or carries) << 3 | self.object_count])
         if carries:
-            return first + _CARRIES + number(self.width) + number(self.height)
+            return first + _CARRIES + varint(self.width) + varint(self.height)
         return first + _size(self.width, self.height)
 
     def _numbers(self) -> tuple[int, int, int, int]:
@@ -110,8 +110,8 @@ class Layout(NamedTuple):
 
 def lengths(text: int, reference: int, objects: int, carried: int) -> bytes:
     """The lengths of sections that version 2 and bare files have after the header."""
-    data = number(text) + (number(reference) if objects or carried else b"")
-    return data + (number(carried) if carried else b"")
+    data = varint(text) + (varint(reference) if objects or carried else b"")
+    return data + (varint(carried) if carried else b"")
 
 
 def read(reader: Reader) -> tuple[Header, Layout]:
@@ -159,7 +159,7 @@ def read_version_1(reader: Reader) -> tuple[Header, Layout]:
     mark = reader.take(_MARK_BYTES)
     private, special = second >> 3 & 1, bool(second >> 2 & 1)
     parts = reader.take(4) if private else b""
-    width, height = reader.number(1 << 20), reader.number(1 << 20)
+    width, height = reader.varint(1 << 20), reader.varint(1 << 20)
     check_size(width, height)
     numbers, seed, settings, carries = _read_parts(
         reader, second >> 4, private, second & 3, special, parts, strict=special
@@ -167,14 +167,14 @@ def read_version_1(reader: Reader) -> tuple[Header, Layout]:
     if carries:
         raise MissingWeightsError("the file uses a feature that this sedic does not know")
     header = _header(width, height, METHODS[method], mark, numbers, count, seed, settings, 0)
-    text = reader.number(MAX_SECTION)
-    masks = reader.number(MAX_SECTION) if count else 0
+    text = reader.varint(MAX_SECTION)
+    masks = reader.varint(MAX_SECTION) if count else 0
     return header, Layout(text, None, masks, reference_last=True)
 
 
 def _size(width: int, height: int) -> bytes:
     if max(width, height) > _SHORT:
-        return number(width) + number(height)
+        return varint(width) + varint(height)
     return ((width - 1) << 12 | height - 1).to_bytes(3, "big")
 
 
@@ -183,7 +183,7 @@ def _read_size(
 ) -> tuple[int, int]:
     """Width and height. ``needless``: both may be numbers where twelve bits would do."""
     if large:
-        width, height = reader.number(1 << 20), reader.number(1 << 20)
+        width, height = reader.varint(1 << 20), reader.varint(1 << 20)
     else:
         byte_count = int.from_bytes(reader.take(3), "big")
         width, height = (byte_count >> 12) + 1, (byte_count & _SHORT - 1) + 1
@@ -201,8 +201,8 @@ def _special(
     text_coder, mask_coder = (0, 0) if max(numbers) >= FIRST_PRIVATE else numbers[2:]
     coders = text_coder | mask_coder << 2 | (seed != 0) << 4 | (settings != b"") << 5
     coders |= carries << 6
-    data = bytes([coders]) + (number(seed) if seed else b"")
-    return data + (number(len(settings)) + settings if settings else b"")
+    data = bytes([coders]) + (varint(seed) if seed else b"")
+    return data + (varint(len(settings)) + settings if settings else b"")
 
 
 def _read_parts(
@@ -224,8 +224,8 @@ def _read_parts(
         if coders >> 7:
             raise MissingWeightsError("the file uses a feature that this sedic does not know")
         has_seed, has_settings = coders >> 4 & 1, coders >> 5 & 1
-        seed = reader.number((1 << 32) - 1) if has_seed else 0
-        settings = reader.take(reader.number(MAX_SETTINGS_BYTES)) if has_settings else b""
+        seed = reader.varint((1 << 32) - 1) if has_seed else 0
+        settings = reader.take(reader.varint(MAX_SETTINGS_BYTES)) if has_settings else b""
         needless = has_seed > (seed != 0) or has_settings > (settings != b"")
         if needless or (strict and not coders):
             raise DamagedFileError("the file is damaged: needless fields")
@@ -266,11 +266,11 @@ def _header(
 
 
 def _read_layout(reader: Reader, count: int, carries: bool) -> Layout:
-    text = reader.number(MAX_SECTION)
+    text = reader.varint(MAX_SECTION)
     if not (count or carries):
         return Layout(text, None, 0)
-    reference = reader.number(MAX_REFERENCE_BYTES)
-    carried = reader.number(MAX_CARRIED) if carries else 0
+    reference = reader.varint(MAX_REFERENCE_BYTES)
+    carried = reader.varint(MAX_CARRIED) if carries else 0
     if carries and not carried:
         raise DamagedFileError("the file is damaged: needless fields")
     return Layout(text, reference, None if count else 0, carried)

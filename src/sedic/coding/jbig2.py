@@ -1,9 +1,9 @@
-"""JBIG2-style coding of masks at full picture resolution: a choice of the papers.
+"""JBIG2-style coding of masks at full picture resolution, one of the papers' mask coders.
 
-The generic region of ITU-T T.88 (section 6.2) with its 10-pixel template 2, all adaptive pixels at
-their nominal places, every mask a region of its own that starts to learn afresh. The arithmetic
-coder is this project's range coder instead of the MQ coder, and there are no segment headers, so
-byte counts are slightly below those of a JBIG2 file.
+It is the generic region of ITU-T T.88 (section 6.2) with the 10-pixel template 2 and all adaptive
+pixels at their nominal places. Every mask is a region of its own with initial weights. The
+arithmetic coder is this project's range coder instead of the MQ coder, and there are no segment
+headers, so files are slightly smaller than JBIG2's.
 """
 
 from __future__ import annotations

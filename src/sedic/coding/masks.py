@@ -1,10 +1,10 @@
-"""Masks to bytes and back: all masks of a file in one stream.
+"""Mask coders: all masks of a file become one stream of bytes.
 
-``context``, the default, codes the mask grid itself (an eighth of the picture) under adaptive
-contexts of twelve neighbours and one cell of the masks before, from weights primed on masks of
-training photographs. ``blocks`` codes masks of 8 x 8 blocks, MISC's. ``runlength`` and ``jbig2``
-code the masks at full picture resolution, as the papers do; they are here so that the papers' byte
-counts can be reproduced.
+``context``, the default, codes the mask grid itself (an eighth of the picture). The adaptive
+context of a cell is twelve neighbours and one cell of the masks before; initial weights were
+counted on masks of training photographs. ``blocks`` codes masks of 8 x 8 blocks (MISC).
+``runlength`` and ``jbig2`` code masks at full picture resolution, as the papers do, so that the
+papers' byte counts can be reproduced.
 """
 
 from __future__ import annotations

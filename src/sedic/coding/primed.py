@@ -35,19 +35,20 @@ ORDER = 8  # bytes of context, at most, in what was read before
 OWN_ORDERS = (3, 4, 5, 6)  # bytes of context in the text itself
 STAGES = ORDER + 1 + len(OWN_ORDERS)
 _DISCOUNT, _OWN_DISCOUNT = 3, 1  # quarters of a count
-_TOTAL_BITS, _KIND_BITS = 13, 8  # how finely a context's evidence is told apart
+_TOTAL_BITS, _KIND_BITS = 13, 8  # classes of a context by its counts and by its different bytes
 SLOTS = STAGES * _TOTAL_BITS * _KIND_BITS
 CONFIDENCE_BITS = 16
 _MASS_BITS = 40
 _PRECISION_BITS = 23  # of the table given to the range coder
-_RAW_CHANCE = 1 << 10  # of 2**16: a text the model knows nothing about goes as plain bytes
+_RAW_CHANCE = 1 << 10  # of 2**16: that a text is coded as plain bytes, for texts unlike training's
 _RAW_WEIGHTS = np.ones(256, np.int64)
 
 Integers = npt.NDArray[np.int64]
 
 
 def slot(stage: int, total: int, kinds: int) -> int:
-    """Which confidence holds for a context of ``total`` counts over ``kinds`` different bytes."""
+    """The index of the confidence of a context with ``total`` counts of ``kinds`` different bytes,
+    at this ``stage``."""
     total_class = min(total.bit_length(), _TOTAL_BITS - 1)
     return (stage * _TOTAL_BITS + total_class) * _KIND_BITS + min(
         kinds.bit_length(), _KIND_BITS - 1
@@ -56,7 +57,7 @@ def slot(stage: int, total: int, kinds: int) -> int:
 
 @dataclass(frozen=True)
 class Trie:
-    """What was read: byte strings up to ``ORDER`` + 1 long, breadth first, the root not listed.
+    """Byte strings of training texts, up to ``ORDER`` + 1 long, breadth first, without the root.
 
     ``symbols`` (uint8) and ``counts`` (integers, at least 1) have one entry per node, siblings
     together and in rising order of symbol; ``kinds`` (int64) has one entry for the root and then
@@ -117,7 +118,7 @@ class Model:
 
 
 class Predictor:
-    """The next byte of one text, given those before."""
+    """Predicts the next byte of one text from the bytes before."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -173,7 +174,7 @@ class Predictor:
         return (mass >> _MASS_BITS - _PRECISION_BITS) + 1
 
     def update(self, symbol: int) -> None:
-        """Goes on by one byte."""
+        """Append a byte to the text."""
         for order in OWN_ORDERS:
             if len(self._line) < order:
                 break

@@ -132,7 +132,7 @@ class RangeDecoder:
 
 
 class Symbolwise(Protocol):
-    """What gives runs of symbols: all of them, or ``UNKNOWN`` from some symbol on."""
+    """A decoder that gives runs of symbols: all of them, or ``UNKNOWN`` from some symbol on."""
 
     def decode_run(self, count: int, model: Any) -> npt.NDArray[np.int32]: ...
 
@@ -154,7 +154,7 @@ class PrefixDecoder:
         symbols = np.full(count, UNKNOWN, np.int32)
         if self._ended or not count:
             return symbols
-        low, high = (_as_far_as_possible(one, count, model) for one in (self._low, self._high))
+        low, high = (_decode_until_error(one, count, model) for one in (self._low, self._high))
         common = min(low.size, high.size)
         differ = np.flatnonzero(low[:common] != high[:common])
         known = int(differ[0]) if differ.size else common
@@ -163,8 +163,8 @@ class PrefixDecoder:
         return symbols
 
 
-def _as_far_as_possible(decoder: RangeDecoder, count: int, model: Any) -> npt.NDArray[np.int32]:
-    """At most ``count`` symbols of a stream whose end no encoder need ever have written."""
+def _decode_until_error(decoder: RangeDecoder, count: int, model: Any) -> npt.NDArray[np.int32]:
+    """At most ``count`` symbols: those before the stream becomes one that no encoder writes."""
     before = decoder.copy()
     try:
         return decoder.decode_run(count, model)

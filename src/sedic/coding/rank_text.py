@@ -1,12 +1,12 @@
-"""Image-Text Coding's own way with a caption, for comparison: ranks, deflated.
+"""Image-Text Coding's text coder, for comparison: ranks of tokens, compressed by deflate.
 
 The tokens, filled up with end tokens to a multiple of ``BLOCK``, are cut into blocks that are read
 independently, so that no token has more than seven before it. Each becomes its rank: how many
 tokens a language model thought likelier. Ranks are written as 16 bits each, low byte first, and
 compressed by zlib at level 9. (The paper calls this LlamaZip.)
 
-A text is as long as its bytes say and nothing checks that a decoder's model ranks as the encoder's
-did: files use ``token_text``.
+It does not check whether the decoder's model gives the same ranks as the encoder's, so files use
+``token_text`` instead.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Run lengths in Golomb codes at full picture resolution: a choice of the papers.
+"""Run lengths in Golomb codes at full picture resolution, one of the papers' mask coders.
 
 A mask is read row by row as one line of pixels, cut into runs that alternate between 0 and 1
 (the first run is of zeros and may be empty). A run is written as a Golomb code (Golomb,

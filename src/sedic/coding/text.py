@@ -1,4 +1,4 @@
-"""What every text coder can do. The coders are listed in ``parts.TEXT_CODERS``."""
+"""The interface of text coders. ``parts.TEXT_CODERS`` lists them."""
 
 from __future__ import annotations
 

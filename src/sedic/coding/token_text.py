@@ -1,4 +1,4 @@
-"""Text coded with the chances that a language model gives it: token by token, arithmetic coding.
+"""Arithmetic coding of text with the chances that a language model gives to its tokens.
 
 A coded text is
 
@@ -6,21 +6,21 @@ A coded text is
     check of the UTF-8 text          4 bits, the first of its CRC-16
     a range-coded stream             the offset; the tokens; the end token
 
-These eight bits are enough: a file has a checksum of its own, and a text that was read wrongly
-would also have to end exactly where the stream does, which one in a hundred does.
+Eight bits of identity and check are enough: a file has a checksum of its own, and of texts that are
+decoded wrongly only one in a hundred ends exactly where the stream does.
 
-A token is an index below V. It is coded as the way to it from the range [0, V): the range is halved
-again and again (the lower half gets the smaller part), and one bit says in which half the token
-lies. That bit's chance of being 1 is the upper half's share of the chances in the range, as log
-odds rounded to a multiple of 1 / ``STEPS`` plus the offset, and looked up in a table of integers.
+A token is an index below V. It is coded as a path: the range [0, V) is halved again and again (the
+lower half is the smaller one of an odd range), and one bit says in which half the token lies. The
+chance that this bit is 1 is the upper half's share of the chances in the range. Its log odds are
+rounded to a multiple of 1 / ``STEPS``, plus the offset, and looked up in a table of integers.
 
-So the only floating-point numbers that matter are a dozen log odds a token, and they matter only
-where one lies so near the middle between two multiples that another machine rounds it to the other
-side. (Rounding all V chances would meet thousands of such borders a token.) The encoder therefore
-tries offsets, sixteenths of a step, until every log odds of the text lies at least the model's
-``margin`` from any border: a machine whose log odds differ by less than that decodes the text
-exactly. Where one differs by more, or the weights are others, decoding what was decoded anew does
-not give the same bytes, and no text is given. Rounding costs about 0.001 bits a token.
+So the result depends on a dozen floating-point log odds a token, and only where one of them lies so
+close to the middle between two multiples that another machine rounds it to the other one. (If all V
+chances were rounded, thousands of them a token would be that close.) The encoder tries offsets,
+sixteenths of a step, until every log odds of the text is at least the model's ``margin`` away from
+any middle. A machine whose log odds differ by less then decodes the text exactly. The decoder
+encodes its text again; if the bytes differ, because of other weights or larger differences, it
+raises an error. Rounding costs about 0.001 bits a token.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ from sedic.errors import MissingWeightsError, SedicError
 IDENTITY_BYTES = 1
 STEPS = 4  # in a unit of log odds (nats)
 OFFSETS = 16  # to a step
-_FURTHEST = 11 * STEPS  # a chance of about 2**-16
+_MAX_ODDS = 11 * STEPS  # a chance of about 2**-16
 _CHANCE_BITS = 16
-_LEAST = 1e-30  # of a token's chance: so that every token can be coded
-_SHIFTED = (1 << _CHANCE_BITS) // 16  # of 2**16: the chance of an offset other than 0
-_DRAFTS = 4  # guesses of one text by a draft, after which the exact model guesses
+_MIN_CHANCE = 1e-30  # of a token's chance: so that every token can be coded
+_OFFSET_CHANCE = (1 << _CHANCE_BITS) // 16  # of 2**16: the chance of an offset other than 0
+_MAX_DRAFTS = 4  # guesses of one text by a draft, after which the exact model guesses
 
 Chances = npt.NDArray[np.float64]
 
@@ -60,7 +60,7 @@ class Reading(Protocol):
         ...
 
     def update(self, token: int) -> None:
-        """Goes on by one token."""
+        """Append a token to the text."""
         ...
 
 
@@ -91,9 +91,9 @@ class TokenModel(Protocol):
         ...
 
     def draft(self) -> Reading | None:
-        """The same at less precision and more speed; None where there is no such thing.
+        """A faster, less precise version of ``read``; None where there is none.
 
-        What it says is only a guess: ``decode`` computes the exact chances of all of it.
+        Its chances only guess tokens, of which ``decode`` computes the exact chances.
         """
         ...
 
@@ -101,7 +101,7 @@ class TokenModel(Protocol):
 def encode(text: str, model: TokenModel) -> bytes:
     """The bytes of a text.
 
-    Raises ``SedicError`` for a text that the model's tokenizer does not give back exactly.
+    Raises ``SedicError`` for a text that the model's tokenizer cannot reproduce exactly.
     """
     try:
         plain = text.encode()
@@ -112,17 +112,17 @@ def encode(text: str, model: TokenModel) -> bytes:
         raise SedicError(
             "the language model's tokenizer cannot spell this text: use the text coder primed"
         )
-    ways = _ways(tokens, model)
+    paths = _paths(tokens, model)
     first = model.identity[0] & 0xF0 | _check(plain)
-    return bytes([first]) + _stream(ways, _offset(ways, model.margin))
+    return bytes([first]) + _stream(paths, _offset(paths, model.margin))
 
 
 def decode(data: bytes, max_bytes: int, model: TokenModel) -> str:
     """The text of ``encode``'s bytes: at most ``max_bytes`` of UTF-8.
 
-    Raises ``SedicError`` if ``model`` is another one, if it gives other chances here than where the
-    text was written, and for damage: hardly ever another text, since the stream has to end where
-    it does and the check to agree.
+    Raises ``SedicError`` if ``model`` is another one, if it gives other chances here than on the
+    encoder's machine, and for damaged data. Damage hardly ever gives another text, because the
+    check and the end of the stream must fit.
     """
     if not data:
         raise SedicError("damaged text: it ends too early")
@@ -134,11 +134,11 @@ def decode(data: bytes, max_bytes: int, model: TokenModel) -> str:
         )
     result = _read(stream, model, max_bytes)
     if result is not None:
-        offset, tokens, ways = result
+        offset, tokens, paths = result
         text = model.text(tokens)
         plain = text.encode(errors="replace")
         same = _check(plain) == check and model.tokens(text) == tokens
-        if same and _stream(ways, offset) == stream:
+        if same and _stream(paths, offset) == stream:
             if len(plain) > max_bytes:
                 raise SedicError(f"damaged text: longer than {max_bytes} bytes")
             return text
@@ -148,31 +148,32 @@ def decode(data: bytes, max_bytes: int, model: TokenModel) -> str:
     )
 
 
-# What codes one token: for each halving, the log odds of the upper half times STEPS, and the bit.
-_Way = list[tuple[float, bool]]
+# The path to a token: for each halving, the log odds of the upper half times STEPS, and the bit.
+_Path = list[tuple[float, bool]]
 
 
-def _ways(tokens: list[int], model: TokenModel) -> list[_Way]:
-    """The ways to the tokens of a text and to its end."""
+def _paths(tokens: list[int], model: TokenModel) -> list[_Path]:
+    """The paths to the tokens of a text and to the end token."""
     whole = [*tokens, model.end]
-    return [_way(token, row) for token, row in zip(whole, model.score(whole), strict=True)]
+    return [_path(token, row) for token, row in zip(whole, model.score(whole), strict=True)]
 
 
-def _way(token: int, chances: Chances) -> _Way:
-    way: _Way = []
+def _path(token: int, chances: Chances) -> _Path:
+    path: _Path = []
 
     def follow(middle: int, odds: float) -> bool:
-        way.append((odds, token >= middle))
+        path.append((odds, token >= middle))
         return token >= middle
 
-    _walk(chances, follow)
-    return way
+    _descend(chances, follow)
+    return path
 
 
-def _offset(ways: list[_Way], margin: float) -> int:
-    """The first offset at which no log odds lies within ``margin`` of a border, or the best."""
-    odds = np.array([odds for way in ways for odds, _ in way])
-    odds = odds[np.abs(odds) < _FURTHEST + 1]  # beyond, all are one
+def _offset(paths: list[_Path], margin: float) -> int:
+    """The first offset at which all log odds are at least ``margin`` away from a rounding's middle;
+    if there is none, the one at which the closest is farthest away."""
+    odds = np.array([odds for path in paths for odds, _ in path])
+    odds = odds[np.abs(odds) < _MAX_ODDS + 1]  # beyond, all are one
     distances = []
     for offset in range(OFFSETS):
         shifted = odds + offset / OFFSETS
@@ -183,14 +184,14 @@ def _offset(ways: list[_Way], margin: float) -> int:
     return distances.index(max(distances))
 
 
-def _stream(ways: list[_Way], offset: int) -> bytes:
+def _stream(paths: list[_Path], offset: int) -> bytes:
     encoder = RangeEncoder()
-    encoder.encode_bit(offset > 0, _SHIFTED, _CHANCE_BITS)
+    encoder.encode_bit(offset > 0, _OFFSET_CHANCE, _CHANCE_BITS)
     if offset:
         for place in (3, 2, 1, 0):
             encoder.encode_bit(offset >> place & 1, 1 << _CHANCE_BITS - 1, _CHANCE_BITS)
-    for way in ways:
-        for odds, bit in way:
+    for path in paths:
+        for odds, bit in path:
             encoder.encode_bit(bit, _chance(odds, offset), _CHANCE_BITS)
     return encoder.finish()
 
@@ -204,32 +205,32 @@ class _Bits:
 
     def __init__(self, stream: bytes, vocabulary: int) -> None:
         self._decoder = RangeDecoder(stream)
-        # Of bytes that no encoder wrote, more can be read than they hold. All but the last token
-        # must fit: a stream's last zeros are not written.
+        # A range decoder can read tokens beyond the end of a stream for ever. All tokens but the
+        # last one must fit into its bits: only a stream's last zeros are not written.
         self._left = 8.0 * len(stream) + _CHANCE_BITS * vocabulary.bit_length()
         self.offset = 0
-        if self._take(_SHIFTED):
+        if self._take(_OFFSET_CHANCE):
             for _ in range(4):
                 self.offset = self.offset << 1 | self._take(1 << _CHANCE_BITS - 1)
 
     def copy(self) -> _Bits:
-        """The same place, to read on from there twice."""
+        """Another reader at the same position."""
         other = copy.copy(self)
         other._decoder = self._decoder.copy()
         return other
 
-    def token(self, chances: Chances) -> tuple[int, _Way]:
-        """The next token, and the way to it."""
-        way: _Way = []
+    def token(self, chances: Chances) -> tuple[int, _Path]:
+        """The next token, and the path to it."""
+        path: _Path = []
 
         def follow(middle: int, odds: float) -> bool:
             bit = self._take(_chance(odds, self.offset))
-            way.append((odds, bit))
+            path.append((odds, bit))
             return bit
 
         if self._left < 0:
             raise _UnwrittenError
-        return _walk(chances, follow), way
+        return _descend(chances, follow), path
 
     def _take(self, ones: int) -> bool:
         try:
@@ -243,27 +244,27 @@ class _Bits:
 
 def _read(
     stream: bytes, model: TokenModel, max_bytes: int
-) -> tuple[int, list[int], list[_Way]] | None:
-    """The offset, the tokens and their ways; None where the stream has no end or is damaged.
+) -> tuple[int, list[int], list[_Path]] | None:
+    """The offset, the tokens and their paths; None where the stream has no end or is damaged.
 
-    A draft guesses how the text goes on. Then the exact chances of all that was guessed are
-    computed in one pass, and the stream is read with these, up to the first token that was guessed
-    wrongly; from there the draft guesses again. So what is read is what exact chances give.
+    The draft guesses the next tokens. The model computes their exact chances in one pass, and the
+    stream is decoded with these, up to the first token that was guessed wrongly; from there the
+    draft guesses again. So all tokens are decoded with exact chances.
     """
     tokens: list[int] = []
-    ways: list[_Way] = []
+    paths: list[_Path] = []
     try:
         bits = _Bits(stream, next(iter(model.score([model.end]))).size)
-        for attempt in range(_DRAFTS + 1):
-            reading = (model.draft() if attempt < _DRAFTS else None) or model.read()
+        for attempt in range(_MAX_DRAFTS + 1):
+            reading = (model.draft() if attempt < _MAX_DRAFTS else None) or model.read()
             known = len(tokens)
             guess = [*_guess(bits.copy(), reading, tokens, model.end, max_bytes), model.end]
             rows = islice(model.score([*tokens, *guess]), known, None)
             for guessed, chances in zip(guess, rows, strict=True):
-                token, way = bits.token(chances)
-                ways.append(way)
+                token, path = bits.token(chances)
+                paths.append(path)
                 if token == model.end:
-                    return bits.offset, tokens, ways
+                    return bits.offset, tokens, paths
                 tokens.append(token)
                 if len(tokens) > max_bytes + 1:
                     return None
@@ -277,7 +278,7 @@ def _read(
 def _guess(
     bits: _Bits, reading: Reading, known: list[int], end: int, max_bytes: int
 ) -> Iterator[int]:
-    """The tokens after ``known`` as ``reading`` has them, without the end."""
+    """The tokens after ``known`` that ``reading`` decodes, without the end token."""
     for token in known:
         reading.update(token)
     for _ in range(max_bytes + 2 - len(known)):
@@ -295,14 +296,15 @@ class _Follow(Protocol):
     def __call__(self, middle: int, odds: float) -> bool: ...
 
 
-def _walk(chances: Chances, follow: _Follow) -> int:
-    """The token that ``follow`` leads to: of every middle, is the token not below it?
+def _descend(chances: Chances, follow: _Follow) -> int:
+    """The token to which the halvings lead.
 
-    It is told the log odds of that, times ``STEPS``.
+    ``follow(middle, odds)`` decides each halving: whether the token is in the upper half, from
+    ``middle`` on. ``odds`` are the log odds of that, times ``STEPS``.
     """
     if not (np.isfinite(chances).all() and chances.min() >= 0):
         raise SedicError("the language model computes no chances: its weights are damaged")
-    chances = np.maximum(chances, _LEAST)
+    chances = np.maximum(chances, _MIN_CHANCE)
     low, high = 0, chances.size
     while high - low > 1:
         middle = (low + high) // 2
@@ -317,7 +319,7 @@ def _walk(chances: Chances, follow: _Follow) -> int:
 def _chance(odds: float, offset: int) -> int:
     """The chance of a 1, times 2**16, for log odds times ``STEPS``."""
     steps = math.floor(odds + offset / OFFSETS + 0.5)
-    return _ones(offset)[min(max(steps, -_FURTHEST), _FURTHEST) + _FURTHEST]
+    return _ones(offset)[min(max(steps, -_MAX_ODDS), _MAX_ODDS) + _MAX_ODDS]
 
 
 @cache
@@ -327,7 +329,7 @@ def _ones(offset: int) -> tuple[int, ...]:
     scale = Decimal(1 << _CHANCE_BITS)
     shift = Decimal(offset) / OFFSETS
     shares = (
-        scale / (1 + ((shift - steps) / STEPS).exp()) for steps in range(-_FURTHEST, _FURTHEST + 1)
+        scale / (1 + ((shift - steps) / STEPS).exp()) for steps in range(-_MAX_ODDS, _MAX_ODDS + 1)
     )
     return tuple(int(share.quantize(Decimal(1), ROUND_HALF_EVEN)) for share in shares)
 

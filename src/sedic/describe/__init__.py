@@ -1,4 +1,4 @@
-"""Picture to meaning: what is described, in which words, and where it is.
+"""Describers: they find the words and masks of a picture.
 
 Every describer makes a ``description.Description``; ``parts.DESCRIBERS`` lists them. Nothing heavy
 is imported here.

@@ -1,10 +1,12 @@
 """Finds named objects and where they are, with class activation maps and a second classification.
 
-A first look at the whole picture at two scales gives a map for every class. The mean of the maps
-over a window approximates the classifier's result for that part. The most certain windows are then
-cut out of the picture and classified in two views. A name is kept only where both views agree.
-Where it is, the maps say in two ways: how much each place adds to the class (Zhou et al. 2016), and
-what the place alone would be called, which is sharper.
+The classifier first sees the whole picture at two scales, which gives an activation map for every
+class. The mean of a map over a window approximates the classifier's result for that part of the
+picture. The most certain windows are then cut out of the picture and classified in two views. A
+name is confirmed only where both views agree.
+
+Two kinds of evidence say where the object is: how much each position of the maps adds to the class
+(Zhou et al. 2016), and which class the values at that position alone would give, which is sharper.
 """
 
 from __future__ import annotations
@@ -24,33 +26,34 @@ Floats = npt.NDArray[np.float32]
 Picture = npt.NDArray[np.uint8]
 Box = tuple[float, float, float, float]  # top, left, bottom, right, as shares of height and width
 
-# Chances that both looks must give a class' own name, its kind, and wider kinds. Set on
-# photographs that nothing was trained on (docs/DESCRIBERS.md).
-KEPT = (0.5, 0.6, 0.9)
+# Least chances that both views must give to a class' own name, to its kind, and to wider kinds. Set
+# on photographs that nothing was trained on (docs/DESCRIBERS.md).
+MIN_CHANCES = (0.5, 0.6, 0.9)
 _EVERYTHING: Box = (0.0, 0.0, 1.0, 1.0)
 RASTER = 96  # long side of a map of evidence
-_PROPOSED = 0.2  # chance in the first look from which a second one is worth its time
-_SCALES = (1.0, 1.75)  # of the whole picture: its short side by a view's
-_ALONE = (0.5, 1.0)  # how much what the places alone are called counts, at each scale
-_NEARBY = 0.8  # distance from a window, by its side, over which that fades
-_FLOOR = 0.05  # share of the cells with so little evidence that it counts as none
-_FULL = 0.995  # share of the cells that have less evidence than counts as full
+_MIN_PROPOSAL = 0.2  # chance in the first view of a window that is classified again
+_SCALES = (1.0, 1.75)  # of the whole picture: its short side over a view's side
+_PLACE_WEIGHTS = (0.5, 1.0)  # of the evidence of single positions, at each scale
+_NEARBY = 0.8  # distance from a window, over its side, at which that evidence falls to 1/e
+_FLOOR = 0.05  # quantile of evidence that counts as 0
+_FULL = 0.995  # quantile of evidence that counts as 1
 _LONGEST = 2.5  # long side by short, beyond which a view is squeezed
 _WINDOWS = (0.3, 0.45, 0.65, 0.9)  # sides of windows, by the picture's short side
-_LOOKS = 4  # windows looked at again, at most
-_WIDER = 1.3  # the second look at a window, by the first
-_FADES = 1.5  # distance from a window, by its side, over which the whole picture's evidence fades
-_AROUND = 1.6  # a view of a window with what is around it, by the window
-_INNER = 0.8  # the same, at the whole picture
-_SAME = 0.3  # intersection by the smaller one, from which two windows may show one thing
+_MAX_WINDOWS = 4  # windows that are classified again
+_WIDER = 1.3  # side of the second view of a window, over that of the first
+_FADES = 1.5  # distance from a window, over its side, at which the whole picture's evidence falls
+_AROUND = 1.6  # side of a view of a window and its surroundings, over the window's
+_INNER = 0.8  # side of the second view of the whole picture, over the picture's
+_SAME = 0.3  # overlap (``_overlap``) from which two windows may show one object
 
 
 @dataclass(frozen=True)
 class Sighting:
-    """An object to which both views give one name.
+    """An object to which both views of a window give the same name.
 
-    ``node``: its name; ``chance``: the smaller of the two looks' chances; ``box``: the window;
-    ``heat``: the evidence for it, 0 to 1, (rows, columns) over the whole picture.
+    ``node``: the index of the name in ``Names``; ``chance``: the smaller of the chances in the two
+    views; ``box``: the window; ``heat``: where the evidence for the object is, 0 to 1, (rows,
+    columns) over the whole picture.
     """
 
     node: int
@@ -66,10 +69,13 @@ class Sighting:
 
 @dataclass(frozen=True)
 class Sightings:
-    """The result of ``find_sightings``. ``confirmed``: what was found, the narrowest names first;
-    ``unconfirmed``: nodes that were proposed and not confirmed, each with the chances of both
-    views; ``whole``: the chances of all nodes for the whole picture; ``raster``: the shape (rows,
-    columns) of every ``heat``."""
+    """The result of ``find_sightings``.
+
+    ``confirmed``: the sightings, the narrowest names first; ``unconfirmed``: names that the first
+    view proposed and the second did not confirm, with the chances in both; ``whole``: the chances
+    of all names for the whole picture, (n,); ``raster``: the shape (rows, columns) of every
+    ``heat``.
+    """
 
     confirmed: tuple[Sighting, ...]
     unconfirmed: tuple[tuple[int, float, float], ...]
@@ -78,13 +84,13 @@ class Sightings:
 
 
 def find_sightings(picture: Picture, classifier: Classifier, names: Names) -> Sightings:
-    """Names things in a (height, width, 3) uint8 picture.
+    """Find named objects in a (height, width, 3) uint8 picture.
 
-    One thing may be sighted in several windows; ``confirmed`` has the narrowest names first.
+    One object may have several sightings, in several windows.
     """
     height, width = picture.shape[:2]
     views = [_view(picture, _EVERYTHING, *_size(height, width, scale)) for scale in _SCALES]
-    logits, maps = zip(*(_one(classifier, view) for view in views), strict=True)
+    logits, maps = zip(*(_classify(classifier, view) for view in views), strict=True)
     whole = names.chances(softmax(logits[0]))
     bias = classifier.linear.bias.cpu().numpy()
     proposals = _proposals(maps[1], bias, names)
@@ -95,7 +101,7 @@ def find_sightings(picture: Picture, classifier: Classifier, names: Names) -> Si
         nodes = names.chances(chances)
         node = _agreed(nodes, names)
         if node is None:
-            if nodes[0, proposed] > _PROPOSED:
+            if nodes[0, proposed] > _MIN_PROPOSAL:
                 unconfirmed.append((proposed, float(nodes[0, proposed]), float(nodes[1, proposed])))
             continue
         weights = chances.mean(axis=0) * names.members[node]
@@ -114,20 +120,22 @@ def whole_view(picture: Picture) -> Picture:
 
 
 def whole_looks(picture: Picture, classifier: Classifier) -> Floats:
-    """The chances (2, classes) that two looks at the whole picture give: what a name of the whole
-    picture must have in both."""
+    """The chances of the classes in two views of the whole picture, (2, classes)."""
     return _look_again(picture, [_EVERYTHING], classifier)[0][0]
 
 
 def confirms(
     picture: Picture, piece: npt.NDArray[np.bool_], node: int, classifier: Classifier, names: Names
 ) -> bool:
-    """Whether the classifier gives what is in ``piece``, seen alone, the name or kind ``node``."""
+    """Whether the classifier gives the name ``node``, or its kind, to the part ``piece`` alone.
+
+    ``piece``: (rows, columns) over the whole picture.
+    """
     rows, columns = (np.flatnonzero(piece.any(axis=axis)) for axis in (1, 0))
     height, width = piece.shape
     box = rows[0] / height, columns[0] / width, (rows[-1] + 1) / height, (columns[-1] + 1) / width
-    logits, _ = _one(classifier, _view(picture, _scaled(box, _WIDER), SIDE, SIDE))
-    return bool(names.chances(softmax(logits))[names.line(node)[:2]].max() >= KEPT[1])
+    logits, _ = _classify(classifier, _view(picture, _scaled(box, _WIDER), SIDE, SIDE))
+    return bool(names.chances(softmax(logits))[names.line(node)[:2]].max() >= MIN_CHANCES[1])
 
 
 def around(picture: Picture, box: Box) -> Picture:
@@ -159,7 +167,7 @@ def _view(picture: Picture, box: Box, rows: int, columns: int) -> Picture:
     return np.asarray(part.resize((columns, rows), Image.Resampling.BILINEAR))
 
 
-def _one(classifier: Classifier, view: Picture) -> tuple[Floats, Floats]:
+def _classify(classifier: Classifier, view: Picture) -> tuple[Floats, Floats]:
     logits, maps = classifier.look(view[None])
     return logits[0], maps[0]
 
@@ -170,7 +178,7 @@ def _own(names: Names) -> Floats:
 
 
 def _proposals(maps: Floats, bias: Floats, names: Names) -> list[tuple[Box, int]]:
-    """Square windows, most certain first, and what each seems to show."""
+    """Square windows, the most certain first, each with the name that its maps suggest."""
     _, rows, columns = maps.shape
     sums = np.pad(maps.cumsum(1).cumsum(2), ((0, 0), (1, 0), (1, 0)))
     windows: list[tuple[float, Box, int]] = []
@@ -195,7 +203,7 @@ def _proposals(maps: Floats, bias: Floats, names: Names) -> list[tuple[Box, int]
     windows.sort(key=lambda window: -window[0])
     distinct: list[tuple[Box, int]] = []
     for chance, box, node in windows:
-        if len(distinct) == _LOOKS or chance < _PROPOSED:
+        if len(distinct) == _MAX_WINDOWS or chance < _MIN_PROPOSAL:
             break
         if all(_overlap(box, other) < _SAME for other, _ in distinct):
             distinct.append((box, node))
@@ -237,13 +245,13 @@ def _look_again(
 
 
 def _agreed(nodes: Floats, names: Names) -> int | None:
-    """The narrowest node that both looks (2, n) give enough; None if there is none."""
+    """The narrowest name whose chance reaches ``MIN_CHANCES`` in both views, (2, n), or None."""
     least = nodes.min(axis=0)
-    depth = np.minimum(names.depth, len(KEPT) - 1)
-    for level in range(len(KEPT)):
+    depth = np.minimum(names.depth, len(MIN_CHANCES) - 1)
+    for level in range(len(MIN_CHANCES)):
         chances = np.where(depth == level, least, 0)
         best = int(chances.argmax())
-        if chances[best] >= KEPT[level]:
+        if chances[best] >= MIN_CHANCES[level]:
             return None if best in names.silent else best
     return None
 
@@ -272,14 +280,14 @@ def _heat(
 def _named_alone(
     maps: Sequence[Floats], bias: Floats, names: Names, node: int, box: Box, raster: tuple[int, int]
 ) -> Floats:
-    """How surely each place of the maps, by itself, would be called ``node`` or its kind, 0 to 1 on
-    the ``raster``; less the farther from the window ``box``.
+    """The chance that each position of the maps, by itself, is classified as ``node`` or its kind.
 
-    A place's logits are its values in all maps, plus the bias. Half the log odds of name and kind
-    are averaged, which keeps a place from being all or nothing.
+    0 to 1 on the ``raster``, falling with the distance from the window ``box``. The logits of a
+    position are its values in all maps, plus the bias. The log odds of name and kind are halved and
+    averaged, so that values are not all near 0 or 1.
     """
     total = np.zeros(raster, np.float32)
-    for logits, weight in zip(maps, _ALONE, strict=True):
+    for logits, weight in zip(maps, _PLACE_WEIGHTS, strict=True):
         raised = np.exp(logits + bias[:, None, None] - logits.max(axis=0))
         odds = []
         for kind in names.line(node)[:2]:
@@ -290,7 +298,7 @@ def _named_alone(
         total += weight / (1 + np.exp(-half))
     if box != _EVERYTHING:
         total *= _nearby(box, raster, _NEARBY)
-    # Of a wide kind, such as dogs, everything has a little.
+    # Every position has some evidence for a wide kind, such as dogs: subtract the lowest.
     return _full(np.maximum(total - float(np.quantile(total, _FLOOR)), 0))
 
 
@@ -314,7 +322,7 @@ def _cells(box: Box, raster: tuple[int, int]) -> tuple[slice, slice]:
 
 
 def _full(values: Floats) -> Floats:
-    """``values`` divided such that nearly the highest is 1; what is higher is cut off."""
+    """``values`` divided by their quantile ``_FULL``, and clipped at 1."""
     full = max(float(np.quantile(values, _FULL)), 1e-6)
     return np.asarray(np.clip(values / full, 0, 1), np.float32)
 

@@ -1,7 +1,7 @@
-"""The scene in a model's answer: the JSON object with "objects" and "overall", wherever it is.
+"""Finds the scene in a model's answer: the JSON object with "objects" and "overall".
 
-It may stand in prose, in code fences, in the call of a tool, inside another object or as a text
-inside one; and there may be others: drafts, examples, placeholders.
+It may stand in prose, in code fences, in a tool call, inside another object, or as a string inside
+one. There may be several: drafts, examples, placeholders.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ Scene = dict[str, Any]
 
 OBJECT_BEGINS = re.compile(r'\{\s*["}]')
 _DEEPEST = 8  # objects and lists around a scene
-_MOST_PARTS = 10_000  # values that are looked at
-_MOST_TRIED = 1 << 22  # characters read in vain, all starts together
-_ONE_TRY = 256  # what a start costs beside the characters
+_MOST_PARTS = 10_000  # values that are examined
+_MOST_TRIED = 1 << 22  # characters that were parsed and are no JSON, in all
+_ONE_TRY = 256  # characters that each attempt to parse counts in addition
 _OVERALL_ALONE = ("description", "caption", "overall_description")
 _CALL = ("arguments", "parameters", "input", "function")
 
 
 def find_scene(text: str, wants_objects: bool) -> Scene | None:
-    """The scene that counts, unchecked: of the most complete ones in ``text`` the last.
+    """The last of the most complete scenes in ``text``, not yet checked; None where there is none.
 
-    A scene has "objects", "overall" or both. Complete is one with a description of the whole that
-    is no placeholder and, if ``wants_objects``, with objects or an empty list of them.
+    A scene has "objects", "overall" or both. It is complete if its overall description is no
+    placeholder and, if ``wants_objects``, it has a list of objects, which may be empty.
     """
     scenes = [part for part in _parts(json_values(text), 0) if is_scene(part)]
     if not scenes:
@@ -39,7 +39,7 @@ def find_scene(text: str, wants_objects: bool) -> Scene | None:
 
 
 def find_objects(text: str) -> list[Scene]:
-    """The objects that are whole in a ``text`` whose scene is damaged."""
+    """The undamaged objects in a ``text`` whose scene is damaged."""
     return [
         part
         for part in _parts(json_values(text), 0)

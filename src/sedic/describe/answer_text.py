@@ -1,11 +1,11 @@
 """Extracts the final answer of a language model: without thoughts, channels and small talk.
 
-A chat model's raw text has parts that are no answer: thoughts between tags, channels, the marks
-between turns, "Sure! Here is the description:". And some text is no answer at all: a refusal, an
-HTML page or the message of a proxy. The first are removed, the second raise ``DescriberError``.
+A chat model's raw text has parts that are not the answer: thoughts between tags, channels, the
+marks between turns, "Sure! Here is the description:". They are removed. Some texts are no answer at
+all: a refusal, an HTML page, the error message of a proxy. They raise ``DescriberError``.
 
-The tables are regular expressions that are anchored or look ahead a bounded number of characters,
-and long gaps are shortened first, so that hostile text costs about linear time.
+The regular expressions are anchored or look ahead a bounded number of characters, and long gaps are
+shortened first, so that hostile text takes about linear time.
 """
 
 from __future__ import annotations
@@ -63,11 +63,11 @@ _OTHER_MARKS = re.compile(r"<\|\w{1,40}\|>|<｜[^｜<>]{1,40}｜>|</?s>|<bos>|<e
 
 
 def final_text(answer: str) -> str:
-    """The part of a model's ``answer`` that is meant for the reader; nothing in it is judged.
+    """The part of a model's ``answer`` that is meant for the reader; its content is not checked.
 
-    Of text with thoughts it is what stands after the last one, of text with channels the last
-    message of the final channel (or what goes to a tool), of several turns the first. Raises
-    ``DescriberError`` if there are only thoughts.
+    In a text with thoughts that is the text after the last thought; in a text with channels, the
+    last message of the final channel (or the arguments of a tool call); of several turns, the
+    first. Raises ``DescriberError`` if there are only thoughts.
     """
     text = _GAPS.sub(lambda gap: "\n\n" if "\n" in gap[0] else "  ", answer)
     text = _first_turn(_without_thoughts(_last_message(text)))
@@ -99,7 +99,7 @@ def _last_message(text: str) -> str:
 
 
 def _without_thoughts(text: str) -> str:
-    """What stands after the last thought; if that is nothing, what stands around the thoughts."""
+    """The text after the last thought; if there is none, the text around the thoughts."""
     parts: list[str] = []
     position = 0
     for ends in _THOUGHT_ENDS.finditer(text):
@@ -245,16 +245,16 @@ _ERRORS = [
         r"|invalid api key|unauthori[sz]ed[.!]?\Z)",
     )
 ]
-_LOOKED_AT = 400  # characters, from the start: where a refusal or an error says so
+_BEGINNING = 400  # characters in which a refusal or an error is recognised
 
 
 def check_is_description(text: str) -> None:
     """Raise ``RefusalError`` for a refusal, ``DescriberError`` for an error page or message.
 
-    ``text`` is without small talk. Only its beginning is looked at: a description may well go on
-    to mention an error.
+    ``text`` is without small talk. Only its first 400 characters are examined, because a
+    description may mention an error later.
     """
-    start = one_line(text[:_LOOKED_AT].replace("’", "'")).strip("*_#>`\"' ")
+    start = one_line(text[:_BEGINNING].replace("’", "'")).strip("*_#>`\"' ")
     if any(pattern.match(start) for pattern in _REFUSALS):
         raise RefusalError(f"the model refuses to describe this picture: {start[:120]}")
     if any(pattern.match(start) for pattern in _ERRORS):
@@ -273,7 +273,7 @@ _BRACKETED = re.compile(r"[<\[{(][^<>\[\]{}()]*[>\]})]|\$\{?\w+\}?|%\w")
 
 
 def is_placeholder(text: str) -> bool:
-    """Whether a text only holds the place of a description: "...", "<overall>", "your text"."""
+    """Whether a text is a placeholder for a description: "...", "<overall>", "your text"."""
     bare = text.strip().strip("\"'*_`")
     if not any(char.isalnum() for char in bare):
         return True

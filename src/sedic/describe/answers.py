@@ -1,8 +1,8 @@
 """Turns a language model's answer into words that a file may carry: cleaned, counted and cut.
 
-The answer is hostile text: whatever is in it, parsing gives ``Words`` or one ``SedicError``, and
-the words are data that is safe to print. Words are not yet a description: whether and where the
-named objects are in the picture is checked later (``segmentation``).
+The answer is hostile text: parsing gives ``Words`` that are safe to print, or raises one
+``SedicError``. Words are not yet a description, which has masks: ``segmentation`` checks whether
+and where the named objects are in the picture.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ CLIP_TOKENS = 77  # of CLIP's text encoders, the marks at both ends included
 
 @dataclass(frozen=True)
 class ObjectWords:
-    """What a model says of one object; ``detail`` begins with ``name``, as in ``ObjectLayer``."""
+    """A model's words for one object; ``detail`` begins with ``name``, as in ``ObjectLayer``."""
 
     name: str
     detail: str
@@ -75,20 +75,22 @@ class Describer(Protocol):
     def describe(
         self, picture: Picture, objects: int, detail_words: int, overall_words: int
     ) -> Words:
-        """At most ``objects`` objects and as many words as said; ``SedicError`` if none."""
+        """The words of a (height, width, 3) uint8 picture, within these limits.
+
+        Raises ``SedicError`` where there are none.
+        """
         ...
 
 
 def parse_words(answer: str, objects: int, detail_words: int, overall_words: int) -> Words:
     """The words in a model's ``answer``.
 
-    Thoughts, channels, small talk and marks between turns are left out (``answer_text``). In what
-    is left, a JSON object as ``prompts.schema`` has it is looked for anywhere (``answer_scenes``).
-    Of an answer that breaks off, the objects that are whole are kept. Where no objects are asked
-    for, bare prose is the overall description. Parts of a wrong type, placeholders, nameless
-    objects and second objects of one name are left out with a warning. Texts come out in one line
-    without control characters or emoji, cut to their budgets where a phrase or at least a word
-    ends.
+    Thoughts, channels, small talk and marks between turns are removed (``answer_text``). In the
+    rest, a JSON object of the form ``prompts.schema`` is searched (``answer_scenes``). If the
+    answer breaks off, its complete objects are used. Where no objects are asked for, plain prose is
+    the overall description. Parts of a wrong type, placeholders, objects without a name and second
+    objects of one name are left out with a warning. Each text becomes one line without control
+    characters or emoji, cut to its budget at the end of a phrase, or at least of a word.
 
     Raises ``RefusalError`` if the model refuses, and ``DescriberError`` if no words are left.
     """
@@ -118,7 +120,7 @@ def parse_words(answer: str, objects: int, detail_words: int, overall_words: int
 
 
 def _scene(text: str, objects: int) -> tuple[list[Any], str, list[str]]:
-    """What the answer has of objects and overall description, unchecked, and warnings."""
+    """The objects and the overall description of an answer, not yet checked, and warnings."""
     scene = find_scene(text, objects > 0)
     if scene is None:
         if not objects and not OBJECT_BEGINS.search(text):
@@ -161,7 +163,7 @@ def _object_words(item: object, detail_words: int) -> tuple[ObjectWords | None, 
         return None, "described an object without a name; left out"
     name = _name(item["name"])
     if not name or fit_clip(name) != name or is_placeholder(item["name"]):
-        return None, "gave an object a name of no use; left out"
+        return None, "gave an object an unusable name; left out"
     detail, problem = item.get("detail", ""), ""
     if not isinstance(detail, str):
         detail, problem = "", f"gave {name!r} a detail that is no text"
@@ -183,8 +185,8 @@ _MARKS = " .,;:!?\"'*_`#-()[]"  # around a name
 def _name(text: str) -> str:
     """One to ``MAX_NAME_WORDS`` words that name the object, "" if there are none.
 
-    Of a longer phrase, the last words before "with", "of" and the like: in English the noun is
-    there.
+    Of a longer phrase, they are the last words before a preposition such as "with" or "of", because
+    the noun stands there in English.
     """
     words = _without_article(_clean(text).strip(_MARKS)).split(" ")
     for place, word in enumerate(words):
@@ -206,7 +208,7 @@ _LONGEST_WORD = 40  # characters; longer ones are filler
 
 
 def _clean(text: str) -> str:
-    """``text`` in one line, without control characters, emoji and words too long to be words."""
+    """``text`` in one line, without control characters, emoji and words of over 40 characters."""
     line = one_line("".join(" " if _is_emoji(char) else char for char in text))
     short = WORD.sub(lambda word: word[0] if len(word[0]) <= _LONGEST_WORD else "", line)
     return " ".join(short.split())
@@ -231,10 +233,10 @@ _LETTERS_PER_TOKEN = 5
 def fit_clip(text: str, tokenizer: Callable[[str], Any] | None = None) -> str:
     """The longest start of ``text``, whole words only, that fits ``CLIP_TOKENS`` tokens.
 
-    What is cut, the decoder's text encoder would not read. ``tokenizer`` is the decoder's
-    (``CLIPTokenizer``: called with a text, it gives an object with ``input_ids``). Without it the
-    tokens are estimated, rather too many: five letters each where a real word has one or two; then
-    about 48 words of English fit where 57 would.
+    The decoder's text encoder does not read more. ``tokenizer`` is the decoder's (like
+    ``CLIPTokenizer``: called with a text, it gives an object with ``input_ids``). Without it the
+    number of tokens is estimated, rather too high, at five letters a token: about 48 words of
+    English fit then, instead of 57.
     """
     ends = word_ends(text)
     if tokenizer is None:
@@ -245,7 +247,7 @@ def fit_clip(text: str, tokenizer: Callable[[str], Any] | None = None) -> str:
         def tokens(count: int) -> int:
             return len(tokenizer(text[: ends[count - 1]]).input_ids)
 
-        # More words have more tokens, but for letters that join to fewer: the few more are tried.
+        # Usually more words have more tokens; letters may also join to fewer, so try a few more.
         count = bisect_right(range(1, len(ends) + 1), CLIP_TOKENS, key=tokens)
         while count and tokens(count) > CLIP_TOKENS:
             count -= 1

@@ -1,7 +1,7 @@
 """Words for a picture from any OpenAI-compatible chat-completions endpoint.
 
-Hosted models, vLLM, Ollama, LM Studio, llama.cpp and ``transformers serve`` all answer to it. What
-they send is bounded by ``endpoint`` and checked by ``answers.parse_words``.
+Hosted models, vLLM, Ollama, LM Studio, llama.cpp and ``transformers serve`` have such endpoints.
+``endpoint`` bounds their answers in size and time; ``answers.parse_words`` checks them.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from sedic.errors import DescriberError, UnsuitableInputError
 if TYPE_CHECKING:
     from sedic.picture import Picture
 
-MAX_TOKENS = 4_096  # that a model may write, its thoughts included
-MORE_TOKENS = 16_384  # that it may write when it was cut off before it said anything
+MAX_TOKENS = 4_096  # of an answer, thoughts included
+MORE_TOKENS = 16_384  # of the second try, after an answer was cut off before its description
 TRIES = 4  # for one picture
 BACKOFF = 1.0  # seconds before the second try, doubled for each further one
 
-# What a request has beyond model and messages, in the order in which it goes where a server
-# answers that it does not understand. The two first are forms of the answer: one at a time.
+# Fields of a request besides model and messages, in the order in which they are left out when a
+# server does not understand them. The first two are alternative forms of the answer.
 _EXTRAS = ("json_schema", "json_object", "max_tokens", "temperature")
 _FORMS = ("json_schema", "json_object")
-# How servers name the form of the answer in their errors.
+# Words with which servers name the form of the answer in their errors.
 _FORM_NAMES = ("response_format", "response format", "structured", "json", "schema", "grammar")
 _NOT_UNDERSTOOD = (400, 415, 422, 501)
 _NOT_ABOUT_FORM = (401, 403, 408, 409, 413, 425, 429)
@@ -92,10 +92,10 @@ class ApiDescriber:
     ) -> Words:
         """Ask for the words of one (height, width, 3) uint8 picture.
 
-        Tries again, later and later, when the endpoint is busy or broken or the answer is of no
-        use; asks more simply where the endpoint does not understand; allows more tokens once where
-        the answer was cut off before there was a description. Raises ``RefusalError`` if the model
-        refuses, ``DescriberError`` when nothing helps before the deadline.
+        Tries again, with growing pauses, when the endpoint is busy or broken or the answer has no
+        description; leaves out fields that the endpoint does not understand; allows more tokens
+        once if the answer was cut off before its description. Raises ``RefusalError`` if the model
+        refuses, ``DescriberError`` where no try succeeds before the deadline.
         """
         end = time.monotonic() + self.deadline
         question = prompt(self.method, objects, detail_words, overall_words)
@@ -147,7 +147,7 @@ class ApiDescriber:
             time.sleep(wait)
 
     def _answer(self, reply: dict[str, Any]) -> _Answer:
-        """The answer in a chat completion: the text, or what it would tell a tool.
+        """The answer in a chat completion: its text, or the arguments of its tool calls.
 
         The model's reasoning has fields of its own and is no part of the answer.
         """
@@ -184,13 +184,13 @@ class ApiDescriber:
 
 
 def _sent(refused: frozenset[str]) -> list[str]:
-    """Which of ``_EXTRAS`` go with a request to a server that refused some."""
+    """Those of ``_EXTRAS`` that a request has, to a server that refused some."""
     left = [name for name in _EXTRAS if name not in refused]
     return [name for name in left if name != "json_object" or "json_schema" in refused]
 
 
 def _extras(refused: frozenset[str], form: dict[str, Any], limit: int) -> dict[str, Any]:
-    """The fields of a request that are sent beside model and messages."""
+    """The fields of a request besides model and messages."""
     json_schema = {"name": "description", "strict": True, "schema": form}
     fields: dict[str, dict[str, Any]] = {
         "json_schema": {"response_format": {"type": "json_schema", "json_schema": json_schema}},
@@ -202,10 +202,10 @@ def _extras(refused: frozenset[str], form: dict[str, Any], limit: int) -> dict[s
 
 
 def _named(refused: frozenset[str], error: RequestError) -> str | None:
-    """What to leave out after an ``error``, ``None`` if it is not about what was sent.
+    """The field to leave out after an ``error``; None if the error is not about the fields.
 
-    That is what the server's words name, whatever the status; and where the status says that the
-    request was not understood, else the first thing.
+    That is the field that the server's message names, whatever the status. If it names none and the
+    status says that the request was not understood, it is the first field.
     """
     options = _sent(refused)
     words = error.reason.casefold()
@@ -227,12 +227,12 @@ def _text_of(content: object) -> str | None:
 
 
 def _arguments(message: dict[str, Any]) -> str | None:
-    """What the model would tell a tool, as JSON texts; ``None`` if it calls none."""
+    """The arguments of the model's tool calls, as JSON texts; None if there are none."""
     calls = message.get("tool_calls")
     calls = [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
     functions = [*(call.get("function") for call in calls), message.get("function_call")]
-    told = [function.get("arguments") for function in functions if isinstance(function, dict)]
-    texts = [text if isinstance(text, str) else json.dumps(text) for text in told if text]
+    arguments = [function.get("arguments") for function in functions if isinstance(function, dict)]
+    texts = [text if isinstance(text, str) else json.dumps(text) for text in arguments if text]
     return "\n".join(texts) or None
 
 

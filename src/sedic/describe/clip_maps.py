@@ -4,7 +4,7 @@ The maps are CLIP Surgery's (Li, Wang, Duan and Li, "A closer look at the explai
 contrastive language-image pre-training", 2023) on transformers' ``CLIPModel``; the blocks are
 those of MISC (Li et al., "MISC: ultra-low bitrate image semantic compression", 2024).
 
-Without a CLIP, ``coarse`` makes the same kind of blocks from a mask that was found otherwise.
+Without a CLIP, ``coarse`` makes blocks of the same kind from a mask of any other origin.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ class ClipMaps:
         return [Mask.of(spread(_marked(shares(found)), rows, columns)) for found in levels(maps)]
 
     def _pixels(self, picture: Picture) -> Tensor:
-        """The picture as CLIP sees it, squeezed into a square: (1, 3, side, side)."""
+        """The input of CLIP: the picture resized to a square and normalised, (1, 3, side, side)."""
         import torch
         from PIL import Image
 
@@ -180,7 +180,7 @@ class ClipMaps:
 
 
 def image_features(model: Any, pixels: Tensor) -> Tensor:
-    """What CLIP Surgery makes of (1, 3, side, side) normalised pixels: (1, 1 + patches, d).
+    """CLIP Surgery's features of normalised pixels (1, 3, side, side): (1, 1 + patches, d).
 
     In the last layers a second path collects the attention of values to values, without the
     MLPs; the class token, first, comes from the ordinary path. Not normalised.
@@ -271,9 +271,10 @@ def levels(maps: Tensor) -> npt.NDArray[np.uint8]:
 
 
 def shares(level: npt.NDArray[np.generic], blocks: int = BLOCKS) -> npt.NDArray[np.float64]:
-    """A (height, width) map of 0 to 255 (uint8) or 0 to 1 (floats) in blocks x blocks means.
+    """The blocks x blocks means, 0 to 1, of a (height, width) map of 0 to 255 (uint8) or 0 to 1.
 
-    Means under a Gaussian, as skimage resizes: a block sees its neighbours too.
+    skimage's resizing computes them, so they are means under a Gaussian that reaches into the
+    neighbouring blocks.
     """
     from skimage.transform import resize
 

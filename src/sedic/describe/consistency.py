@@ -1,4 +1,4 @@
-"""Whether a decoded picture still shows what the original does, in the classifier's opinion."""
+"""Compares what a decoded picture and its original show, according to the classifier."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from sedic.models.classifier import Classifier
     from sedic.picture import Picture
 
-_SURE = 0.5  # chance from which the original's class is worth a warning
+_MIN_CHANCE = 0.5  # of the original's class, for a warning
 _TOP = 5
 
 
 @dataclass(frozen=True)
 class Consistency:
-    """Two pictures' classes compared.
+    """The comparison of two pictures' classes.
 
     ``same``: 1.0 where both have the same most likely name, else 0.0; ``overlap``: the share of
     the five most likely names that both have, 0 to 1; ``distance``: the Jensen-Shannon distance of
@@ -40,17 +40,17 @@ class Consistency:
     related: bool
 
     def warning(self) -> str | None:
-        """A line that says what became of what, where the original was told with some certainty
-        and the decoded picture is told as something of another kind."""
-        if self.same or self.related or self.sure < _SURE:
+        """A line such as "... a fox became a sheep", where the original's class is fairly certain
+        and the decoded picture's class is of another kind; else None."""
+        if self.same or self.related or self.sure < _MIN_CHANCE:
             return None
         return f"the decoded picture may mislead: {self.before} became {self.after}"
 
 
 def compare(original: Picture, decoded: Picture, classifier: Classifier) -> Consistency:
-    """How alike two (height, width, 3) uint8 pictures are in what they show.
+    """Compare the classes of two (height, width, 3) uint8 pictures.
 
-    Each is seen once, whole, with its short side at 224 pixels.
+    The classifier sees each whole picture once, with a short side of 224 pixels.
     """
     names = table.load_names()
     chances = np.stack([chances_of(picture, classifier) for picture in (original, decoded)])

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Description:
-    """The words and masks of a picture: the whole, and its objects, the most important one
-    first."""
+    """The words and masks of a picture: the overall description, and the objects, the most
+    important one first."""
 
     overall: str
     objects: tuple[ObjectLayer, ...] = ()
@@ -30,7 +30,7 @@ class Description:
 
 @dataclass(frozen=True)
 class DescriberResult:
-    """A description, and ``notes`` for people: lines about how it was made."""
+    """A description, and ``notes`` for the user: lines about how it was made."""
 
     description: Description
     notes: tuple[str, ...] = ()
@@ -90,27 +90,27 @@ def cut_detail(name: str, detail: str, words: int) -> str:
 
 
 _JOINTS = frozenset(["with", "and", "while", "that", "which", "who", "where", "but"])
-_LEAST_WORDS = 6  # fewer words, cut anywhere, say nothing
+_LEAST_WORDS = 6  # limit from which a text may be cut after any word
 
 
 def cut(text: str, words: int) -> str:
     """The longest start of ``text`` that ends with a phrase and has at most ``words`` words.
 
-    A phrase ends after a comma, semicolon or full stop; where none of these stands in the last two
-    thirds of the words, before a word such as "with"; then after a comma however early; and where
-    there is none of either, as may happen in a text that was not measured, after any word. ""
-    where not even that would say anything.
+    The text is cut at the last place of the first of these kinds that it has: after a comma,
+    semicolon or full stop in the last two thirds of the words; before a word such as "with" there;
+    after a comma, semicolon or full stop anywhere; before such a word anywhere; after any word. The
+    last kind gives "" where ``words`` is below six.
     """
     ends = word_ends(text)
     if len(ends) <= words:
         return text
     text = " ".join(text.split())
     ends = word_ends(text)
-    found = WORD.findall(text)
-    stops = [n for n in range(words, 0, -1) if found[n - 1][-1] in _PAUSES]
-    joints = [n for n in range(words, 0, -1) if found[n] in _JOINTS]
+    tokens = WORD.findall(text)
+    stops = [n for n in range(words, 0, -1) if tokens[n - 1][-1] in _PAUSES]
+    joints = [n for n in range(words, 0, -1) if tokens[n] in _JOINTS]
     for count in [n for n in (*stops[:1], *joints[:1]) if 3 * n >= words] + stops[:1] + joints[:1]:
-        return text[: ends[count - 1]].rstrip(_UNFINISHED)
+        return text[: ends[count - 1]].rstrip(_UNFINISHED + " ")
     return text[: ends[words - 1]] if words >= _LEAST_WORDS else ""
 
 

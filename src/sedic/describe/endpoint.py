@@ -1,11 +1,11 @@
 """An HTTP endpoint that takes and returns JSON. Its answers are not trusted.
 
-An exchange is bounded in time and size whatever the server does, goes to one host alone, and over
-https except on this machine. The key is read from the environment for each request and is in no
-file, message or attribute.
+An exchange is bounded in time and size whatever the server does. It goes to one host only, and over
+https except on this machine. The key is read from the environment for each request; no file,
+message or attribute holds it.
 
-The HTTP is the standard library's. httpx and requests bound the time of each read, not of the whole
-exchange: a server that sends a byte now and then would hold the caller for ever.
+This module uses the standard library's HTTP because httpx and requests bound the time of each read,
+not of the whole exchange: a server that sends a byte now and then would never let the caller go.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from sedic.files import printable
 
 OPENAI = "https://api.openai.com/v1"
 MAX_BODY = 1 << 20  # bytes of a server's answer
-SHORTEST_KEY = 12  # characters; shorter ones ("EMPTY", "ollama") are no secrets but words
+SHORTEST_KEY = 12  # characters; shorter ones ("EMPTY", "ollama") are words, not secrets
 
 
 class RequestError(DescriberError):

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     from sedic.picture import Picture
 
-BOX, TEXT = 0.3, 0.25  # least probability of a box, and of the name's noun in it
-OF_BEST = 0.6  # of a name's best score, for its other boxes
+BOX, TEXT = 0.3, 0.25  # thresholds of probability: of a box, and of the name's noun in it
+OF_BEST = 0.6  # least score of a name's further boxes, over its best score
 SAME_BOX = 0.8  # intersection over union, above which two boxes are one
 MAX_BOXES = 16  # of one name
-LEAST_SIDE = 16  # pixels of the picture, below which nothing is looked for
+LEAST_SIDE = 16  # pixels: nothing is found in smaller pictures
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels
 Floats = npt.NDArray[np.float64]
@@ -32,7 +32,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Grounding:
-    """Where a name was found: its boxes, best first, and their scores, 0 to 1; none if nowhere."""
+    """The boxes in which a name was found, best first, and their scores, 0 to 1; maybe none."""
 
     name: str
     boxes: tuple[Box, ...] = ()
@@ -65,11 +65,12 @@ class Grounder:
     def find(
         self, picture: Picture, names: Sequence[str], box: float = BOX, text: float = TEXT
     ) -> list[Grounding]:
-        """What became of each of ``names`` in a (height, width, 3) uint8 picture, in their order.
+        """Find each of ``names`` in a (height, width, 3) uint8 picture; one result for each name.
 
-        A box is a name's if one of the name's tokens is more probable in it than ``box``, and its
-        last word, the noun, more than ``text``; that token's probability is the score. Every name
-        is judged on its own: two may share a box. Several boxes are kept as ``instances`` says.
+        A box belongs to a name if one of the name's tokens has a probability above ``box`` in it,
+        which is the score, and the name's last word, the noun, one above ``text``. Names are
+        independent of each other, so two may have the same box. ``instances`` says which of several
+        boxes are kept.
         """
         import torch
 
@@ -102,11 +103,11 @@ class Grounder:
 
 
 def instances(boxes: Floats, scores: Floats) -> list[int]:
-    """Which of (n, 4) boxes are instances of one name, best first; a score of 0 is none at all.
+    """The indices of those (n, 4) boxes that are instances of one name, best first.
 
-    All that score at least 0.6 of the best one, but no box twice (an intersection over union
-    above 0.8 with a better one), none without area, and ``MAX_BOXES`` at most. They are later
-    united in one mask: the name stands for all of them.
+    Their scores are at least 0.6 of the best one, and not 0. Boxes without area are left out, and
+    boxes that have an intersection over union above 0.8 with a better one. There are at most
+    ``MAX_BOXES``. One mask will unite them, because the name stands for all of them.
     """
     area = (boxes[:, 2:] - boxes[:, :2]).clip(0).prod(axis=1)
     scores = np.where(area > 0, scores, 0.0)
@@ -127,8 +128,9 @@ def instances(boxes: Floats, scores: Floats) -> list[int]:
 
 
 def _prompt(names: Sequence[str]) -> tuple[str, list[tuple[int, int, int]]]:
-    """The detector's sentence, "red hat. plane.", and where in it each name begins, its last word
-    begins, and it ends. A name without a letter or digit is nowhere."""
+    """The detector's sentence, such as "red hat. plane.", and for each name three positions in it:
+    where it begins, where its last word begins, where it ends. They are equal for a name without a
+    letter or digit."""
     prompt = ""
     spans = []
     for name in names:
@@ -143,7 +145,8 @@ def _prompt(names: Sequence[str]) -> tuple[str, list[tuple[int, int, int]]]:
 def _scores(
     probable: Floats, offsets: npt.NDArray[np.int64], span: tuple[int, int, int], text: float
 ) -> Floats:
-    """The best token of a name in each box; 0 where its last word is no likelier than ``text``."""
+    """The probability of a name's most probable token in each box; 0 where no token of its last
+    word has a probability above ``text``."""
     start, noun, end = span
     tokens = np.flatnonzero((offsets[:, 0] >= start) & (offsets[:, 1] <= end) & (offsets[:, 1] > 0))
     if start == end or not tokens.size:

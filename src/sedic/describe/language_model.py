@@ -54,10 +54,10 @@ def local_describer(profile: Profile, model: str = "", source: Path | None = Non
 
 
 class LanguageModel:
-    """Words by ``ask(method)``, cut to what the profile's text encoder reads; then masks.
+    """Words from ``ask(method)``, cut to what the profile's text encoder reads, and masks for them.
 
-    Where the models that find objects are not here, the language model is asked for the whole
-    picture only, and a note says so.
+    Where the models that find objects are not installed, the language model describes only the
+    whole picture, and a note says so.
     """
 
     def __init__(self, profile: Profile, ask: Callable[[str], WordSource]) -> None:
@@ -94,7 +94,7 @@ class LanguageModel:
         return DescriberResult(description, (*notes, *more))
 
     def _fit(self, words: Words) -> Words:
-        """The words that the decoder's text encoder would not cut off."""
+        """The words, cut to what the decoder's text encoder reads."""
         tokenizer = self._profile.tokenizer
         objects = []
         for item in words.objects:
@@ -106,7 +106,7 @@ class LanguageModel:
 
 
 def segment(picture: Picture, objects: Mapping[str, str], method: str = "sedic") -> DescriberResult:
-    """Masks for objects that somebody named: names and their details, the most important first.
+    """Masks for the caller's ``objects``: names and their details, the most important one first.
 
     Grounding DINO finds them and SAM draws the masks; for the method ``misc`` CLIP makes 8 x 8
     maps. A name that is not found is left out, and a note says so. Raises ``MissingWeightsError``,

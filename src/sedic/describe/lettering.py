@@ -20,11 +20,11 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from sedic.picture import Picture
 
-SURE = 0.95  # confidence from which a line is believed
+MIN_CONFIDENCE = 0.95  # of the reader, for a line that is used
 LONGEST = 32  # characters of a line that is quoted
 _LONG_SIDE = 1536  # pixels, to which larger pictures are reduced before reading
-_LEAST = 2  # letters and digits of a line
-_SMALL = 0.0004  # share of the picture, below which lettering is no object
+_MIN_CHARACTERS = 2  # letters and digits of a line that is quoted
+_MIN_AREA = 0.0004  # share of the picture, of lettering that becomes an object
 _UNUSUAL = re.compile(r"[^\w .:&/#+'’!?%$€£@-]+")  # commas would end a phrase
 
 Region = npt.NDArray[np.bool_]
@@ -86,14 +86,14 @@ def _lines(picture: Picture, engine: Any) -> Iterator[Line]:
         return
     size = np.array([small.shape[1], small.shape[0]], np.float64)
     for text, confidence, corners in zip(result.txts, result.scores, result.boxes, strict=True):
-        if confidence >= SURE and (words := plain(text)):
+        if confidence >= MIN_CONFIDENCE and (words := plain(text)):
             yield Line(words, np.clip(np.asarray(corners, np.float64).reshape(4, 2) / size, 0, 1))
 
 
 def plain(text: str) -> str:
-    """A line of lettering as it may be quoted; "" where it says too little or too much."""
+    """A line of lettering as it may be quoted; "" where it is too short or too long."""
     line = " ".join(_UNUSUAL.sub(" ", text).split())
-    enough = sum(char.isalnum() for char in line) >= _LEAST
+    enough = sum(char.isalnum() for char in line) >= _MIN_CHARACTERS
     return line if enough and len(line) <= LONGEST else ""
 
 
@@ -114,14 +114,14 @@ def region_of(line: Line, shape: tuple[int, int]) -> Region:
 
 def worth_an_object(line: Line) -> bool:
     """Whether the line is large enough to be an object of its own."""
-    return line.area >= _SMALL
+    return line.area >= _MIN_AREA
 
 
 def quoting(name: str, text: str) -> tuple[str, str]:
-    """A thing's name with what is written on it, and the phrase that begins its detail.
+    """The name of an object with the lettering on it, and the phrase that begins its detail.
 
-    ``sail`` and ``14255`` give ``sail reading "14255"`` for both: a name of three words, which no
-    budget cuts. Longer ones keep the name as it is and quote right after it.
+    ``sail`` and ``14255`` give ``sail reading "14255"`` for both: a name of three words, which is
+    never cut. If that name would be too long, the name stays ``sail``.
     """
     phrase = f'{name} reading "{text}"'
     return (phrase if len(phrase.split()) <= 3 else name), phrase

@@ -1,8 +1,8 @@
 """Words for a picture from a transformers image-text-to-text model on this machine.
 
-transformers' own processors of SmolVLM and Qwen-VL want torchvision (and num2words) for videos,
-which are of no use here. Their parts for pictures are put together without, always, so that the
-words do not depend on what else is installed. Other models go through ``AutoProcessor``.
+transformers' processors of SmolVLM and Qwen-VL require torchvision (and num2words) for videos. Here
+their parts for pictures are put together without these packages, even where they are installed, so
+that words do not depend on that. Other models use ``AutoProcessor``.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from sedic.picture import Picture
 
 DEFAULT_MODEL = "HuggingFaceTB/SmolVLM2-2.2B-Instruct"  # Apache-2.0, 4.5 GB
-SIDE = 1024  # pixels, of the longer side that a model is shown at most
-TOKENS_PER_WORD = 3  # that a model may write: a word has about 1.3, the rest is JSON and excess
-MORE = 8  # times as many tokens where it was cut off before it said anything: it may think
+SIDE = 1024  # pixels of the longer side of a model's input, at most
+TOKENS_PER_WORD = 3  # limit of an answer: a word has about 1.3 tokens, JSON and excess the rest
+RETRY_FACTOR = 8  # on that limit, after an answer was cut off before its description
 
 # What transformers may raise about a folder that is not there, is damaged or holds something else.
 _UNUSABLE = (
@@ -45,7 +45,7 @@ class _CutOffError(DescriberError):
 
 @dataclass
 class LocalDescriber:
-    """A ``Describer`` that runs a model here: the same words each time on one machine.
+    """A ``Describer`` that runs a model on this machine, deterministically.
 
     ``model`` is a folder, or an id on the Hugging Face hub: one that has been fetched before unless
     ``fetch`` is set. It must have safetensors weights; code that comes with it is not run. The
@@ -61,17 +61,17 @@ class LocalDescriber:
     ) -> Words:
         """The words of one (height, width, 3) uint8 picture, decoded greedily.
 
-        It is asked once, for it would say the same again; only where it was cut off before there
-        was a description, it may write more. Raises ``MissingWeightsError`` if the model is not
-        here, ``OutOfMemoryError``, ``RefusalError`` if it refuses, and ``DescriberError`` if it
-        cannot run or says nothing that is of use.
+        The model runs once, because it would give the same answer again. Only if its answer is cut
+        off before the description, it runs once more, with a higher limit. Raises
+        ``MissingWeightsError`` if the model is not here, ``OutOfMemoryError``, ``RefusalError`` if
+        it refuses, and ``DescriberError`` if it cannot run or its answer has no description.
         """
         question = prompt(self.method, objects, detail_words, overall_words)
         budget = 64 + TOKENS_PER_WORD * (objects * (detail_words + 8) + overall_words)
         try:
             return self._ask(picture, question, budget, objects, detail_words, overall_words)
         except _CutOffError:
-            budget *= MORE
+            budget *= RETRY_FACTOR
         return self._ask(picture, question, budget, objects, detail_words, overall_words)
 
     def _ask(self, picture: Picture, question: str, tokens: int, *budget: int) -> Words:
@@ -125,7 +125,7 @@ class LocalDescriber:
 def _generate(
     processor: Any, model: Any, image: Any, question: str, budget: int
 ) -> tuple[str, Usage]:
-    """What the model answers, in ``budget`` tokens at most."""
+    """The model's answer, of at most ``budget`` tokens."""
     import torch
 
     content = [{"type": "image"}, {"type": "text", "text": question}]
@@ -144,7 +144,7 @@ def _generate(
 
 
 def _device() -> tuple[torch.device, torch.dtype]:
-    """Where to run, and in which format: 16 bits wherever that is native."""
+    """The device, and the number format: one of 16 bits where the device has it natively."""
     import torch
 
     from sedic.models.precision import picture_dtype
@@ -222,6 +222,6 @@ def _tokenizer(source: str, options: dict[str, Any]) -> Any:
 
 
 def _chat_template(processor: Any, source: str, options: dict[str, Any]) -> str:
-    """How the model wants to be spoken to: from its processor's files, else its tokenizer's."""
+    """The model's chat template, from the processor's files, else from the tokenizer's."""
     template: str | None = processor.get_processor_dict(source, **options)[0].get("chat_template")
     return template or str(_tokenizer(source, options).chat_template)

@@ -42,8 +42,8 @@ def describe(
 ) -> Description:
     """Describe a (height, width, 3) uint8 sRGB picture of any size from 1x1.
 
-    Deterministic; no more objects and words than asked for. Fewer come cheaply from the same
-    description: ``description.shorten``. Raises ``SedicError`` for an array that is no picture.
+    Deterministic. ``description.shorten`` cuts a description to smaller limits without measuring
+    again. Raises ``SedicError`` for an array that is no picture.
     """
     from sedic.describe.region_features import area_mean, edges, measure_maps
     from sedic.describe.salience import find_objects
@@ -55,7 +55,7 @@ def describe(
     rows, columns = maps.shape
     layers = []
     for mask in find_objects(maps, width, height, max_objects):
-        # A pixel of the maps belongs to the object when most of it does.
+        # A pixel of the maps belongs to the object if at least half of it does.
         region = area_mean(mask, edges(mask.shape[0], rows), edges(mask.shape[1], columns)) > 0.5
         if not region.any():
             continue
@@ -66,8 +66,8 @@ def describe(
 
 
 def inner(region: Region) -> Region:
-    """``region`` without its outline, whose edge says nothing of the texture inside, if there is
-    enough left."""
+    """``region`` without its border, whose edge would be taken for texture; ``region`` itself if
+    too little would be left."""
     from scipy import ndimage
 
     inside = np.asarray(ndimage.binary_erosion(region, iterations=2, border_value=1))
@@ -134,7 +134,8 @@ def overall_phrases(maps: Maps) -> Iterator[str]:
 
 
 def _layout(maps: Maps) -> Iterator[str]:
-    """What two opposite thirds look like, on the axis where they differ more, if they do."""
+    """Phrases on two opposite thirds of the picture, on the axis on which they differ more; none
+    if they hardly differ."""
     from sedic.describe.region_features import measure_region
 
     rows, columns = maps.shape
@@ -158,7 +159,7 @@ def _layout(maps: Maps) -> Iterator[str]:
 
 
 def _middle(maps: Maps) -> str:
-    """Whether detail gathers in the middle of the picture or around it."""
+    """A phrase on whether most detail is in the middle of the picture or around it; maybe ""."""
     rows, columns = maps.shape
     if min(rows, columns) < 4:
         return ""
@@ -174,10 +175,10 @@ def _middle(maps: Maps) -> str:
 
 
 def two_colours(look: Look) -> tuple[str, str]:
-    """The colour that most of a region has, and the next one, "" if that is too rare to tell.
+    """The most frequent colour of a region and the second one, "" if that is too rare.
 
-    Names of one basic colour (their last word) are counted together first; the most frequent
-    shade then speaks for the colour.
+    The shades of one basic colour, which is the last word of their names, are counted together; the
+    name of the most frequent shade stands for the colour.
     """
     families: dict[str, float] = {}
     for name, share in look.colours:
@@ -212,7 +213,7 @@ def _pattern(maps: Maps, look: Look, region: Region) -> str:
 
 
 def _grain(look: Look) -> str:
-    """Noise, said only where no texture hides it."""
+    """The word for noise, "" where texture hides it."""
     return v.say(v.GRAIN, look.grain) if look.strength < v.HIDES_GRAIN else ""
 
 

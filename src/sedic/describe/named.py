@@ -1,8 +1,8 @@
-"""The named description: objects that the classifier confirms in two views, with masks and looks.
+"""The named description: objects that the classifier confirms in two views, with their masks.
 
-Names come from ``activation``, things and their masks from ``things``; colours, texture and light
-are measured.
-Where the classifier is not installed, the description is the measured one and a note says so.
+Names come from ``activation``, objects and masks from ``things``; colours, texture and light are
+measured. Where the classifier is not installed, the description is the measured one and a note says
+so.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from sedic.picture import Picture
     from sedic.semantics import Rate
 
-_LEAST_SIDE = 32  # pixels of the picture, below which nothing is named
-LETTERING = "lettering"  # the name of what is written on nothing that has a name
+_LEAST_SIDE = 32  # pixels: in smaller pictures nothing is named
+LETTERING = "lettering"  # the name of lettering that is on no named object
 _INSIDE = frozenset(["valley", "library", "restaurant", "home cinema", "flower field", "room"])
 
 
@@ -57,11 +57,11 @@ class NamedDescriber:
         self._find_people = find_people
 
     def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> DescriberResult:
-        """See ``description.Describer``. Objects are what was named, the surest first.
+        """See ``description.Describer``. Objects are in the order of their chances.
 
-        The notes are the names that a second look did not confirm. Without the classifier's
-        package, and for pictures too small to name anything in, the description is the measured
-        one; the first has a note. Raises ``UnsuitableInputError`` for an array that is no picture.
+        The notes list the names that the second view did not confirm. Without the classifier's
+        package (a note says so) and for very small pictures, the description is the measured one.
+        Raises ``UnsuitableInputError`` for an array that is no picture.
         """
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
             raise UnsuitableInputError("the picture must be a (height, width, 3) array of uint8")
@@ -86,8 +86,8 @@ class NamedDescriber:
         return DescriberResult(shorten(description, *budget), tuple(rejected))
 
     def misled(self, original: Picture, decoded: Picture) -> str | None:
-        """A warning where the decoded picture shows something of another kind than the original;
-        None where it does not, or where the classifier is not installed."""
+        """A warning if the decoded picture shows an object of another kind than the original; None
+        if it does not, or where the classifier is not installed."""
         from sedic.describe.consistency import compare
 
         classifier = self._loaded()
@@ -139,9 +139,9 @@ def _describe(
 def compose(
     maps: Maps, things: Sequence[Thing], scenes: Sequence[int], names: Names
 ) -> tuple[str, list[tuple[str, str]]]:
-    """The overall text, and a name and detail for each of ``things``: what it is, how it looks.
+    """The overall description, and the name and the detail of each of ``things``.
 
-    Their regions are of ``maps.shape``; ``scenes`` holds at most one name of a place.
+    Their regions have the shape ``maps.shape``; ``scenes`` holds at most one name of a place.
     """
     from sedic.describe.lettering import quoting
 
@@ -163,7 +163,7 @@ def compose(
 
 
 def _looks(maps: Maps, region: Region) -> tuple[str, str]:
-    """The colour of what is in ``region``, and how a detail goes on after its name."""
+    """The colour of ``region``, and the part of a detail that follows the name."""
     from sedic.describe.region_features import measure_region
 
     look = measure_region(maps, measured.inner(region))
@@ -178,11 +178,16 @@ def _looks(maps: Maps, region: Region) -> tuple[str, str]:
 
 
 def _overall(
-    maps: Maps, covered: Region, things_said: Sequence[str], scenes: Sequence[int], names: Names
+    maps: Maps,
+    covered: Region,
+    thing_phrases: Sequence[str],
+    scenes: Sequence[int],
+    names: Names,
 ) -> Iterator[str]:
-    """The phrases on the whole: who is where, in front of what, then what measurement says.
+    """The phrases of the overall description: the objects and their place or background, then light
+    and sharpness; without named objects, all that is measured.
 
-    Where something is named, measurement adds only light and sharpness: the names say more.
+    ``thing_phrases``: one for each object; ``covered``: the union of their regions.
     """
     phrases = measured.overall_phrases(maps)
     kind = next(phrases)
@@ -191,11 +196,11 @@ def _overall(
         + names.with_article(scene)
         for scene in scenes
     ]
-    if not things_said and not scenes:
+    if not thing_phrases and not scenes:
         yield kind
         yield from phrases
         return
-    things = " and ".join(filter(None, [", ".join(things_said[:-1]), *things_said[-1:]]))
+    things = " and ".join(filter(None, [", ".join(thing_phrases[:-1]), *thing_phrases[-1:]]))
     if not things:
         yield names.with_article(scenes[0])
     elif place:
@@ -205,11 +210,11 @@ def _overall(
     else:
         yield things
     yield kind
-    yield from islice(phrases, 1 if things_said else None)
+    yield from islice(phrases, 1 if thing_phrases else None)
 
 
 def _background(maps: Maps, rest: Region) -> str:
-    """As in "a blurred dark green background"."""
+    """A phrase such as "a blurred dark green background"."""
     from sedic.describe.region_features import measure_region
 
     look = measure_region(maps, rest)
@@ -221,7 +226,7 @@ def _background(maps: Maps, rest: Region) -> str:
 
 
 def _notes(sightings: Sightings, names: Names) -> list[str]:
-    """A line for each name that the second look did not confirm."""
+    """A line for each name that the second view did not confirm."""
     confirmed = {node for sighting in sightings.confirmed for node in names.line(sighting.node)}
     return [
         f"{names.words[node]}: dropped as hallucination"

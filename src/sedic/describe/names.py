@@ -1,7 +1,7 @@
-"""What the classifier's classes are called, and what kinds of things they are.
+"""Names for the classifier's classes, and the kinds that they belong to.
 
 ``imagenet.txt`` holds the table. Every class has a name, every name a kind, and a kind may have a
-wider kind: golden retriever, dog, animal. Where views disagree on the name they may agree on the
+wider kind: golden retriever, dog, animal. Two views that disagree on the name may agree on the
 kind.
 """
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
-# Kinds that are where a picture was taken, not an object in it.
+# Kinds whose names are places where a picture was taken, not objects in it.
 _SCENES = ("landscape", "room")
 _PERSON = "person"
 
@@ -25,10 +25,10 @@ _PERSON = "person"
 class Names:
     """All names and kinds: the nodes of a forest, each class below one of them.
 
-    ``words`` (n): what a node is called; ``parents`` (n): index of its kind, -1 at the top;
-    ``depth`` (n): 0 for a class' own name, else the longest way down to one;
+    ``words`` (n): the name of each node; ``parents`` (n): the index of its kind, -1 at the top;
+    ``depth`` (n): 0 for a class' own name, else the length of the longest path down to one;
     ``members`` (n, classes): 1 where a class belongs to the node; ``bare``: nodes whose word takes
-    no article ("sunglasses"); ``silent``: nodes that are never said; ``scenes``: places.
+    no article ("sunglasses"); ``silent``: nodes that no description uses; ``scenes``: places.
     """
 
     words: tuple[str, ...]
@@ -41,7 +41,7 @@ class Names:
 
     @property
     def person(self) -> int:
-        """The node for people, whom no class shows as such."""
+        """The node for people, for whom there is no class."""
         return self.words.index(_PERSON)
 
     def chances(self, classes: Floats) -> Floats:
@@ -49,14 +49,14 @@ class Names:
         return np.asarray(classes @ self.members.T, np.float32)
 
     def line(self, node: int) -> list[int]:
-        """``node`` and its wider and wider kinds."""
+        """``node``, its kind, the kind of that, and so on."""
         line = [node]
         while (node := self.parents[node]) >= 0:
             line.append(node)
         return line
 
     def with_article(self, node: int, adjective: str = "") -> str:
-        """As in "a red macaw": the word after ``adjective``, with an article where it takes one."""
+        """The node's word after ``adjective``, with its article if it takes one: "a red macaw"."""
         phrase = f"{adjective} {self.words[node]}".strip()
         if node in self.bare:
             return phrase

@@ -1,7 +1,8 @@
-"""A look at a picture from which a thing was painted away: is its name still given?
+"""Tests an outline: the object is painted away, and the classifier sees the picture again.
 
-An outline that is too narrow, a head without its body or one of three domes, leaves enough of the
-thing for the classifier to name it (Zeiler and Fergus 2014, section 4.2, slide a grey square).
+If an outline is too narrow (a head without its body, one of three domes), the rest of the object is
+enough for the classifier to name it. Zeiler and Fergus (2014, section 4.2) do the same with a grey
+square.
 """
 
 from __future__ import annotations
@@ -18,24 +19,26 @@ from sedic.models.classifier import SIDE, Classifier, softmax
 Region = npt.NDArray[np.bool_]
 Picture = npt.NDArray[np.uint8]
 
-_COARSE = 56  # pixels of a view in which what was painted away is filled in
-_BLURS = (2.0, 5.0, 14.0)  # pixels of the same: the first that reaches a known pixel fills in
-_REACHED = 0.02  # weight of known pixels from which a blur has reached them
-_MARGIN = 3  # pixels of a view by which the painted region is wider
-_LEAST = 0.3  # chance by which the remaining one is divided, at least
+_COARSE = 56  # pixels: side of the reduced view in which the region is filled in
+_BLURS = (2.0, 5.0, 14.0)  # its pixels: the smallest blur that reaches known pixels fills a pixel
+_REACHED = 0.02  # weight of known pixels in a blur that has reached them
+_MARGIN = 3  # pixels of a view by which the region is widened
+_MIN_CHANCE = 0.3  # lower bound of the chance before, by which the chance after is divided
 
 
 def remains(
     picture: Picture, region: Region, sighting: Sighting, classifier: Classifier, names: Names
 ) -> float:
-    """What is left of the chance of a sighting's name or kind, 0 to 1, when ``region`` (rows,
-    columns), over the whole of the (height, width, 3) uint8 picture, is painted away."""
+    """The chance of a sighting's name or kind after ``region`` was painted away, over that before.
+
+    0 to 1. ``region``: (rows, columns) over the whole (height, width, 3) uint8 picture.
+    """
     view = around(picture, sighting.box)
     mask = np.repeat(np.asarray(region, np.uint8)[..., None] * np.uint8(255), 3, axis=2)
     painted = _painted(view, around(mask, sighting.box)[..., 0] > 127)
     logits, _ = classifier.look(np.stack([view, painted]))
     before, after = names.chances(softmax(logits))[:, names.line(sighting.node)[:2]].max(axis=1)
-    return min(1.0, float(after) / max(float(before), _LEAST))
+    return min(1.0, float(after) / max(float(before), _MIN_CHANCE))
 
 
 def _painted(view: Picture, region: Region) -> Picture:

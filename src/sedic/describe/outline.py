@@ -1,11 +1,12 @@
 """Finds the outline of the object that a map of evidence (0 to 1) marks.
 
-A map of class activation is highest where a class is told most easily, on a face or a beak; it is
-blurred, and it covers some of what is around. So every look (a cluster of colour and texture) is
-given the mean evidence of all the cells that look so: sky around a lighthouse looks like much other
-sky and gets little, a cat's back looks like its head and gets much. Every cell then goes to the
-side of its look unless its neighbours differ: random walks with prior models (Grady 2005), a few
-rounds, as in GrabCut (Rother, Kolmogorov and Blake 2004).
+A class activation map is highest at the most distinctive parts of an object, such as a face or a
+beak; it is blurred, and it covers some of the surroundings. So the cells of the picture are
+clustered by colour and texture, and each cluster gets the mean evidence of its cells: sky around a
+lighthouse is in one cluster with all other sky and gets little; a cat's back is in one cluster with
+its head and gets much. Each cell then belongs to the object if its cluster does, unless its
+neighbours differ: random walks with prior models (Grady 2005), a few rounds, as in GrabCut (Rother,
+Kolmogorov and Blake 2004).
 """
 
 from __future__ import annotations
@@ -23,60 +24,60 @@ Floats = npt.NDArray[np.float64]
 Region = npt.NDArray[np.bool_]
 
 ROUNDS = 2
-_LOOKS = 28  # clusters of colour and texture
-_SMOOTH = 8.0  # how much neighbours count against a cell's own look
-_EDGE = 8.0  # difference between neighbours, in units of L*, that divides them
-_TRUST = 1.5  # of the evidence at a cell against that of its look
-_BALANCE = 0.4  # of the odds of a look: 0 counts cells, 1 counts shares of the two sides
+_CLUSTERS = 28  # clusters of colour and texture
+_SMOOTH = 8.0  # weight of a cell's neighbours, over that of its own cluster
+_EDGE = 8.0  # difference between neighbours, in units of L*, that separates them
+_TRUST = 1.5  # weight of the evidence at a cell, over that of its cluster
+_BALANCE = 0.4  # exponent of the size of the two sides in a cluster's odds: 0 ignores it
 _REGIONS = (40.0, 120.0, 360.0)  # sizes of even regions (felzenszwalb's scale)
 _BORDER = 0.4
-NARROW, WIDE = 0.45, 0.3  # evidence that speaks for neither side, by the best
-_CLEAR = 0.4  # evidence that is taken for an outline where looks say nothing
-_FLAT = 0.05  # range of evidence that says nothing of where
-_LEAST, _MOST = 0.003, 0.9  # share of the picture that a thing may fill
-_ROUND = 1.7  # cells over which an outline is rounded
-_SURE = 3.0  # log odds, at most
+NARROW, WIDE = 0.45, 0.3  # neutral evidence, over the highest, of a narrow and of a wide outline
+_MIN_EVIDENCE = 0.4  # evidence inside the outline, where clusters give none
+_FLAT = 0.05  # range of evidence below which it does not locate anything
+_MIN_SHARE, _MAX_SHARE = 0.003, 0.9  # share of the picture that an object may fill
+_ROUND = 1.7  # cells: the deviation of the blur that rounds an outline
+_MAX_ODDS = 3.0  # bound of log odds
 
 
 def outline(look: Floats, heat: npt.NDArray[np.floating], neutral: float = NARROW) -> list[Region]:
-    """The cells (rows, columns) of the thing that ``heat`` (rows, columns), 0 to 1, points at.
+    """The regions (rows, columns) of the object whose evidence is ``heat`` (rows, columns), 0 to 1.
 
-    ``look`` (rows, columns, channels): colour and texture in units of L*. ``neutral``: evidence, by
-    the best, that speaks neither for the thing nor against it. The pieces that hang together,
-    without holes, those with most evidence first: the first one is the thing, others may be more
-    such things. Pieces that are too small, or nearly everything, are left out; where none is left,
-    what the evidence itself says.
+    ``look`` (rows, columns, channels): colour and texture in units of L*. ``neutral``: the level of
+    evidence, over the highest, that is neither for the object nor against it. Each region is
+    connected and has no holes; the one with most evidence comes first, and others may be further
+    objects of the kind. Regions that are too small, or fill nearly the whole picture, are left out;
+    if none is left, the result is where the evidence is at least ``_MIN_EVIDENCE``.
     """
     rows, columns = heat.shape
     if float(np.ptp(heat)) < _FLAT or float(np.ptp(look)) < 1:
-        return [heat >= _CLEAR]
+        return [heat >= _MIN_EVIDENCE]
     flat = look.reshape(-1, look.shape[2])
     evidence = np.clip(np.asarray(heat, np.float64).ravel(), 0, 1)
-    with warnings.catch_warnings():  # that a cluster is empty: then there are fewer looks
+    with warnings.catch_warnings():  # that a cluster is empty: then there are fewer clusters
         warnings.simplefilter("ignore")
-        centres, _ = kmeans2(flat, min(_LOOKS, len(flat)), iter=10, minit="++", seed=0)
+        centres, _ = kmeans2(flat, min(_CLUSTERS, len(flat)), iter=10, minit="++", seed=0)
     distances = np.square(flat[:, None] - centres[None]).sum(axis=2)
-    near = np.exp(-(distances - distances.min(axis=1, keepdims=True)) / (2 * _EDGE**2))
-    near /= near.sum(axis=1, keepdims=True)  # how much of each look a cell has
+    membership = np.exp(-(distances - distances.min(axis=1, keepdims=True)) / (2 * _EDGE**2))
+    membership /= membership.sum(axis=1, keepdims=True)
     support = _regional(look, evidence.reshape(rows, columns)).ravel()
     level = neutral * max(float(np.quantile(support, 0.98)), 1e-3)
     own = np.clip(_TRUST * (support - level) / level, -1.5, 2.0)
-    share = _sides(own, near, _laplacian(look)).reshape(rows, columns)
-    return _pieces(share, heat) or [heat >= _CLEAR]
+    share = _sides(own, membership, _laplacian(look)).reshape(rows, columns)
+    return _pieces(share, heat) or [heat >= _MIN_EVIDENCE]
 
 
-def _sides(own: Floats, near: Floats, laplacian: sparse.csr_matrix) -> Floats:
-    """How much each cell (n,) belongs to the thing, 0 to 1.
+def _sides(own: Floats, membership: Floats, laplacian: sparse.csr_matrix) -> Floats:
+    """How much each cell (n,) belongs to the object, 0 to 1.
 
-    ``own``: the evidence at a cell, negative against the object; ``near`` (n, looks): the share of
-    each look in the cell.
+    ``own``: the evidence at a cell, negative against the object. ``membership`` (n, clusters): how
+    much of the cell belongs to each cluster of colour and texture; rows sum to 1.
     """
     inside, outside = np.clip(own, 0, 1), np.clip(-own, 0, 1)
     share = inside
     for _ in range(ROUNDS):
-        odds = np.log((near.T @ inside + 1) / (near.T @ outside + 1))
+        odds = np.log((membership.T @ inside + 1) / (membership.T @ outside + 1))
         odds -= _BALANCE * np.log((inside.sum() + 1) / (outside.sum() + 1))
-        prior = 1 / (1 + np.exp(-np.clip(near @ odds + own, -_SURE, _SURE)))
+        prior = 1 / (1 + np.exp(-np.clip(membership @ odds + own, -_MAX_ODDS, _MAX_ODDS)))
         weight = np.abs(2 * prior - 1) + 0.05
         system = (_SMOOTH * laplacian + sparse.diags(weight)).tocsc()
         share = np.clip(spsolve(system, weight * prior), 0, 1)
@@ -85,12 +86,12 @@ def _sides(own: Floats, near: Floats, laplacian: sparse.csr_matrix) -> Floats:
 
 
 def _pieces(share: Floats, heat: npt.NDArray[np.floating]) -> list[Region]:
-    """What hangs together of the cells that belong to the thing, most evidence first."""
+    """The connected regions of cells that belong to the object, those with most evidence first."""
     region = ndimage.gaussian_filter(share, _ROUND) > 0.5
     labels, count = ndimage.label(region)
     support = ndimage.sum_labels(heat, labels, range(1, count + 1))
     pieces = [ndimage.binary_fill_holes(labels == 1 + at) for at in np.argsort(-support)]
-    return [piece for piece in pieces if _LEAST <= piece.mean() <= _MOST]
+    return [piece for piece in pieces if _MIN_SHARE <= piece.mean() <= _MAX_SHARE]
 
 
 def _regional(look: Floats, evidence: Floats) -> Floats:
@@ -112,7 +113,7 @@ def _regional(look: Floats, evidence: Floats) -> Floats:
 
 
 def _laplacian(look: Floats) -> sparse.csr_matrix:
-    """The graph of neighbouring cells, each pair weighted by how alike they look."""
+    """The Laplacian of the graph of neighbouring cells, weighted by the similarity of each pair."""
     rows, columns, _ = look.shape
     number = np.arange(rows * columns).reshape(rows, columns)
     pairs, weights = [], []

@@ -1,8 +1,8 @@
 """People, by their faces, where a detector of faces is installed (``sedic[faces]``).
 
-ImageNet has no class for people. A face counts where two looks agree, the second one mirrored and
-at another size. Where the person is, is told from the face: head, shoulders and body below it, as
-far as what is there looks like one thing.
+ImageNet has no class for people. A face counts if it is detected in two views, of which the second
+is mirrored and of another size. The region of a person is estimated from the face: head, shoulders
+and the body below it, as far as colour and texture there belong to one object.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ Region = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 Box = tuple[float, float, float, float]  # top, left, bottom, right, as shares of height and width
 
-SURE = 0.6  # chance that both looks must give; set on held-out photographs (docs/DESCRIBERS.md)
-MOST = 3  # people of one picture, the largest faces first
-FOREGROUND = 0.08  # height of a face by the picture's shorter side: who is what it is about
-_SMALLEST = 0.03  # the same, below which someone is no object
-_SIDES = (640, 448)  # pixels of the long side in the two looks
-_SAME = 0.3  # intersection by union from which both looks show one face
-# The body, in heights of the face's box, from its middle: where it is likely, and how wide.
+MIN_CHANCE = 0.6  # of a face in both views; set on held-out photographs (docs/DESCRIBERS.md)
+MAX_PEOPLE = 3  # of one picture, the largest faces first
+FOREGROUND = 0.08  # height of a face in the foreground, over the picture's shorter side
+_SMALLEST = 0.03  # the same of the smallest face that counts
+_SIDES = (640, 448)  # pixels of the long side of the two views
+_MIN_OVERLAP = 0.3  # intersection over union of one face in both views
+# The likely region of a body, in heights of the face's box, from the middle of that.
 _HEAD_WIDTH, _BODY_WIDTH = 0.75, 1.5
 _NECK, _FEET = 0.6, 7.0
 
 
 @dataclass(frozen=True)
 class Person:
-    """Someone: the smaller chance of both looks, and the box of the face."""
+    """A person: the smaller of the face's chances in the two views, and the box of the face."""
 
     chance: float
     face: Box
@@ -47,47 +47,47 @@ class Person:
 Finder = Callable[[Picture], Sequence[Person]]
 
 
-def nobody(picture: Picture) -> Sequence[Person]:
-    """Finds nobody."""
+def find_nobody(picture: Picture) -> Sequence[Person]:
+    """Finds no people."""
     return ()
 
 
 def finder() -> Finder:
-    """The detector as a ``Finder``; ``nobody`` where its package is not installed."""
+    """The detector as a ``Finder``; ``find_nobody`` where its package is not installed."""
     from sedic.models import faces
 
     try:
         network = faces.load_face_finder()
     except MissingWeightsError:
-        return nobody
+        return find_nobody
     return lambda picture: confirmed(picture, network.find)
 
 
 def confirmed(picture: Picture, find: Callable[[Picture, float], Sequence[Face]]) -> list[Person]:
-    """The people whose faces both looks at a (height, width, 3) uint8 picture show, the largest
-    first. ``find`` is ``FaceFinder.find`` or the like."""
+    """The people whose faces are in both views of a (height, width, 3) uint8 picture, the largest
+    first. ``find`` is a function like ``FaceFinder.find``."""
     from sedic.models.faces import overlap
 
     looks = []
     for side, mirrored in zip(_SIDES, (False, True), strict=True):
         view = _view(picture, side)
-        found = find(np.ascontiguousarray(view[:, ::-1]) if mirrored else view, SURE)
-        looks.append([_share(face, view.shape, mirrored) for face in found])
+        faces = find(np.ascontiguousarray(view[:, ::-1]) if mirrored else view, MIN_CHANCE)
+        looks.append([_share(face, view.shape, mirrored) for face in faces])
     people = []
     for chance, box in looks[0]:
-        again = [other for other, there in looks[1] if overlap(box, there) >= _SAME]
+        again = [other for other, there in looks[1] if overlap(box, there) >= _MIN_OVERLAP]
         if again and _height(box, picture) >= _SMALLEST:
             people.append(Person(min(chance, max(again)), box))
-    return sorted(people, key=lambda one: one.face[0] - one.face[2])[:MOST]
+    return sorted(people, key=lambda one: one.face[0] - one.face[2])[:MAX_PEOPLE]
 
 
 def in_foreground(person: Person, picture: Picture) -> bool:
-    """Whether the person is near enough to be what the picture is about."""
+    """Whether the face is large enough for the person to be the subject of the picture."""
     return _height(person.face, picture) >= FOREGROUND
 
 
 def _height(box: Box, picture: Picture) -> float:
-    """The height of a box by the picture's shorter side."""
+    """The height of a box over the picture's shorter side."""
     return float((box[2] - box[0]) * picture.shape[0] / min(picture.shape[:2]))
 
 

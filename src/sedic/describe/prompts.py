@@ -1,9 +1,9 @@
 """The prompts for a multimodal model, one for each of the three systems, and the form of its
 answer.
 
-SEDIC §3.1 and MISC's language-model encoder ask for the key objects first, then for the looks of
-each, then for the whole. The papers do not print their wording; this is ours. The answer is part
-of the file, the prompt is not: a new wording leaves old files as they are.
+As in SEDIC §3.1 and in MISC, the prompt asks for the key objects first, then for the appearance of
+each, then for the whole. The papers do not print their prompts; these are our own. Prompts are not
+part of the format: files stay readable when a prompt changes.
 """
 
 from __future__ import annotations
@@ -79,8 +79,11 @@ def prompt(method: str, objects: int, detail_words: int, overall_words: int) -> 
 
 
 def schema(method: str, objects: int) -> dict[str, Any]:
-    """The JSON schema of the answer: within what every server's strict mode understands, so the
-    budgets of ``prompt`` are not in it. Objects come before the whole, as they are asked for."""
+    """The JSON schema of the answer.
+
+    It uses only what every server's strict mode understands, so the limits of ``prompt`` are not in
+    it. As in the prompt, objects come before the overall description.
+    """
     text = {"type": "string"}
     whole = {"overall": text}
     if not asks_for_objects(method, objects):
@@ -95,7 +98,7 @@ def asks_for_objects(method: str, objects: int) -> bool:
 
 
 def picture_for_model(picture: Picture, side: int) -> Image:
-    """The (height, width, 3) uint8 picture as a model sees it: no side above ``side`` pixels."""
+    """A (height, width, 3) uint8 picture, reduced so that no side has more than ``side`` pixels."""
     from PIL import Image
 
     image = Image.fromarray(picture)

@@ -33,7 +33,7 @@ _FLAT = 0.8  # L* a pixel, up to which a place is flat enough to see noise in it
 
 @dataclass(frozen=True)
 class Maps:
-    """What is known of a picture: arrays of (rows, columns, ...) at most ``REGION_SIDE`` long."""
+    """Measurements of a picture: arrays (rows, columns, ...) of at most ``REGION_SIDE`` a side."""
 
     lab: Floats  # CIELAB
     colour: npt.NDArray[np.intp]  # index into the names of the palette
@@ -82,7 +82,7 @@ def measure_maps(picture: npt.NDArray[np.uint8]) -> Maps:
     tensor = [dx * dx, dy * dy, dx * dy, narrow * (2 * cosine * cosine - 1)]
     strong = narrow > _EDGE**2
     flat = wide < _FLAT**2
-    # Immerkaer, "Fast noise variance estimation", 1996: a mask blind to planes and edges.
+    # Immerkaer, "Fast noise variance estimation", 1996: a mask that ignores planes and edges.
     blind = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     noise = np.abs(ndimage.convolve(lightness, blind)) * np.float32(np.sqrt(np.pi / 2) / 6)
 
@@ -173,7 +173,7 @@ def measure_regularity(maps: Maps, region: Region) -> float:
     half /= max(float(half[0, reach[1]]), 1e-6)
     y, x = np.nonzero(ndimage.maximum_filter(half, 7) == half)
     x -= reach[1]
-    # It repeats only where the correlation dips on the way: a long line merely stays alike.
+    # A pattern repeats only if the correlation falls in between; along a line it stays high.
     heights, halfway = half[y, x + reach[1]], half[y // 2, x // 2 + reach[1]]
     repeats = (np.hypot(y, x) > 5) & (heights - halfway > 0.2)
     return float(heights[repeats].max(initial=0.0))
@@ -207,7 +207,7 @@ def _palette() -> tuple[Floats, npt.NDArray[np.intp]]:
 
 
 def _named_space(lab: npt.NDArray[np.floating]) -> Floats:
-    """CIELAB with lightness counted less: people name a colour by its hue first."""
+    """CIELAB with a smaller weight of lightness, because people name a colour by its hue first."""
     return (lab * (0.7, 1, 1)).astype(np.float32)
 
 

@@ -1,9 +1,9 @@
 """Salient objects by classical means: superpixels, robust background, a tree of merged regions.
 
-Which superpixels stand out follows Zhu, Liang, Wei and Sun, "Saliency optimization from robust
+The salience of superpixels follows Zhu, Liang, Wei and Sun, "Saliency optimization from robust
 background detection", CVPR 2014 (equation numbers below are theirs). Neighbouring superpixels are
-then merged, most alike first; every region that arises on the way is a candidate object, and the
-best ones that do not overlap are kept.
+then merged, the most similar ones first; each region on the way is a candidate object, and the best
+candidates that do not overlap are kept.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from sedic.describe.region_features import Maps, Region, area_mean
 from sedic.semantics import GRID, grid_size
 
 SUPERPIXELS = 220
-SMALLEST, LARGEST = 0.012, 0.5  # of the picture's area
-LEAST_SIDE = 24  # pixels of the picture, below which nothing is looked for
+SMALLEST, LARGEST = 0.012, 0.5  # share of the picture's area
+LEAST_SIDE = 24  # pixels: in smaller pictures no objects are searched
 LEAST_SCORE, LEAST_OF_BEST = 0.2, 0.4  # absolute, and as a share of the best score
 
 Floats = npt.NDArray[np.float64]
@@ -72,8 +72,10 @@ def find_objects(maps: Maps, width: int, height: int, at_most: int) -> list[Regi
 
 
 def to_grid(region: Region, width: int, height: int) -> npt.NDArray[np.float32]:
-    """How much of each 1/8 cell of a ``width`` x ``height`` picture ``region``, a boolean array of
-    any resolution that covers the picture, fills: 0 to 1."""
+    """The share of each 1/8 cell of a ``width`` x ``height`` picture that is in ``region``, 0 to 1.
+
+    ``region`` is a boolean array of any resolution that covers the picture.
+    """
     borders = []
     for cells, pixels, samples in zip(
         grid_size(width, height), (width, height), region.shape[::-1], strict=True
@@ -129,22 +131,22 @@ def _superpixels(maps: Maps) -> _Superpixels:
 def _salience(parts: _Superpixels) -> Floats:
     """How much each superpixel stands out, 0 to 1."""
     count = len(parts.area)
-    unlike = np.linalg.norm(parts.look[:, None] - parts.look[None], axis=2)
+    colour_distance = np.linalg.norm(parts.look[:, None] - parts.look[None], axis=2)
     i, j = parts.pairs.T
-    step = np.maximum(parts.distance - 3.0, 1e-3)  # small steps count for nothing
+    step = np.maximum(parts.distance - 3.0, 1e-3)  # small differences are ignored
     graph = sparse.csr_matrix((step, (i, j)), shape=(count, count))
     geodesic = sparse.csgraph.shortest_path(graph, directed=False)
     belongs = np.exp(-np.square(geodesic) / (2 * 10.0**2))  # eq. 3
     connectivity = (belongs @ parts.rim) / np.sqrt(belongs @ parts.area)  # eq. 5
     background = 1 - np.exp(-np.square(connectivity) / 2)  # eq. 7
-    apart = np.linalg.norm(parts.place[:, None] - parts.place[None], axis=2)
-    near = np.exp(-np.square(apart) / (2 * 0.4**2))
-    weight = near * background * parts.area
-    contrast = (unlike * weight).sum(axis=1) / parts.area.sum()  # eq. 6
+    distance = np.linalg.norm(parts.place[:, None] - parts.place[None], axis=2)
+    proximity = np.exp(-np.square(distance) / (2 * 0.4**2))
+    weight = proximity * background * parts.area
+    contrast = (colour_distance * weight).sum(axis=1) / parts.area.sum()  # eq. 6
     # Divided by at least 12, so that a faint contrast stays faint.
     foreground = contrast / max(float(contrast.max()), 12.0)
-    alike = np.exp(-np.square(parts.distance) / (2 * 10.0**2)) + 0.1
-    smooth = sparse.csr_matrix((alike, (i, j)), shape=(count, count))
+    similarity = np.exp(-np.square(parts.distance) / (2 * 10.0**2)) + 0.1
+    smooth = sparse.csr_matrix((similarity, (i, j)), shape=(count, count))
     laplacian = sparse.csgraph.laplacian(smooth + smooth.T).toarray()
     system = np.diag(background + foreground) + laplacian
     return np.clip(np.linalg.solve(system, foreground), 0.0, 1.0)  # eq. 9
@@ -179,9 +181,10 @@ def _candidates(parts: _Superpixels, salience: Floats) -> tuple[list[Region], Fl
 
 
 def _merge(parts: _Superpixels, salience: Floats) -> list[Region]:
-    """All regions that arise when the two neighbours most alike are merged again and again.
+    """All regions that arise when the two most similar neighbours are merged, until one is left.
 
-    Alike is Ward's criterion (the growth of the variance) by area, on look and salience.
+    Similarity is Ward's criterion (the growth of the variance), weighted by area, on colour,
+    texture and salience.
     """
     count = len(parts.area)
     features = np.concatenate([parts.look, 40.0 * salience[:, None]], axis=1)

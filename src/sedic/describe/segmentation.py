@@ -1,8 +1,8 @@
 """Masks for boxes by SAM, and the description that follows from a model's words.
 
 SAM is Kirillov et al., "Segment anything", 2023; SAM 2 is Ravi et al., 2024; both in transformers'
-classes. Here is decided which masks are kept and which object gets a cell that two masks share: the
-decoder gets disjoint masks.
+classes. This module decides which masks are kept, and which object gets a cell that two masks
+share, because the decoder needs disjoint masks.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ DEVIATION = (0.229, 0.224, 0.225)
 
 KEPT = "kept"
 HALLUCINATION = "hallucination"  # the detector does not find the name
-DUPLICATE = "duplicate"  # an object said before has the same name or the same mask
+DUPLICATE = "duplicate"  # an earlier object has the same name or the same mask
 TINY = "tiny"  # fewer than SMALLEST cells, or none
-WHOLE = "whole picture"  # more than LARGEST of it: the overall description's business
+WHOLE = "whole picture"  # more than LARGEST of it, which the overall description describes
 COVERED = "covered"  # smaller objects left fewer than SMALLEST cells of it
 Region = npt.NDArray[np.bool_]  # (rows, columns) over the whole picture, at any resolution
 
@@ -74,7 +74,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Report:
-    """The verdict on every name that was said, in the order of the words."""
+    """The verdict on every name of a ``Words``, in their order."""
 
     verdicts: tuple[Verdict, ...]
 
@@ -114,7 +114,7 @@ def locate(
 def masks_of(
     picture: Picture, groundings: Sequence[Grounding], segmenter: BoxSegmenter
 ) -> list[Region]:
-    """One mask on the 1/8 grid for each name: what is in its boxes, united; empty without boxes.
+    """One mask on the 1/8 grid for each name: the union over its boxes; empty without boxes.
 
     A cell is set when at least half of it is, by area; of less than that, the fullest cells.
     """
@@ -138,9 +138,9 @@ def separate(
 ) -> tuple[list[Region], list[str]]:
     """Disjoint masks, and the outcome of each name: ``KEPT`` or the first rule that drops it.
 
-    Where masks overlap, a cell belongs to the smallest of them (to the one said first, of equals):
-    so large objects are painted first and what stands before them later. A dropped object claims
-    no cell. ``masks`` are (rows, columns), all of one size, in the order of ``groundings``.
+    Where masks overlap, a cell belongs to the smallest of them (of equal ones to the first),
+    because a small object usually stands in front of a large one. A dropped object gets no cells.
+    ``masks`` are (rows, columns), all of one size, in the order of ``groundings``.
     """
     outcomes: list[str] = []
     kept_numbers: list[int] = []
@@ -198,12 +198,12 @@ class Segmenter:
         self._side: int = self._model.config.prompt_encoder_config.image_size
 
     def masks(self, picture: Picture, boxes: Sequence[Box]) -> list[Region]:
-        """What is in each of ``boxes``, at the resolution at which the model sees the picture."""
+        """The mask of the object in each of ``boxes``, at the resolution of the model's input."""
         import torch
         from torch.nn.functional import interpolate
 
         height, width = picture.shape[:2]
-        rows, columns = self._seen(height, width)
+        rows, columns = self._input_size(height, width)
         scale = torch.tensor([columns / width, rows / height] * 2)
         regions: list[Region] = []
         with torch.inference_mode():
@@ -219,15 +219,15 @@ class Segmenter:
                 regions.append((mask[0, 0, :rows, :columns] > 0).cpu().numpy())
         return regions
 
-    def _seen(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of the model's square that a picture takes up, from the top left."""
+    def _input_size(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of the model's square input that a picture fills, from the top left."""
         if not self._keeps_proportions:
             return self._side, self._side
         scale = self._side / max(height, width)
         return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
 
     def _pixels(self, picture: Picture, rows: int, columns: int) -> Tensor:
-        """The picture as the model sees it: (1, 3, side, side), normalised, zeros beyond it."""
+        """The model's input: the normalised picture, padded with zeros, (1, 3, side, side)."""
         import torch
         from PIL import Image
 

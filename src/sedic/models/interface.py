@@ -28,7 +28,7 @@ class Networks(Protocol):
 
     @property
     def condition(self) -> str:
-        """What the ControlNet sees: "latent" (IRControlNet) or "picture" (tile)."""
+        """The kind of the ControlNet's condition: "latent" (IRControlNet) or "picture" (tile)."""
         ...
 
     @property
@@ -85,13 +85,13 @@ class Networks(Protocol):
         ...
 
     def word_tokens(self, text: str, words: int) -> list[int]:
-        """Where ``embed(text)`` has the tokens of the first ``words`` words; at least one."""
+        """The positions in ``embed(text)`` of the first ``words`` words' tokens; at least one."""
         ...
 
     def predict(
         self, z: Tensor, t: int, context: Tensor, condition: Tensor, strength: float = 1.0
     ) -> Tensor:
-        """What the UNet predicts from ``z`` (1, c, h, w) at timestep ``t``, once for each context.
+        """The UNet's prediction for ``z`` (1, c, h, w) at timestep ``t``, one for each context.
 
         ``context`` (n, tokens, d); ``condition`` is a latent like ``z`` or a picture
         (1, 3, 8h, 8w) in [0, 1], as ``self.condition`` says; ``strength`` scales the ControlNet's

@@ -24,19 +24,19 @@ PROMPT_FILE = "prompt.txt"
 _TOKENIZER_FILES = {"tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "vocab.txt"}
 _DOUBLE = 1 << 28  # parameters: a model with no more computes in float64
 _MAX_FILE = 1 << 16  # bytes of a configuration or a prompt
-_AT_ONCE = 64  # tokens of one pass: their logits are held together
+_AT_ONCE = 64  # tokens of one pass; all their logits are in memory
 
 # In nats. float64 differs between machines by about 1e-11. float32, in which a text is read first,
 # differs by about 3e-6, seldom by 3e-5: with this margin it is right about 99 times in 100.
 _MARGIN = 5e-6
 
-# The least chance of the end of a text after a full stop, and elsewhere: models that were not
-# trained on short texts take an end for very unlikely, and it would cost two bytes.
+# The least chance of the end of a text after a full stop, and elsewhere. Models that were not
+# trained on short texts give the end so little chance that it would cost two bytes.
 _END_AFTER_STOP, _END = 0.2, 2.0**-10
 _STOPS = (".", "!", "?")
 
 
-DEFAULT = "smollm2-135m"  # the language model of ``sedic models`` that codes text unasked
+DEFAULT = "smollm2-135m"  # the language model of ``sedic models`` that is used if none is named
 
 
 def find_language_model(source: str | Path = DEFAULT) -> LanguageModel:
@@ -72,13 +72,13 @@ class Network(Protocol):
 
 
 class LanguageModel:
-    """A causal model, or an image-text model's language part, with the tokenizer beside it.
+    """A causal language model with its tokenizer; also the language part of an image-text model.
 
-    ``folder`` is one of transformers' (config.json, .safetensors, tokenizer); nothing is fetched
-    and no code in it is run. A ``prompt.txt`` in it is read before every text. Small models compute
-    in float64: what machines, libraries and thread counts differ by is then far below the
-    ``margin`` that ``token_text`` keeps. Larger ones, for want of memory, in float32: what one
-    machine wrote another reads mostly, not always.
+    ``folder`` has transformers' layout (config.json, .safetensors, tokenizer); nothing is fetched
+    and no code in it is run. If it has a ``prompt.txt``, the model reads that before every text.
+    Small models compute in float64: the differences between machines, libraries and thread counts
+    are then far below the ``margin`` of ``token_text``. Larger ones compute in float32, because of
+    memory: then another machine can usually, but not always, decode a text.
 
     Raises ``SedicError`` where ``folder`` is no such model.
     """
@@ -131,7 +131,7 @@ class LanguageModel:
 
     def _rows(self, tokens: list[int]) -> Iterator[Tensor]:
         """The logits before each token of a text."""
-        room = self.context - len(self._begin)  # a text beyond the context begins afresh
+        room = self.context - len(self._begin)  # a longer text begins again after the prompt
         for start in range(0, len(tokens), room):
             logits, past = self._start
             rest = tokens[start : start + room]
@@ -139,7 +139,7 @@ class LanguageModel:
             for first in range(0, len(rest), _AT_ONCE):
                 chunk = rest[first : first + _AT_ONCE]
                 if first + len(chunk) == len(rest):
-                    chunk = chunk[:-1]  # what comes after the last token is not asked
+                    chunk = chunk[:-1]  # the logits after the last token are not needed
                 if chunk:
                     rows, past = self._network(torch.tensor(chunk), past)
                     yield from rows
@@ -166,7 +166,7 @@ class LanguageModel:
 
 
 class _Reading:
-    """One text, a token at a time, the past kept."""
+    """One text that the model reads token by token, with a cache of keys and values."""
 
     def __init__(
         self, model: LanguageModel, network: Network, start: tuple[Tensor, Any], room: int
@@ -181,7 +181,7 @@ class _Reading:
         return self._model.chances(self._logits, self._last)
 
     def update(self, token: int) -> None:
-        """Goes on; a text longer than the model's context begins afresh there."""
+        """Reads a token. When the context is full, it begins again after the prompt."""
         rows, self._past = self._network(torch.tensor([token]), self._past)
         self._logits, self._last = rows[-1], token
         self._read += 1
@@ -200,7 +200,7 @@ class _Transformers:
     def __call__(self, tokens: Tensor, past: Any | None) -> tuple[Tensor, Any]:
         from copy import deepcopy
 
-        # transformers' caches grow in place, and a past may be gone on from twice.
+        # transformers' caches grow in place, but two texts may continue one past.
         past = deepcopy(past)
         output = self._model(input_ids=tokens[None], past_key_values=past, use_cache=True)
         return output.logits[0], output.past_key_values
@@ -311,8 +311,8 @@ def _identity(folder: Path) -> bytes:
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         raise SedicError(f"no language model in {printable(folder)}: no .safetensors there")
-    beside = {*_TOKENIZER_FILES, PROMPT_FILE}
-    files = [path for path in sorted(folder.iterdir()) if path.name in beside]
+    names = {*_TOKENIZER_FILES, PROMPT_FILE}
+    files = [path for path in sorted(folder.iterdir()) if path.name in names]
     whole = hashlib.sha256()
     for path in weights + files:
         with path.open("rb") as file:

@@ -1,5 +1,4 @@
-"""The pieces that both embedded codecs, ``compact`` and the VAE, are made of, and how networks are
-made whose weights a file holds."""
+"""Layers of both embedded autoencoders, ``compact`` and the VAE, and making networks from files."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class _Unfilled(TorchFunctionMode):
-    """Skips what changes a tensor in place, in this thread."""
+    """A mode of this thread in which functions that change a tensor in place do nothing."""
 
     def __torch_function__(
         self,
@@ -36,9 +35,9 @@ class _Unfilled(TorchFunctionMode):
 def with_weights(make: Callable[[], Network], tensors: Mapping[str, Tensor]) -> Network:
     """The network of ``make`` with exactly these tensors, ready to infer.
 
-    No time goes into initial weights: while ``make`` runs, tensors are not filled. (The meta
-    device would do the same and import a thousand modules of torch.) Raises ``RuntimeError`` where
-    a tensor is missing, has another shape, or is one too many.
+    While ``make`` runs, tensors are not initialised, which saves time. (The meta device would do
+    the same, but torch imports a thousand modules for it.) Raises ``RuntimeError`` where a tensor
+    is missing, has another shape, or has no place in the network.
     """
     with _Unfilled():
         network = make()

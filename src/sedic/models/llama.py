@@ -1,8 +1,8 @@
-"""A Llama-class language model in one floating-point format from its first number to its last.
+"""A Llama-class language model that computes everything in one floating-point format.
 
-transformers' classes compute normalisation, rotary angles and softmax in float32 whatever the
-format of the weights. Coding text needs what machines differ by to be far below what it rounds
-away, so here everything is float64, or everything float32 where speed counts.
+transformers' classes compute normalisation, rotary angles and softmax in float32, whatever the
+format of the weights. For coding text the differences between machines must be far below the
+rounding of ``token_text``. So here everything is float64, or everything float32 where speed counts.
 
 The network: Touvron et al., "LLaMA: open and efficient foundation language models", 2023, with
 grouped queries (Ainslie et al., 2023) as in transformers' ``LlamaForCausalLM``.
@@ -152,6 +152,6 @@ class Llama:
 
 
 def _turned(x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
-    """Rotary positions: (heads, n, d) turned by the angles' cosines and sines, each (n, d)."""
+    """Rotary positions: (heads, n, d) rotated by angles with these cosines and sines, (n, d)."""
     first, second = x.chunk(2, -1)
     return x * turn[0] + torch.cat((-second, first), -1) * turn[1]

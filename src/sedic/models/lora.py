@@ -60,7 +60,7 @@ def fold(unet: Any, path: Path, strength: float = 1.0) -> int:
 
 
 def _change(part: dict[str, Tensor], shape: torch.Size) -> Tensor | None:
-    """What is added to a weight of this shape; None where the matrices do not make one."""
+    """The matrix to add to a weight of this shape; None where the file's matrices do not fit."""
     if "down" not in part or "up" not in part:
         return None
     down, up = part["down"].float(), part["up"].float()

@@ -1,7 +1,7 @@
 """The matrices of a language model, in the format in which a network multiplies by them.
 
-They stay as they are stored, in float16 mostly, mapped from their file: a second copy in float64
-would take a gigabyte and three seconds.
+The matrices stay mapped from their file, mostly in float16: a copy in float64 would take a gigabyte
+and three seconds.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_BLOCK = 1 << 17  # numbers that are widened at once: they and their products stay in a cache
+_BLOCK = 1 << 17  # numbers that are converted at once; they and their products fit a cache
 
 
 class Matrices(Protocol):
-    """Named matrices and vectors that all count as of one floating-point format."""
+    """Named matrices and vectors, all used in one floating-point format."""
 
     def rows(self, name: str, numbers: Tensor) -> Tensor:
         """Rows of a matrix."""
@@ -53,7 +53,7 @@ class Widened:
     def apply(self, x: Tensor, *names: str) -> Tensor:
         """``x`` (n, columns) times the transposes of matrices (rows, columns), side by side."""
         out = []
-        # Room for a block is asked for once: fresh memory costs more than the conversion.
+        # One buffer for all blocks: allocating memory takes longer than the conversion.
         height = max(1, _BLOCK // x.shape[1])
         half = torch.empty(height, x.shape[1])
         wide = torch.empty(height, x.shape[1], dtype=self._dtype)
@@ -70,8 +70,8 @@ class Widened:
 class Halves(Widened):
     """Products in float32 of matrices that are read as float16, which takes half the time or less.
 
-    One token is as slow as its matrices are read from memory. Where the processor or this build of
-    torch has no such product, or matrices are not float16, they are float32.
+    The time for a token is that of reading the matrices from memory. Where the processor or this
+    build of torch has no such product, or matrices are not float16, the products are float32's.
     """
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:

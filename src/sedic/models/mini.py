@@ -1,8 +1,8 @@
-"""The embedded restorer: its networks, how they are loaded, and how they begin their training.
+"""The embedded restorer: its networks, loading them, and their initial weights for training.
 
-The layers of Stable Diffusion with ControlNet, three hundred times smaller, as modules of our own.
-The UNet predicts the clean latent itself (``prediction_type`` "sample"), which works with few
-steps.
+The networks have the layers of Stable Diffusion with a ControlNet and are three hundred times
+smaller. The UNet predicts the clean latent itself (``prediction_type`` "sample"), which works with
+few steps.
 """
 
 from __future__ import annotations
@@ -172,12 +172,12 @@ def fresh_restorer(latent: int, merges: Merges) -> dict[str, nn.Module]:
 
 @torch.no_grad()
 def _begin_as_identity(unet: Any, controlnet: Any, latent: int) -> None:
-    """Lay a straight path from the condition to the output through layers that exist anyway.
+    """Set weights such that the networks' output is their condition.
 
-    The condition goes through the ControlNet's first convolution and its zero convolution into
-    the UNet's outermost skip, and from there, once as x and once as -x, to the last layer, where
-    silu(x) - silu(-x) = x. The other channels are made loud, so that the last normalisation
-    divides every picture by about the same.
+    The condition passes the ControlNet's first convolution and its zero convolution into the UNet's
+    outermost skip. From there x and -x go to the last layer, where silu(x) - silu(-x) = x. The
+    other channels get large values, so that the last normalisation divides all pictures by about
+    the same number.
     """
     middle, gain = 1, 1.7  # gain: about what the last normalisation divides by
     channels = unet.conv_in.weight.shape[0]

@@ -1,8 +1,8 @@
-"""Words that a small vocabulary has not, read as others that it has.
+"""Replaces words that the embedded text encoder does not know by similar ones that it knows.
 
-The embedded text encoder learnt the words of measured descriptions. What else a text holds would
-reach it in pieces that it never saw together, so a closed table (``near_words.txt``) says a colour,
-a texture, a place or ``object`` instead. Words of neither kind stay as they are.
+The embedded text encoder was trained on the words of measured descriptions. Other words would be
+split into tokens that it has never seen together. So a table (``near_words.txt``) replaces them by
+a colour, a texture, a place or ``object``. Words that are in neither vocabulary stay.
 """
 
 from __future__ import annotations
@@ -28,25 +28,28 @@ _THING = "object"
 
 @cache
 def table() -> dict[str, str]:
-    """What each word of the table is read as."""
+    """The substitute of each word of the table."""
     text = (files("sedic") / "models" / "near_words.txt").read_text(encoding="utf-8")
     return parse_near_words(text)
 
 
 def parse_near_words(text: str) -> dict[str, str]:
-    """A table in the form of ``near_words.txt``; of two lines with one word, the first counts."""
-    found: dict[str, str] = {}
+    """The substitute of each word in a text like ``near_words.txt``: lines ``substitute: words``.
+
+    If two lines have the same word, the first one counts.
+    """
+    substitutes: dict[str, str] = {}
     for line in text.splitlines():
-        said, colon, words = line.partition(": ")
+        substitute, colon, words = line.partition(": ")
         if colon and not line.startswith("#"):
             for word in words.split(","):
-                found.setdefault(word.strip(), said)
-    return found
+                substitutes.setdefault(word.strip(), substitute)
+    return substitutes
 
 
 def read_as(word: str, known: Callable[[str], bool]) -> str | None:
-    """What a word is read as: itself where it is ``known``, else what the table has for it or for
-    it without an ending; None where there is nothing."""
+    """The word itself if it is ``known``; else its substitute in the table, or the known stem or
+    the substitute of the word without an ending; None where there is none of these."""
     lowered = word.lower()
     if known(lowered):
         return word
@@ -64,14 +67,14 @@ def read_as(word: str, known: Callable[[str], bool]) -> str | None:
 
 
 def readable(text: str, known: Callable[[str], bool]) -> str:
-    """``text`` with every word that is not known read as one that is, where there is one.
+    """``text`` with every unknown word replaced by ``read_as``, where that gives a word.
 
-    Several objects in a row, as "sailing boat" might give, are one.
+    Several ``object`` in a row, to which "sailing boat" might lead, become one.
     """
 
     def instead(match: re.Match[str]) -> str:
-        found = read_as(match.group(), known)
-        return match.group() if found is None else found
+        substitute = read_as(match.group(), known)
+        return match.group() if substitute is None else substitute
 
     read = _WORD.sub(instead, text)
     return re.sub(rf"\b{_THING}( {_THING})+\b", _THING, read)

@@ -20,7 +20,7 @@ _ROUNDS = 10
 _MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
 _WEYL = 0x9E3779B9, 0xBB67AE85
 _LOW = 0xFFFFFFFF
-_CHUNK = 1 << 16  # blocks of four words at a time: what is in work stays small
+_CHUNK = 1 << 16  # blocks of four words that are computed at a time, to bound memory
 
 # AS 241, PPND16: numerator and denominator, constant term first.
 _CENTRE = (

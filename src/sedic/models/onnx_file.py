@@ -1,6 +1,6 @@
-"""The stored tensors of an ONNX file, read without onnx: a walk over its protocol buffer.
+"""Reads the stored tensors of an ONNX file from its protocol buffer, without the package onnx.
 
-ONNX's ``onnx.proto`` defines the field numbers. Nothing of the graph is run or looked at.
+ONNX's ``onnx.proto`` defines the field numbers. The rest of the graph is ignored.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ def tensors(data: bytes) -> dict[str, Floats]:
 
     ``DamagedFileError`` where ``data`` is something else.
     """
-    found = {}
+    tensors = {}
     view = memoryview(data)
     for graph in _parts(view, _GRAPH):
         for stored in _parts(graph, _INITIALIZER):
             name, tensor = _tensor(stored)
             if tensor is not None:
-                found[name] = tensor
-    if not found:
+                tensors[name] = tensor
+    if not tensors:
         raise DamagedFileError("the ONNX file holds no weights")
-    return found
+    return tensors
 
 
 def _tensor(data: memoryview) -> tuple[str, Floats | None]:
@@ -55,14 +55,14 @@ def _tensor(data: memoryview) -> tuple[str, Floats | None]:
     if kind != _FLOAT:
         return name, None
     if len(dims) > _MOST_DIMS or 4 * math.prod(dims) != len(values):
-        raise DamagedFileError("a tensor of the ONNX file has another size than it says")
+        raise DamagedFileError("a tensor of the ONNX file does not have the size of its shape")
     return name, np.frombuffer(values, "<f4").reshape(dims).astype(np.float32)
 
 
-def _parts(data: memoryview, wanted: int) -> Iterator[memoryview]:
-    """The messages in the field ``wanted`` of a message."""
+def _parts(data: memoryview, number: int) -> Iterator[memoryview]:
+    """The messages in the field ``number`` of a message."""
     for field, value in _fields(data):
-        if field == wanted and not isinstance(value, int):
+        if field == number and not isinstance(value, int):
             yield value
 
 
@@ -89,12 +89,13 @@ def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 
 def _packed(data: memoryview) -> list[int]:
-    found: list[int] = []
+    """The integers of a packed field, at most one more than ``_MOST_DIMS``."""
+    numbers: list[int] = []
     at = 0
-    while at < len(data) and len(found) <= _MOST_DIMS:
+    while at < len(data) and len(numbers) <= _MOST_DIMS:
         value, at = _varint(data, at)
-        found.append(value)
-    return found
+        numbers.append(value)
+    return numbers
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:

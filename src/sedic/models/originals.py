@@ -1,12 +1,13 @@
-"""The networks of Stable Diffusion 2.x and DiffBIR's IRControlNet, from their original names.
+"""Converts networks of Stable Diffusion 2.x and DiffBIR's IRControlNet from their original names.
 
 The originals come from the latent diffusion code base (arXiv:2112.10752): one file with UNet, VAE
 and OpenCLIP text encoder under three prefixes, and for IRControlNet (arXiv:2308.15070) one without
 any prefix. The networks are those of diffusers and transformers; only the names differ, and those
-follow from the numbering of the blocks. Every configuration is read off the shapes.
+follow from the numbering of the blocks. Every configuration is inferred from the tensors' shapes.
 
-A conversion is strict both ways: the real class, built from the configuration without memory, must
-have exactly the converted names and shapes. The converted tensors are views of the given ones.
+The result of a conversion is checked: the real class, made from the configuration on the meta
+device, must have exactly the converted names and shapes. Converted tensors are views of the given
+ones.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class Part:
 
 
 def network_class(folder: str) -> Callable[[Config], nn.Module]:
-    """What builds the network of a ``Part`` from its configuration."""
+    """The function that makes the network of a ``Part`` from its configuration."""
     if folder == "unet":
         from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
@@ -184,7 +185,7 @@ def _unet_namer(state: Tensors) -> Callable[[str], str | None]:
 
 
 def _unet_config(tensors: Tensors, head: int) -> Config:
-    """What UNet and ControlNet share, from the renamed tensors."""
+    """The part of the configuration that UNet and ControlNet share, from the renamed tensors."""
     levels = _count(tensors, r"down_blocks\.(\d{1,4})\.")
     first = "down_blocks.0.resnets.0"
     channels = [
@@ -348,7 +349,7 @@ def text_encoder(state: Tensors, head: int = HEAD, layers: int = TEXT_LAYERS) ->
         "max_position_embeddings": _shape(tensors, "embeddings.position_embedding.weight")[0],
         "hidden_act": "gelu",
         "layer_norm_eps": 1e-5,
-        # transformers looks these up to pool, which nobody here does
+        # transformers reads these for pooling, which is not used here
         "bos_token_id": 0,
         "eos_token_id": 2,
         "pad_token_id": 1,
@@ -374,11 +375,11 @@ def _count(tensors: Tensors, pattern: str) -> int:
     return 1 + max((n for n in numbers if n < len(tensors)), default=0)
 
 
-def _shape(tensors: Tensors, name: str, least: int = 1) -> torch.Size:
-    """The shape of a tensor of ``least`` dimensions or more."""
+def _shape(tensors: Tensors, name: str, min_dimensions: int = 1) -> torch.Size:
+    """The shape of a tensor of ``min_dimensions`` dimensions or more."""
     if name not in tensors:
         raise SedicError(f"{name} is missing from the checkpoint")
     shape = tensors[name].shape
-    if len(shape) < least:
+    if len(shape) < min_dimensions:
         raise SedicError(f"{name} has too few dimensions")
     return shape

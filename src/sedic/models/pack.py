@@ -34,7 +34,7 @@ _KINDS: dict[str, tuple[type[Any], Callable[[Any], nn.Module]]] = {
 }
 
 
-def save_networks(path: Path, networks: Mapping[str, Any], **beside: Any) -> None:
+def save_networks(path: Path, networks: Mapping[str, Any], **extra: Any) -> None:
     """Write networks of the kinds above under their names, and JSON values beside them."""
     tensors: dict[str, Tensor] = {}
     configs: dict[str, Any] = {}
@@ -42,7 +42,7 @@ def save_networks(path: Path, networks: Mapping[str, Any], **beside: Any) -> Non
         configs[name] = asdict(network.config)
         for key, value in network.state_dict().items():
             tensors[f"{name}.{key}"] = value.half().contiguous()
-    save_file(tensors, path, {_KEY: json.dumps(configs | beside, sort_keys=True)})
+    save_file(tensors, path, {_KEY: json.dumps(configs | extra, sort_keys=True)})
 
 
 def load_networks(
@@ -73,14 +73,14 @@ def load_networks(
 
 
 def _fresh(name: str, stored: dict[str, Any]) -> nn.Module:
-    """A network of the stored sizes. What else is stored, older files have it, is ignored."""
+    """A network of the stored sizes. Other stored values, which older files have, are ignored."""
     config, network = _KINDS[name]
     sizes = {field.name: stored[field.name] for field in fields(config) if field.name in stored}
     return network(config(**{k: tuple(v) if isinstance(v, list) else v for k, v in sizes.items()}))
 
 
 def values(path: Path) -> dict[str, Any]:
-    """What stands beside the networks of a pack, and their configurations, without the tensors."""
+    """The JSON values of a file: those besides the networks, and the networks' configurations."""
     try:
         with safe_open(path, "pt") as file:
             return _values(file)

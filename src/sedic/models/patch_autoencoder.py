@@ -1,9 +1,9 @@
 """The embedded VAE: pictures to latents at 1/8 and back, small enough for a CPU.
 
-Most autoencoders spend their time at full resolution; this one works on patches: at 1/8 and 1/4,
-and at 1/2 only at the very end. A linear map of 8x8 blocks, which begins its training as the low
-frequencies of a DCT, stands beside the deep layers at both ends, so that its pictures are right
-from the first step on.
+Most autoencoders spend their time at full resolution. This one works at 1/8 and 1/4, and at 1/2
+only in its last layers. At both ends a linear map of 8x8 blocks is added to the deep layers; its
+initial weights are the low frequencies of a DCT, so its pictures are good from the first training
+step on.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class PatchAutoencoder(nn.Module):
     decode_linear: nn.Sequential
     decode_deep: nn.Sequential
 
-    HALO = 12  # latent positions: everything that one decoded pixel can see, and one latent
+    HALO = 12  # latent positions around a decoded pixel, or a latent, on which that depends
 
     def __init__(self, config: PatchConfig | None = None) -> None:
         super().__init__()
@@ -99,9 +99,10 @@ class PatchAutoencoder(nn.Module):
 
     @torch.no_grad()
     def normalise(self, mean: Tensor, deviation: Tensor) -> None:
-        """Fold the latents' (latent,) statistics into the weights, so that they become 0 and 1.
+        """Change the weights so that latents with this ``mean`` and ``deviation``, (latent,) each,
+        get mean 0 and deviation 1.
 
-        Pictures stay as they were, but at their rim, where convolutions see zeros.
+        Decoded pictures stay the same, except at their borders, where convolutions see zeros.
         """
         for last in (self.encode_linear[1], self.encode_deep[-1]):
             _weight(last).div_(deviation[:, None, None, None])

@@ -1,7 +1,7 @@
-"""The device and the number formats this machine computes pictures in.
+"""The device and the number formats in which this machine computes pictures.
 
-Nothing here decides what a file means: entropy-coded numbers come from exact arithmetic
-(``reference.fixed_point``), so another choice changes a decoded picture by rounding only.
+They change a decoded picture by rounding only: all numbers that entropy coding depends on come from
+exact arithmetic (``reference.fixed_point``).
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Placement:
 def picture_dtype() -> torch.dtype:
     """bfloat16 where this CPU computes in it natively, else float32; never float16.
 
-    AMX and AVX512-BF16 processors gain several times; others emulate it and lose. The choice
-    follows from the processor's features and not from timing, because timings differ from run to
-    run and the same picture would then give other bytes.
+    Processors with AMX or AVX512-BF16 are several times faster in it; others emulate it and are
+    slower. The choice depends on the processor's features and not on timings, because these differ
+    from run to run, and the same picture would then give different bytes.
     """
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     native = any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16"))
@@ -43,7 +43,7 @@ def picture_dtype() -> torch.dtype:
 
 
 def placement(device: str = "auto", dtype: str = "auto") -> Placement:
-    """Where and how to compute.
+    """The device and the number formats of the networks.
 
     ``device``: "cuda", "cuda:1", "mps" (Apple), "cpu", or the first of these that is here.
     ``dtype``: "bfloat16", "float16", "float32", or the fastest that the device computes itself:
@@ -100,8 +100,8 @@ def own_torch_state() -> Iterator[None]:
     """Run with torch's defaults, whatever the caller has set, and restore the caller's state
     afterwards.
 
-    Default dtype, default device, autocast and grad mode would otherwise change what is computed,
-    and with it the bytes of a file.
+    Default dtype, default device, autocast and grad mode would otherwise change results, and so the
+    bytes of a file.
     """
     _advise_forks()
     before = torch.get_default_dtype()

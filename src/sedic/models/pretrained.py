@@ -1,4 +1,4 @@
-"""Loading what transformers' ``from_pretrained`` can: by default only what is on this machine."""
+"""Loads models with transformers' ``from_pretrained``, by default without the network."""
 
 from __future__ import annotations
 

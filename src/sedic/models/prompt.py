@@ -1,4 +1,4 @@
-"""A prompt as CLIP's text encoders learnt to read it: plain quotes, no entities, single blanks."""
+"""Cleans a text as CLIP's training did: plain quotes, no HTML entities, single blanks."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _PLAIN = str.maketrans(
 def clean(text: str) -> str:
     """The text with HTML entities, curly quotes, ligatures and runs of blanks made plain.
 
-    What OpenCLIP and CLIP do to a text before they split it, but for the repair of wrongly decoded
-    text. Without this a curly quote becomes three meaningless tokens.
+    OpenCLIP and CLIP do the same before they tokenize a text; only their repair of wrongly decoded
+    text is missing. Without this cleaning a curly quote would become three tokens.
     """
     text = html.unescape(html.unescape(text))
     return " ".join(unicodedata.normalize("NFC", text.translate(_PLAIN)).split())

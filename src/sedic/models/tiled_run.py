@@ -12,13 +12,14 @@ _UNIT = 16  # cells of which sides of tiles are multiples
 
 
 def in_tiles(run: Callable[[Tensor], Tensor], x: Tensor, tile: int, margin: int) -> Tensor:
-    """``run`` on (1, channels, height, width), tile by tile, as if it ran on the whole.
+    """Call ``run`` on tiles of ``x`` (1, channels, height, width), and join the results.
 
-    Each tile of at most ``tile``**2 cells is run with ``margin`` cells around it, which are cut off
-    afterwards; at the borders of ``x`` there are none, so padding is the network's own. With a
-    margin that covers the network's reach the result is that of one run. Tiles are as even as they
-    can be, and as many each way as make the fewest cells in margins. A network that shrinks needs
-    ``tile``, ``margin`` and the sides of ``x`` to be multiples of its factor, at most ``_UNIT``.
+    A tile has at most ``tile``**2 cells. It is run with ``margin`` cells around it, which are cut
+    off afterwards; beyond the borders of ``x`` there are none, so the network pads there itself. If
+    the margin covers the network's receptive field, the result is that of one call. Tiles have
+    about the same size, and their numbers across and down are those with the fewest cells in
+    margins. For a network that shrinks, ``tile``, ``margin`` and the sides of ``x`` must be
+    multiples of its factor, at most ``_UNIT``.
     """
     height, width = x.shape[-2:]
     if height * width <= tile * tile:
@@ -46,12 +47,12 @@ def in_tiles(run: Callable[[Tensor], Tensor], x: Tensor, tile: int, margin: int)
 
 
 def _grid(height: int, width: int, tile: int, margin: int) -> tuple[int, int]:
-    """How many tiles down and across: of no more than ``tile``**2 cells, with the least margins."""
+    """The numbers of tiles down and across: at most ``tile``**2 cells each, fewest in margins."""
 
     def work(grid: tuple[int, int]) -> int:
         down, across = grid
         return (height + 2 * margin * (down - 1)) * (width + 2 * margin * (across - 1))
 
-    least = -(-height * width // (tile * tile))
-    grids = [(down, -(-least // down)) for down in range(1, least + 1)]
+    count = -(-height * width // (tile * tile))
+    grids = [(down, -(-count // down)) for down in range(1, count + 1)]
     return min(grids, key=work)

@@ -2,13 +2,13 @@
 
     summary = "one line of help"
     reference = "compact"            the reference codec used by default
-    describer = "measured"           who describes a picture when nobody else does
+    describer = "measured"           the describer used by default
     number = 1                       stands for the profile in files; 128 to 255 are private
-    objects_from = [0.1, 0.1]        optional: bpp from which a 1st, 2nd object is sent unasked
+    objects_from = [0.1, 0.1]        optional: bpp from which a 1st, 2nd object is sent by default
 
     [weights.PART]                   a pinned file: name = "...", sha256 = "..."
     [settings]                       the decoder's defaults (settings.Settings)
-    [settings.METHOD]                what differs for files of a method
+    [settings.METHOD]                other defaults for files of one method
     [[models]]                       models to fetch (models/registry.py)
     [[releases]]                     which release wrote files with which weights
 
@@ -50,7 +50,8 @@ def sd15() -> Path:
 
 
 def read_profile(path: Path) -> dict[str, Any]:
-    """A profile's TOML file as a dictionary; raises as ``read_toml`` does, and where it is none."""
+    """A profile's TOML file as a dictionary; raises as ``read_toml`` does, and ``DamagedFileError``
+    where a required key is missing."""
     table = read_toml(path)
     if "base" in table:
         below = read_toml(_HERE / f"{Path(table['base']).name}.toml")
@@ -63,7 +64,7 @@ def read_profile(path: Path) -> dict[str, Any]:
 
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Two tables, and the tables in them, as one; what is ``above`` wins."""
+    """The union of two nested tables; a value in ``above`` replaces one in ``below``."""
     merged = {**below, **above}
     for name in below.keys() & above.keys():
         if isinstance(below[name], dict) and isinstance(above[name], dict):
@@ -102,5 +103,5 @@ def sd15_lcm() -> Path:
 
 
 def weights_folder(path: Path) -> Path:
-    """Where the weight files of a profile's TOML file lie: with sedic's, or beside the file."""
+    """The folder of a profile's weight files: sedic's own, or that of the TOML file."""
     return _HERE.parent / "weights" if path.parent == _HERE else path.parent

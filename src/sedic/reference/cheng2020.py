@@ -1,8 +1,8 @@
 """The papers' reference codec: cheng2020-attn networks, one per rate, in our own bit stream.
 
 The latents are y_hat = round(y - mean) + mean (SEDIC eq. 1), their symbols range-coded exactly
-(``wavefront``). A payload is one byte, the level, and then the range-coded stream; what the
-picture's size is, the container says. Checkpoints come from CompressAI or from our training.
+(``wavefront``). A payload is one byte, the level, and then the range-coded stream; the container
+has the picture's size. Checkpoints come from CompressAI or from our training.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class _Level:
         return Wavefront(self._network)
 
     def fingerprint(self) -> bytes:
-        """Sha256 of everything that decides what a stream means."""
+        """SHA-256 of all weights and tables that decoding depends on."""
         digest = hashlib.sha256()
         for name, tensor in sorted(self._network.state_dict().items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())

@@ -138,7 +138,7 @@ class _Attention(nn.Module):
 
 
 class MaskedConv2d(nn.Conv2d):
-    """A 5x5 convolution that sees only what precedes its centre in raster order."""
+    """A 5x5 convolution whose weights at and after its centre, in raster order, are zero."""
 
     mask: Tensor
 
@@ -153,7 +153,7 @@ class MaskedConv2d(nn.Conv2d):
 
 
 class Coded(NamedTuple):
-    """What ``forward`` gives: all float tensors, the latents at 1/16 (y) and 1/64 (z)."""
+    """The results of ``forward``, float tensors; y is on a grid of 1/16, z on one of 1/64."""
 
     x_hat: Tensor
     y: Tensor
@@ -242,7 +242,7 @@ class Cheng2020Attention(nn.Module):
         return Coded(self.g_s(y_hat), y, z, means, scales, y_likelihoods, z_likelihoods)
 
     def update_tables(self) -> None:
-        """Make the coding tables those of the network as it is now, after training changed it."""
+        """Replace the coding tables by new ones of the present weights, after training."""
         self.entropy_bottleneck.fit_quantiles()
         self.entropy_bottleneck.update_tables()
         self.gaussian_conditional.update_tables()

@@ -1,4 +1,4 @@
-"""Grain made coarser: what noise adds to a picture, blurred, grey and as strong as before."""
+"""Makes the grain of a decoded picture coarser: blurs it, without colour and at equal strength."""
 
 from __future__ import annotations
 

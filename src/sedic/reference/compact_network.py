@@ -1,15 +1,15 @@
 """The networks of ``compact``, the embedded reference codec. Shapes are (batch, channels, h, w).
 
-A picture goes to a latent y on a 1/16 grid: a linear map of each 16x16 block, which begins its
-training as the low frequencies of a DCT, plus what deeper layers add; and back the same way. So a
-network works like a classic transform codec from its first training step. The deeper layers begin
-and end at 1/8 resolution and work by pixel unshuffling: no convolution ever runs at full size.
+A picture becomes a latent y on a 1/16 grid: a linear map of each 16x16 block, whose initial weights
+are the low frequencies of a DCT, plus the output of deeper layers. Decoding has the same structure.
+So a network works like a classic transform codec from its first training step. The deeper layers
+begin and end at 1/8 resolution, through pixel unshuffling: no convolution runs at full size.
 
 y is scaled by a gain vector of the rate level (Cui et al. 2021, "Asymmetric gained deep image
 compression"), rounded, and coded with means and scales from a hyperprior z on a 1/64 grid (Minnen
 et al. 2018) and, for every second position of a checkerboard, from its decoded neighbours (He et
-al. 2021): two passes, no autoregression. All that touches probabilities is ``Sequential`` networks
-of plain convolutions, so that ``fixed_point.fixed`` can run them exactly.
+al. 2021): two passes, no autoregression. All networks on which probabilities depend are
+``Sequential`` ones of plain convolutions, so that ``fixed_point.fixed`` can run them exactly.
 
 Rate levels: ``ANCHORS`` trained parameter vectors, linearly interpolated in ``STEPS`` steps from
 one to the next, and extrapolated beyond the last.
@@ -36,8 +36,9 @@ ANCHORS = 8
 STEPS = 24  # levels from one anchor to the next; each costs about 1.5 % more than the one before
 LEVELS = 213
 
-# Standard deviations a symbol may have. Below ``CERTAIN`` of them it is surely zero and not coded;
-# they go on down so that such symbols cost next to nothing in training, too, under noise.
+# The number of standard deviations that a symbol may have, from SCALE_MIN to SCALE_MAX. With one of
+# the first ``CERTAIN`` of them a symbol is always zero and not coded; these exist so that such
+# symbols cost next to nothing in training, too, where noise is added.
 SCALES = 64
 SCALE_MIN, SCALE_MAX = 0.02, 32.0
 CERTAIN = 15
@@ -101,7 +102,7 @@ def interpolate(table: Tensor, levels: Tensor) -> Tensor:
 class Analysis(nn.Module):
     """Picture (b, 3, h, w) in [-0.5, 0.5], sides multiples of 16, to y (b, latent, h/16, w/16)."""
 
-    HALO = 176  # picture pixels: everything one latent position can see
+    HALO = 176  # picture pixels around a latent position on which it depends
 
     def __init__(self, c: CompactConfig) -> None:
         super().__init__()
@@ -125,9 +126,10 @@ class Analysis(nn.Module):
 
 
 class Noise(nn.Module):
-    """Features plus noise as strong as the features say: x + g(x) n, g a 1x1 convolution.
+    """Adds noise to features, with a strength that depends on them: x + g(x) n.
 
-    Each map of n drives its share of the channels, one after another.
+    g is a 1x1 convolution. Each map of the noise n is added to an equal share of the channels, in
+    their order.
     """
 
     def __init__(self, channels: int, maps: int) -> None:
@@ -138,14 +140,15 @@ class Noise(nn.Module):
 
     def forward(self, x: Tensor, noise: Tensor) -> Tensor:
         # A convolution only spreads the maps: it is five times faster than repeating them.
-        return torch.addcmul(x, self.gain(x), F.conv2d(noise, self.get_buffer("share")))
+        spread = F.conv2d(noise, self.get_buffer("share").to(noise.dtype))
+        return torch.addcmul(x, self.gain(x), spread)
 
 
 class Grain(nn.Module):
-    """Noise for every pixel: maps as strong as the features say, each through a pattern of its own
-    of 12x12 pixels; added to the 48 channels that ``PixelShuffle(4)`` spreads.
+    """Noise for every pixel: maps with a strength that depends on the features, each convolved with
+    a pattern of 12x12 pixels; it is added to the 48 channels before ``PixelShuffle(4)``.
 
-    The patterns begin as single grey pixels, so that the noise of the first 16 maps is white.
+    Initial patterns are single grey pixels, so that the noise of the first 16 maps is white.
     """
 
     def __init__(self, channels: int, maps: int) -> None:
@@ -162,7 +165,7 @@ class Grain(nn.Module):
 
 
 def _gain(inputs: int, outputs: int) -> nn.Conv2d:
-    """A small positive gain to begin with; from zero it would learn too slowly."""
+    """A 1x1 convolution whose initial output is small and positive; from 0 training is too slow."""
     layer = nn.Conv2d(inputs, outputs, 1)
     with torch.no_grad():
         layer.weight.mul_(0.1)
@@ -181,7 +184,7 @@ class Synthesis(nn.Module):
     inputs, and calls without noise, have none.
     """
 
-    HALO = 17  # latent positions: everything one pixel can see
+    HALO = 17  # latent positions around a pixel on which it depends
 
     def __init__(self, c: CompactConfig) -> None:
         super().__init__()
@@ -275,7 +278,7 @@ class Entropy(nn.Module):
 
 
 class Coded(NamedTuple):
-    """What a network makes of a batch while it is trained.
+    """The results of a network for a batch in training.
 
     ``bits`` are those of the rounded symbols. They have no useful gradient. ``noisy_bits`` are
     computed with uniform noise instead (Ballé et al. 2017), except for symbols that are certain to
@@ -317,7 +320,7 @@ class CompactNetwork(nn.Module):
         return self.synthesis(scaled, spread_of(table), bias, noise)  # type: ignore[no-any-return]
 
     def with_noise(self, maps: tuple[int, int, int]) -> CompactNetwork:
-        """This network with inputs of noise that have learnt nothing yet."""
+        """This network with noise inputs whose weights are not trained yet."""
         network = CompactNetwork(replace(self.config, noise=maps))
         network.load_state_dict(network.state_dict() | self.state_dict())
         return network

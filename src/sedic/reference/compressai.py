@@ -21,9 +21,8 @@ from sedic.reference import ReferenceCodec
 class Adapter(torch.nn.Module):
     """``codec`` at ``level`` (0 is its smallest rate), as a module.
 
-    Its one parameter means nothing: scripts ask a model's parameters for the device to work on, and
-    pictures come back on that device. Strings are what a ``.sedic`` file carries as its reference
-    image: all bytes that count.
+    Its one parameter is a dummy, from which evaluation scripts take the device; pictures are
+    returned on that device. A string has the bytes of a ``.sedic`` file's reference image.
     """
 
     def __init__(self, codec: ReferenceCodec, level: int = 0) -> None:
@@ -61,6 +60,6 @@ class Adapter(torch.nn.Module):
         return {"x_hat": stacked.to(self.place.device).float() / 255}
 
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """``x_hat`` alone: a reference codec has no likelihoods, only bytes."""
+        """``x_hat`` only: a reference codec has no likelihoods."""
         coded = self.compress(x)
         return self.decompress(coded["strings"], coded["shape"])

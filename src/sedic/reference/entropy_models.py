@@ -1,4 +1,4 @@
-"""What a latent of ``cheng2020`` is expected to be: differentiable models and their tables.
+"""Entropy models of ``cheng2020``: differentiable distributions of latents, and their tables.
 
 Parameter and buffer names are those of CompressAI's entropy models.
 """
@@ -54,7 +54,7 @@ class LowerBound(nn.Module):
 
 
 class _EntropyModel(nn.Module, ABC):
-    """What both entropy models keep: integer coding tables, empty until they are updated."""
+    """The base of both entropy models. It has integer coding tables, empty until an update."""
 
     _offset: Tensor
     _quantized_cdf: Tensor
@@ -75,7 +75,7 @@ class _EntropyModel(nn.Module, ABC):
         )
 
     def update_tables(self) -> None:
-        """Replace the tables by new ones of what the model has learnt, as integers to be stored."""
+        """Replace the tables by new ones of the model's present weights."""
         tables = self._new_tables()
         cdf = np.pad(tables.weights.cumsum(1, dtype=np.int32), ((0, 0), (1, 0)))
         stored = {
@@ -88,7 +88,7 @@ class _EntropyModel(nn.Module, ABC):
 
     @abstractmethod
     def _new_tables(self) -> GaussianTables:
-        """Tables of what the model has learnt (floating-point work)."""
+        """Tables of the model's present weights (floating-point work)."""
 
 
 class EntropyBottleneck(_EntropyModel):
@@ -114,7 +114,7 @@ class EntropyBottleneck(_EntropyModel):
 
     @property
     def medians(self) -> Tensor:
-        """(channels,): what z is rounded relative to."""
+        """(channels,): z is rounded to these plus integers."""
         return self.quantiles[:, 0, 1]
 
     def _logits(self, x: Tensor) -> Tensor:
@@ -127,11 +127,11 @@ class EntropyBottleneck(_EntropyModel):
 
     @torch.no_grad()
     def fit_quantiles(self) -> None:
-        """Set ``quantiles`` to where the prior has its median and its tails of 5e-10 each.
+        """Set ``quantiles`` to the prior's median and to the ends of its tails of 5e-10 each.
 
-        They have no part in the training loss, so training leaves them where they were. CompressAI
-        learns them beside the network; here they are found by bisection, because the logits rise
-        all the way. Values beyond +-``_FARTHEST`` are cut off there.
+        The training loss does not depend on them, so training does not change them. CompressAI
+        trains them with a loss of their own; here bisection finds them, because the logits are
+        monotone. Values are clipped to +-``_FARTHEST``.
         """
         target = self.target.double()
         low = torch.full_like(self.quantiles, -_FARTHEST, dtype=torch.float64)

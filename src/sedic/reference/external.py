@@ -1,4 +1,4 @@
-"""Any picture that another codec made, carried as that codec's bytes.
+"""A file of another codec as reference image.
 
 The bytes are a whole WebP, AVIF or (where a Pillow plugin for it is installed) JPEG XL file. The
 decoder opens no other format, checks the announced size before it decodes a pixel, and enlarges the

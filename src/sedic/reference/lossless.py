@@ -1,8 +1,7 @@
-"""Pictures so simple that a lossless file of them is small enough: flat colours, plain drawings.
+"""Lossless files of very simple pictures, such as flat colours and plain drawings.
 
-A learned codec is at its worst there, and nothing can be better than the picture itself. The file
-is a WebP, which the reference codec ``external`` carries and every decoder of format version 2
-reads.
+Learned codecs are bad at these, and a lossless file of them may be small enough. It is a WebP file,
+which the reference codec ``external`` carries and every decoder of format version 2 reads.
 """
 
 from __future__ import annotations
@@ -19,29 +18,29 @@ from sedic.reference.external import External
 if TYPE_CHECKING:
     from sedic.picture import Picture
 
-_ROWS = 32  # that are looked at before the whole picture is coded
-_HOPE = 8  # times as many bytes as there may be: rows that need more say that it is hopeless
+_ROWS = 32  # rows that are compressed before the whole picture is
+_HOPE = 8  # if those rows take more than so many times the limit, the picture is not tried
 
 
-def lossless_file(picture: Picture, most: int) -> bytes | None:
+def lossless_file(picture: Picture, max_bytes: int) -> bytes | None:
     """A file that ``External`` decodes to exactly this (height, width, 3) uint8 picture.
 
-    None where it would have more than ``most`` bytes. Photographs are given up after a look at some
-    of their rows.
+    None where it would have more than ``max_bytes`` bytes. For photographs, some rows are enough to
+    see that.
     """
     if (picture == picture[0, 0]).all():
-        kept = picture[:1, :1]  # one pixel, enlarged
+        pixels = picture[:1, :1]  # one pixel, enlarged
     else:
         rows = picture[:: -(-len(picture) // _ROWS)]
         steps = np.diff(rows, axis=1, prepend=rows[:, :1])  # modulo 256
-        if len(zlib.compress(steps.tobytes(), 1)) > _HOPE * most:
+        if len(zlib.compress(steps.tobytes(), 1)) > _HOPE * max_bytes:
             return None
-        kept = picture
-    made = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(kept)).save(made, "WEBP", lossless=True, method=4)
-    data = made.getvalue()
+        pixels = picture
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "WEBP", lossless=True, method=4)
+    data = buffer.getvalue()
     height, width = picture.shape[:2]
-    fits = len(data) <= most
+    fits = len(data) <= max_bytes
     return (
         data if fits and np.array_equal(External().decode(data, width, height), picture) else None
     )

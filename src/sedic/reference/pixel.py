@@ -36,11 +36,11 @@ LEVELS = (
     (64, 8), (96, 8), (128, 8),
 )  # fmt: skip
 
-_GAIN = 24  # what one occurrence adds to a count
+_GAIN = 24  # added to a count by one occurrence
 _COUNT_LIMIT = 1 << 12  # the counts of a context are halved when they sum to more
 _QUIET, _BUSY = 0, 2  # neighbours that differ by up to these many steps select the context
 
-# Tells the value of (row, column, channel) from its prediction and the counts of the difference.
+# Returns the value at (row, column, channel), from its prediction and the counts of differences.
 TellValue = Callable[[tuple[int, int, int], int, npt.NDArray[Any]], int]
 
 
@@ -146,7 +146,8 @@ def _walk(shape: tuple[int, ...], count: int, tell: TellValue) -> npt.NDArray[np
 def _neighbours(
     values: npt.NDArray[np.int64], row: int, column: int, channel: int
 ) -> tuple[int, int, int]:
-    """Left, above and upper left; at the borders what is there stands in for what is not."""
+    """The values to the left, above and to the upper left; at the borders, existing ones replace
+    missing ones."""
     if row and column:
         return (
             int(values[row, column - 1, channel]),

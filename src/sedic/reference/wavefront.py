@@ -94,7 +94,7 @@ class Wavefront:
         return np.repeat(np.arange(self.channels), rows * columns)
 
     def _waves(self, of_z: Tensor, code: CodeWave) -> Tensor:
-        """Run ``code`` on every wave; the latents as the decoder knows them, in fixed point."""
+        """Run ``code`` on every wave; returns the decoded latents, in fixed point."""
         hyper = in_tiles(
             self._hyper,
             _bounded(of_z.double() * ONE + self._medians),

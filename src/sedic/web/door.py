@@ -1,8 +1,9 @@
-"""What of gradio's server the page needs; everything else is refused before gradio sees it.
+"""An ASGI layer that refuses all requests that the page does not need, before gradio sees them.
 
-gradio serves more than a page: proxies, downloads of URLs, dashboards, deep links that are stored.
-This ASGI layer lets in the routes of this page alone, only from this page, only small requests, no
-URL where a file belongs, and it tells the browser to load nothing from elsewhere.
+gradio's server does more than serve a page: it has proxies, downloads of URLs, dashboards and
+stored deep links. This layer accepts only the routes of this page, only requests that this page
+sends, only small ones, and no URL in place of a file. Its headers tell the browser to load nothing
+from other servers.
 """
 
 from __future__ import annotations
@@ -54,9 +55,9 @@ class _RefusedError(Exception):
 class Door:
     """Wraps an ASGI application.
 
-    ``folder``: the only one of which files are served; ``upload_bytes``: of a request with a file;
-    ``stored_bytes``: what the folder may hold before uploads are refused; ``hosts``: names by which
-    the page may be called, any if there are none.
+    ``folder``: the only folder whose files are served. Limits: ``upload_bytes`` of a request with a
+    file; ``stored_bytes`` of all files in the folder, above which uploads are refused. ``hosts``:
+    names that a request's Host header may have; any name if it is empty.
     """
 
     def __init__(
@@ -126,7 +127,7 @@ class Door:
                 raise _RefusedError(403, "no such file is served")
 
     async def _checked_body(self, scope: Scope, receive: Receive) -> Receive:
-        """The request's body, no longer than it may be; of a call it is read and looked at."""
+        """The request's body, limited in length; the body of an API call is read and checked."""
         if scope["path"] == "/gradio_api/upload":
             if _size_of(self._folder) > self._stored_bytes:
                 raise _RefusedError(507, "this page holds too many files: try again in a while")
@@ -201,7 +202,7 @@ def _size_of(folder: Path) -> int:
 
 
 async def _discard(receive: Receive) -> None:
-    """Read the rest of a request: whoever still writes does not listen to an answer."""
+    """Read the rest of a request, because a client that still sends does not read the answer."""
     for _ in range(_DISCARDED_MESSAGES):
         message = await receive()
         if message["type"] != "http.request" or not message.get("more_body", False):

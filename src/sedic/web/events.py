@@ -1,4 +1,4 @@
-"""What happens when a visitor or a program asks for something."""
+"""The event handlers of the page, and the functions of its endpoints."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Events:
         picture = self.files.write_picture(f"{stem}-decoded.png", last.picture, xmp)
         return file, picture, self.work.facts(last.data)
 
-    # ---- what is shown -----------------------------------------------------------------------
+    # ---- outputs -----------------------------------------------------------------------------
 
     def _shown(
         self,
@@ -170,7 +170,7 @@ class Events:
         yield _outputs(**shown)
 
     def _early(self, step: Step) -> Any:
-        """What there is to see while work goes on."""
+        """The comparison of pictures while work goes on."""
         if step.picture is None:
             return gr.skip()
         left = step.original if step.original is not None else step.stages[0].picture

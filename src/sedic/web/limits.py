@@ -1,11 +1,11 @@
-"""What one visitor of the page may ask for."""
+"""Limits of the page's server and of its visitors' requests."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-LEAST_BYTES = 100  # of the slider
-MOST_BYTES = 4_000
+MIN_BYTES = 100  # of the slider
+MAX_BYTES = 4_000
 
 
 @dataclass(frozen=True)

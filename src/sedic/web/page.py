@@ -2,7 +2,7 @@
 
 One ``.sedic`` file is open at a time: made from a photograph, or a visitor's own. Everything below
 the two ways in shows that file. The endpoints ``/compress``, ``/decode`` and ``/edit`` do the same
-for ``gradio_client``, without anything remembered between calls.
+for ``gradio_client``, without state between calls.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import gradio as gr
 
 from sedic.web import views
 from sedic.web.events import OUTPUTS, WHOLE, Events, as_endpoint
-from sedic.web.limits import LEAST_BYTES, MOST_BYTES
+from sedic.web.limits import MAX_BYTES, MIN_BYTES
 from sedic.web.storage import Files
 from sedic.web.work import Work
 
 STYLE = (Path(__file__).parent / "page.css").read_text()
 # Fonts of the system: gradio's own themes load theirs from elsewhere.
-LOOKS: dict[str, Any] = {
+THEME: dict[str, Any] = {
     "theme": gr.themes.Base(
         primary_hue="teal",
         neutral_hue="gray",
@@ -60,8 +60,8 @@ def build(work: Work, folder: Path) -> gr.Blocks:
                             buttons=[],
                         )
                         size = gr.Slider(
-                            LEAST_BYTES,
-                            MOST_BYTES,
+                            MIN_BYTES,
+                            MAX_BYTES,
                             value=600,
                             step=10,
                             label="Bytes of the file, at most",
@@ -162,7 +162,7 @@ def build(work: Work, folder: Path) -> gr.Blocks:
 
 
 def _hand_on(component: Any) -> None:
-    """Let a component give files as they were uploaded: sedic is the only reader of pictures."""
+    """Make a component return files as they were uploaded: sedic reads all pictures itself."""
     component.preprocess = lambda payload: payload.path if payload else None
 
 
@@ -171,7 +171,7 @@ def _part(title: str, text: str) -> None:
 
 
 def _connect(events: Events, parts: dict[str, Any], **controls: Any) -> None:
-    """What happens when a visitor acts. All work waits in one queue, one request at a time."""
+    """Connect the controls with their event handlers. One queue runs one request at a time."""
     outputs = [parts[name] for name in OUTPUTS]
     codec: dict[str, Any] = {
         "outputs": outputs,

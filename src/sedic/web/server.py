@@ -1,4 +1,4 @@
-"""Runs the page, and cleans up after it."""
+"""Runs the page, and deletes its files at the end."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ENVIRONMENT = {
 def running(
     profile: Profile, *, host: str = "127.0.0.1", port: int = 7860, limits: Limits | None = None
 ) -> Iterator[str]:
-    """The page at work in threads of its own; its address. At the end nothing of it is left.
+    """Run the page in threads of its own; yields its address. At the end all its files are deleted.
 
     ``port`` 0 is any free one. Raises ``UnsuitableInputError`` where host or port cannot be had,
     and ``MissingWeightsError``, which names the extra, without gradio.
@@ -68,7 +68,7 @@ def serve() -> None:
 def _page(
     profile: Profile, host: str, port: int, limits: Limits, folder: Path
 ) -> tuple[Any, dict[str, Any]]:
-    """The page, and how to launch it."""
+    """The page, and the keyword arguments of its ``launch``."""
     from starlette.middleware import Middleware
 
     from sedic.web import page
@@ -103,7 +103,7 @@ def _page(
         "pwa": False,
         "mcp_server": False,
         "num_workers": 0,
-        **page.LOOKS,
+        **page.THEME,
     }
 
 
@@ -127,7 +127,7 @@ def _free_port(host: str, port: int) -> int:
 
 @contextmanager
 def _environment(folder: str) -> Iterator[None]:
-    """gradio's settings, with its files in ``folder``; what was set before is back afterwards."""
+    """Set gradio's environment variables, with its files in ``folder``; restore them at the end."""
     ours = {**_ENVIRONMENT, "GRADIO_TEMP_DIR": folder}
     before = {name: os.environ.get(name) for name in ours}
     os.environ.update(ours)

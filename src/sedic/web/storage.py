@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from sedic.cli.progress import slug
 from sedic.errors import LimitError, UnsuitableInputError
+from sedic.files import slug
 from sedic.picture import Picture, save_picture
 
 
@@ -18,10 +18,10 @@ class Files:
         self._limit = limit
 
     def read(self, path: str | None) -> tuple[bytes, str]:
-        """An uploaded file, and its name without suffix, of harmless letters.
+        """The bytes of an uploaded file, and its name without suffix (``files.slug``).
 
-        Raises ``UnsuitableInputError`` where it is none or gone, ``LimitError`` where it is too
-        large.
+        Raises ``UnsuitableInputError`` where ``path`` is no uploaded file or the file was deleted,
+        ``LimitError`` where it is too large.
         """
         if not path:
             raise UnsuitableInputError("choose a file first")
@@ -41,7 +41,7 @@ class Files:
         return str(path)
 
     def write_picture(self, name: str, picture: Picture, xmp: bytes = b"") -> str:
-        """The same for a picture, as PNG, with metadata."""
+        """A new PNG file of a picture, with XMP metadata; its path."""
         path = self._new(name)
         save_picture(picture, path, xmp=xmp)
         return str(path)

@@ -1,4 +1,4 @@
-"""What the page says, as HTML. Words of files are escaped: they are anybody's."""
+"""HTML of the page. Words of files are escaped, because anybody may have written them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def status(text: str, share: float) -> str:
 
 
 def done(notes: Iterable[str]) -> str:
-    """What the visitor should know of a result; nothing if there is nothing."""
+    """Notes about a result as a list; "" without notes."""
     lines = "".join(f"<li>{escape(_sentence(note))}</li>" for note in notes)
     return f'<ul class="quiet notes">{lines}</ul>' if lines else ""
 
@@ -82,9 +82,9 @@ def words(facts: Mapping[str, Any]) -> str:
 def bytes_of(facts: Mapping[str, Any]) -> str:
     """Where the bytes of a file are: a bar and a table. The numbers are those of ``inspect``."""
     total = facts["bytes"]
-    shown = [(name, size) for name, size in facts["parts"].items() if size]
+    parts = [(name, size) for name, size in facts["parts"].items() if size]
     bar, rows = [], []
-    for name, size in shown:
+    for name, size in parts:
         colour, meaning = _PARTS.get(name, ("#77614f", ""))
         bar.append(f'<i style="flex:{size};background:{colour}" title="{escape(name)}"></i>')
         rows.append(
@@ -99,7 +99,8 @@ def bytes_of(facts: Mapping[str, Any]) -> str:
 
 
 def change(name: str, inside: float, outside: float, sizes: Sequence[int]) -> str:
-    """What an edit changed; ``name`` of the object, empty for the whole picture."""
+    """The change by an edit. ``name``: the object's, empty for the whole picture; ``inside`` and
+    ``outside``: mean changes of samples, 0 to 255; ``sizes``: bytes before and after."""
     before, after = sizes
     file = f"The file has {after:,} bytes now, {after - before:+,}."
     if not name:
@@ -111,5 +112,5 @@ def change(name: str, inside: float, outside: float, sizes: Sequence[int]) -> st
 
 
 def _sentence(text: str) -> str:
-    """A line of the codec's with a capital and a full stop."""
+    """A message of the codec with a capital letter and a full stop."""
     return text[:1].upper() + text[1:].rstrip(".") + "."

@@ -1,4 +1,4 @@
-"""What the page does with photographs and files, step by step; gradio is not needed."""
+"""Compresses, decodes and edits for the page, step by step, without gradio."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ import numpy as np
 from PIL import Image
 
 from sedic import editing
-from sedic.cli.decoded import provenance_of
-from sedic.cli.inspection import summary
 from sedic.decoder import Decoder
 from sedic.encoder import Encoder
 from sedic.errors import LimitError, UnsuitableInputError
+from sedic.inspection import summary
 from sedic.picture import read_picture, resized
+from sedic.provenance import Provenance
 from sedic.rate import rate_for
 from sedic.semantics import GRID
-from sedic.web.limits import LEAST_BYTES, MOST_BYTES, Limits
+from sedic.web.limits import MAX_BYTES, MIN_BYTES, Limits
 
 if TYPE_CHECKING:
     from sedic.picture import Picture, Region
     from sedic.profile import Profile
-    from sedic.provenance import Provenance
     from sedic.synthesis.stages import Stage
 
 
@@ -62,11 +61,11 @@ class Work:
     def compress(self, photograph: bytes, max_bytes: int) -> Iterator[Step]:
         """Code the bytes of a picture file in at most ``max_bytes``, then decode that.
 
-        Raises ``UnsuitableInputError`` for a size that is not ``LEAST_BYTES`` to ``MOST_BYTES``,
+        Raises ``UnsuitableInputError`` for a size that is not ``MIN_BYTES`` to ``MAX_BYTES``,
         and as ``read_picture``, ``Encoder.compress`` and ``Decoder.stages`` do.
         """
-        if not LEAST_BYTES <= max_bytes <= MOST_BYTES:
-            raise UnsuitableInputError(f"a file has {LEAST_BYTES} to {MOST_BYTES} bytes here")
+        if not MIN_BYTES <= max_bytes <= MAX_BYTES:
+            raise UnsuitableInputError(f"a file has {MIN_BYTES} to {MAX_BYTES} bytes here")
         yield Step("Reading the photograph", 0.02)
         loaded = read_picture(photograph)
         picture, notes = self._shrunk(loaded.pixels), loaded.notes
@@ -98,7 +97,7 @@ class Work:
         yield from self._decoded(Step("", 0.1, data))
 
     def edit(self, data: bytes, number: int, words: str) -> Iterator[Step]:
-        """Say something else of object ``number`` (0: the whole picture), then decode that.
+        """Change the words of object ``number`` (0: the whole picture), then decode the file.
 
         Raises as ``editing.edit`` and ``open`` do.
         """
@@ -109,29 +108,29 @@ class Work:
         yield from self.open(changed)
 
     def facts(self, data: bytes) -> dict[str, Any]:
-        """What ``sedic inspect --json`` says of a file."""
+        """The facts of a file that ``sedic inspect --json`` prints."""
         return summary(data, self.profile)
 
     def regions(self, data: bytes) -> list[Region]:
-        """Where the objects of a file are, in the pixels of its picture: (height, width) each."""
+        """The regions of a file's objects at the size of its picture, (height, width) each."""
         container = self._decoder.parse(data)
         width, height = container.coded_size
-        shown = container.width, container.height
+        size = container.width, container.height
         return [
             np.array(
                 Image.fromarray(
                     layer.mask.array.repeat(GRID, 0).repeat(GRID, 1)[:height, :width]
-                ).resize(shown, Image.Resampling.NEAREST)
+                ).resize(size, Image.Resampling.NEAREST)
             )
             for layer in self._decoder.semantic_image(data).objects
         ]
 
     def provenance(self, data: bytes) -> Provenance:
-        """What a decoded picture says of itself."""
-        return provenance_of(self._decoder.parse(data), self.profile)
+        """The provenance of a file's decoded picture."""
+        return Provenance.of_file(self._decoder.parse(data), self.profile)
 
     def _decoded(self, step: Step) -> Iterator[Step]:
-        """``step`` with more and more stages."""
+        """Decode the file of ``step``; yields it after every stage, with the stages so far."""
         begin, start = step.share, time.monotonic()
         yield replace(step, text="Decoding the reference image")
         for stage in self._decoder.stages(step.data):

@@ -10,10 +10,10 @@ from skimage import data as samples
 
 from sedic.lab.bench.datasets import open_dataset
 from sedic.lab.bench.experiments import Outcome
-from sedic.lab.bench.experiments.ablation import MORE, TABLE_1, WHOLE, Ablation
+from sedic.lab.bench.experiments.ablation import OTHER_VARIANTS, TABLE_1, WHOLE, Ablation
 from sedic.lab.bench.experiments.steps import Steps
 from sedic.lab.bench.experiments.subject import Subject, measured
-from sedic.lab.bench.experiments.swaps import SENT, SWAPS, Swaps
+from sedic.lab.bench.experiments.swaps import AS_SENT, SWAPS, Swaps
 from sedic.models.interface import Networks
 from sedic.profile import Profile
 
@@ -59,7 +59,7 @@ def test_variants_share_the_reference_image_and_pay_for_what_they_say(
         assert sum(n for name, n in values.items() if name.endswith(" bytes")) == values["bytes"]
 
 
-@pytest.mark.parametrize("name", [variant.name for variant in MORE])
+@pytest.mark.parametrize("name", [variant.name for variant in OTHER_VARIANTS])
 def test_what_the_paper_does_not_take_away_changes_the_picture(
     ablated: dict[str, Outcome], name: str
 ) -> None:
@@ -131,7 +131,7 @@ def test_words_and_masks_are_exchanged_within_an_object_alone(
         # Everything that changed lies in one region, which is not the whole picture.
         assert all(region.any() for region in regions)
         assert np.logical_or.reduce(regions).mean() < 0.9
-        sent = swapped[SENT, number].picture
+        sent = swapped[AS_SENT, number].picture
         for name in SWAPS[1:]:
             other = swapped[name, number].picture
             assert not np.array_equal(sent, other)  # type: ignore[arg-type]

@@ -9,6 +9,8 @@ from scipy import ndimage
 
 from sedic.errors import SedicError
 from sedic.lab.bench import texture
+from sedic.lab.bench.metrics import load_metric, score
+from sedic.lab.bench.report.summary import merit
 
 
 def grey(plane: np.ndarray) -> np.ndarray:
@@ -41,6 +43,9 @@ def test_strength_and_error_of_texture(meadow: np.ndarray) -> None:
     original = grey(meadow)
     half = grey(128 + (meadow - 128) / 2)
     assert texture.texture_strength(original, original) == 1
+    strength = load_metric("Texture strength")
+    assert strength.better == "nearer 1" and merit(0.9, strength.better) > merit(1.2, "nearer 1")
+    assert score([strength], half, original).values[strength.name] == pytest.approx(0.5, abs=0.02)
     assert texture.texture_strength(half, original) == pytest.approx(0.5, abs=0.02)
     assert texture.texture_error(original, original) == 0
     # Half of the picture too strong, half too weak: right on average, and wrong.

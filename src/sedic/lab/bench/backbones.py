@@ -20,7 +20,8 @@ DEVIATION = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network: its layers, and ``taps``, the channels after every layer whose output is taken."""
+    """A network: its layers, and ``taps``: the number of channels after each layer whose output is
+    used."""
 
     layers: tuple[nn.Module, ...]
     taps: dict[int, int]

@@ -1,4 +1,4 @@
-"""What a results file records of its circumstances: commit, versions, hardware."""
+"""The circumstances of a run, which a results file records: commit, versions, hardware."""
 
 from __future__ import annotations
 

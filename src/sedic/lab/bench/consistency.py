@@ -1,4 +1,4 @@
-"""Semantic consistency as metrics: does the classifier see the same in the decoded picture?"""
+"""Semantic consistency as metrics: whether the classifier gives the decoded picture's class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pictures that codecs are compared on, one at a time.
+"""Datasets: the pictures on which codecs are compared, one at a time.
 
     for sample in open_dataset("kodak"):
         picture = sample.load()      # SedicError if this picture cannot be used
@@ -67,7 +67,7 @@ class Dataset:
 
     name: str
     samples: tuple[Sample, ...] = field(repr=False)
-    checked: str  # what is known to be right about it, for the report
+    checked: str  # what was verified: hashes or numbers, for the report
 
     def __len__(self) -> int:
         return len(self.samples)

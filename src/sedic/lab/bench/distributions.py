@@ -1,4 +1,4 @@
-"""FID and KID: how far the features of decoded pictures lie from those of the originals.
+"""FID and KID: distances of the features of decoded pictures from those of the originals.
 
 Both compare two sets of feature vectors, of whole pictures or of 256 x 256 patches (HiFiC's, which
 MS-ILLM reports too). Features are kept by the caller, picture by picture, so that a stopped run

@@ -1,4 +1,4 @@
-"""Distances between two pictures by formulas alone: no weights, nothing learned.
+"""Metrics of two pictures that need no weights.
 
 PSNR compares pixels without regard to structure, so it favours blur at these rates. The others were
 fitted to people's ratings of distorted pictures:

@@ -40,7 +40,7 @@ class Metric:
     """A metric of a decoded picture. ``weights``: the files it uses and their sha256, or none."""
 
     name: str
-    better: str  # higher | lower
+    better: str  # higher | lower | nearer 1
     weights: str
     measure: Measure
 
@@ -264,6 +264,7 @@ _KINDS: dict[str, tuple[str, Callable[[], tuple[Measure, str]]]] = {
     "Wasserstein-squeeze (Caffe)": ("lower", _wasserstein_caffe),
     "Spectral peaks": ("lower", lambda: _texture("spectral_peaks")),
     "Spectral peaks alone": ("lower", lambda: _texture("spectral_peaks_alone")),
+    "Texture strength": ("nearer 1", lambda: _texture("texture_strength")),
     "Texture error": ("lower", lambda: _texture("texture_error")),
     "LPIPS-alex": ("lower", lambda: _lpips("alex")),
     "LPIPS-vgg": ("lower", lambda: _lpips("vgg")),

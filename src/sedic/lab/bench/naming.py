@@ -32,7 +32,7 @@ _LONGEST = 1 << 20  # bytes of a file of judgements
 
 @dataclass(frozen=True)
 class Naming:
-    """A photograph's most likely name and the smaller chance that two looks give it."""
+    """A photograph's most likely name, and the smaller of its chances in two views."""
 
     file: str
     name: str
@@ -58,15 +58,15 @@ def look_at(
 
     names, classifier = table_of_names.load_names(), load_classifier()
     own = np.equal(names.depth, 0)
-    found = []
+    namings = []
     for done, path in enumerate(paths, 1):
         with photos.leaving_out(path):
-            least = names.chances(whole_looks(load_picture(path), classifier)).min(axis=0) * own
-            node = int(least.argmax())
+            chances = names.chances(whole_looks(load_picture(path), classifier)).min(axis=0) * own
+            node = int(chances.argmax())
             if node not in names.silent:
-                found.append(Naming(path.name, names.words[node], float(least[node])))
+                namings.append(Naming(path.name, names.words[node], float(chances[node])))
         progress(done)
-    return found
+    return namings
 
 
 def read_judgement(path: Path) -> frozenset[str]:
@@ -75,32 +75,32 @@ def read_judgement(path: Path) -> frozenset[str]:
     return frozenset(line.split()[0] for line in lines if line.strip() and line[0] != "#")
 
 
-def table(found: Sequence[Naming], tried: int, wrong: frozenset[str]) -> str:
+def table(namings: Sequence[Naming], tried: int, wrong: frozenset[str]) -> str:
     """Named photographs and right names at every threshold, as a Markdown table.
 
-    ``SedicError`` where a file of ``wrong`` is not among ``found``.
+    ``SedicError`` where a file of ``wrong`` is not among ``namings``.
     """
-    if unknown := wrong - {naming.file for naming in found}:
-        raise SedicError(f"no such photograph was looked at: {printable(min(unknown))}")
+    if unknown := wrong - {naming.file for naming in namings}:
+        raise SedicError(f"no such photograph was classified: {printable(min(unknown))}")
     lines = [
-        "| both looks give at least | named | of all | right | precision |",
+        "| chance in both views, at least | named | of all | right | precision |",
         "|---|---|---|---|---|",
     ]
-    for least in THRESHOLDS:
-        kept = [naming for naming in found if naming.chance >= least]
-        right = sum(naming.file not in wrong for naming in kept)
-        precision = f"{right / len(kept):.0%}" if kept else "-"
-        share = f"{len(kept) / max(tried, 1):.0%}"
-        lines.append(f"| {least} | {len(kept)} | {share} | {right} | {precision} |")
+    for threshold in THRESHOLDS:
+        named = [naming for naming in namings if naming.chance >= threshold]
+        right = sum(naming.file not in wrong for naming in named)
+        precision = f"{right / len(named):.0%}" if named else "-"
+        share = f"{len(named) / max(tried, 1):.0%}"
+        lines.append(f"| {threshold} | {len(named)} | {share} | {right} | {precision} |")
     return "\n".join(lines) + "\n"
 
 
-def sheet(found: Sequence[Naming], folder: Path) -> Picture:
+def sheet(namings: Sequence[Naming], folder: Path) -> Picture:
     """The photographs under their numbers, names and chances, to be judged by a person."""
-    rows = -(-len(found) // _COLUMNS)
+    rows = -(-len(namings) // _COLUMNS)
     picture = Image.new("RGB", (_COLUMNS * _TILE, max(rows, 1) * (_TILE + 16)), "black")
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default(11)
-    for number, naming in enumerate(found):
+    for number, naming in enumerate(namings):
         x, y = number % _COLUMNS * _TILE, number // _COLUMNS * (_TILE + 16)
         small = Image.fromarray(load_picture(folder / naming.file))
         small.thumbnail((_TILE - 4, _TILE - 4))

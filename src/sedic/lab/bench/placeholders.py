@@ -25,7 +25,7 @@ _SIDE = 96  # pixels of the longer side of what is coded and decoded
 
 
 class Placeholder(Protocol):
-    """A way to say a picture in few bytes."""
+    """A codec of blurred placeholders."""
 
     @property
     def name(self) -> str: ...
@@ -48,23 +48,24 @@ class BlurHash:
         self._library = blurhash
 
     def encode(self, picture: Picture, limit: int) -> bytes:
-        """With the most components that fit, at most 9 x 9, about as many a pixel both ways."""
+        """The string with the most components that fit, up to 9 x 9, in the proportions of the
+        picture."""
         height, width = picture.shape[:2]
         pairs = [(x, y) for x in range(1, 10) for y in range(1, 10) if 4 + 2 * x * y <= limit]
         if not pairs:
             raise SedicError(f"BlurHash needs more than {limit} bytes")
 
-        def worth(pair: tuple[int, int]) -> tuple[int, float]:
+        def score(pair: tuple[int, int]) -> tuple[int, float]:
             x, y = pair
             return x * y, -abs(math.log(x / y * height / width))
 
-        across, down = max(pairs, key=worth)
+        across, down = max(pairs, key=score)
         text = self._library.encode(_small(picture), across, down)
         return str(text).encode("ascii")
 
     def decode(self, data: bytes, width: int, height: int) -> Picture:
-        seen = self._library.decode(data.decode("ascii"), *_size(width, height))
-        return resized(np.asarray(seen, np.uint8), width, height)
+        decoded = self._library.decode(data.decode("ascii"), *_size(width, height))
+        return resized(np.asarray(decoded, np.uint8), width, height)
 
 
 class ThumbHash:
@@ -88,19 +89,19 @@ class ThumbHash:
 
     def decode(self, data: bytes, width: int, height: int) -> Picture:
         columns, rows, values = self._library.thumb_hash_to_rgba(data)
-        seen = np.array(list(values), np.uint8).reshape(rows, columns, 4)[..., :3]
-        return resized(np.ascontiguousarray(seen), width, height)
+        decoded = np.array(list(values), np.uint8).reshape(rows, columns, 4)[..., :3]
+        return resized(np.ascontiguousarray(decoded), width, height)
 
 
 def find() -> list[Placeholder | Missing]:
-    """Both, or why one is not here."""
-    found: list[Placeholder | Missing] = []
+    """Both placeholder codecs; for one that is not installed, the reason."""
+    placeholders: list[Placeholder | Missing] = []
     for kind in (BlurHash, ThumbHash):
         try:
-            found.append(kind())
+            placeholders.append(kind())
         except ImportError:
-            found.append(Missing(kind.name, f"pip install {kind.package}"))
-    return found
+            placeholders.append(Missing(kind.name, f"pip install {kind.package}"))
+    return placeholders
 
 
 def _size(width: int, height: int) -> tuple[int, int]:

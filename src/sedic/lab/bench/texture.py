@@ -1,7 +1,7 @@
 """Statistics of texture: where it is, how strong it is, which frequencies it has.
 
-Nothing here compares pixels. Planes are float tensors (b, 1, h, w), pictures (b, 3, h, w), both in
-any range of width 1 unless said otherwise.
+No function compares pixels. Planes are float tensors (b, 1, h, w), pictures (b, 3, h, w); their
+values are in a range of width 1, unless a docstring gives another one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SLOWEST = 3.5  # cycles in a window: below, every spectrum is steep
 
 
 def mixed(x: Tensor, weights: tuple[float, ...]) -> Tensor:
-    """One plane of a picture's three."""
+    """The weighted sum of a picture's three planes."""
     return (x * x.new_tensor(weights).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
@@ -96,10 +96,11 @@ def structure(x: Tensor) -> Tensor:
 def spectral_peaks(decoded: Picture, original: Picture) -> float:
     """How much more of a regular pattern there is than in the original, 0 for equal pictures.
 
-    In each block of 96 pixels that is without edges in the original, the power spectrum of luma is
-    averaged over 25 windows; how far the logarithms of the four strongest frequencies stand above
-    a 7x7 median around them is a block's number. A weave has few, strong ones. The mean over
-    blocks, less that of the original. ``SedicError`` where there is no such block.
+    In each block of 96 pixels that has no edges in the original, the power spectrum of luma is
+    averaged over 25 windows. The block's number is the mean, over the four strongest frequencies,
+    of their logarithm less a 7x7 median around them; a regular pattern has few, strong frequencies.
+    The result is the mean over blocks, less that of the original. ``SedicError`` where there is no
+    such block.
     """
     ours, theirs = (spectral_peaks_alone(picture, original) for picture in (decoded, original))
     return ours - theirs
@@ -108,18 +109,21 @@ def spectral_peaks(decoded: Picture, original: Picture) -> float:
 def spectral_peaks_alone(picture: Picture, original: Picture) -> float:
     """The number of ``picture`` itself, without that of the original subtracted.
 
-    ``original`` says only which blocks have no edges. ``SedicError`` where there is none.
+    ``original`` only determines which blocks have no edges. ``SedicError`` where there is none.
     """
     return float(np.mean([_peaks(_cut(picture, block)) for block in _plain_blocks(original)]))
 
 
 def texture_strength(decoded: Picture, original: Picture) -> float:
-    """The share of the original's texture that is there: the ratio of the mean local deviations
-    (8 pixels) of luma's high-pass, in blocks without edges; 1 is best, and nothing is said of where
-    too much makes good for too little. ``SedicError`` where there is no such block."""
+    """How strong texture is compared with the original's: 1 is best, below 1 it is too smooth.
+
+    The ratio of the two mean local deviations (windows of 8 pixels) of luma's high-pass, in blocks
+    without edges. A part that is too rough hides one that is too smooth; ``texture_error`` shows
+    both. ``SedicError`` where there is no such block.
+    """
     blocks = _plain_blocks(original)
-    mine, other = (sum(_deviations(_cut(p, b)).mean() for b in blocks) for p in (decoded, original))
-    return float(mine / other)
+    means = [sum(_deviations(_cut(p, b)).mean() for b in blocks) for p in (decoded, original)]
+    return float(means[0] / means[1])
 
 
 def texture_error(decoded: Picture, original: Picture) -> float:
@@ -127,8 +131,8 @@ def texture_error(decoded: Picture, original: Picture) -> float:
     best. ``SedicError`` where there is no such block."""
     ratios = []
     for block in _plain_blocks(original):
-        mine, other = (_deviations(_cut(p, block)) + 0.5 for p in (decoded, original))
-        ratios.append(np.abs(np.log(mine / other)))
+        ours, theirs = (_deviations(_cut(p, block)) + 0.5 for p in (decoded, original))
+        ratios.append(np.abs(np.log(ours / theirs)))
     return float(np.mean(ratios))
 
 
@@ -141,9 +145,9 @@ def wasserstein(network: LPIPS, a: list[Tensor], b: list[Tensor]) -> Tensor:
     total = torch.zeros(a[0].shape[0])
     for tap, window in enumerate(WINDOWS):
         (mean, spread), (mean_b, spread_b) = (moments(x[tap], window) for x in (a, b))
-        unlike = (mean - mean_b).square() + (spread - spread_b).square()
+        difference = (mean - mean_b).square() + (spread - spread_b).square()
         head = network.get_buffer(f"head{tap}").float().view(1, -1, 1, 1)
-        total = total + (unlike * head).sum(1).mean((1, 2))
+        total = total + (difference * head).sum(1).mean((1, 2))
     return total
 
 

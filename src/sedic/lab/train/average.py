@@ -16,10 +16,10 @@ from sedic.reference import compact
 def average(sources: Sequence[tuple[Path, float]], out: Path) -> Path:
     """Write the mean of these weight files of ``compact`` to ``out``, which must not exist.
 
-    Each file counts by the positive number beside it.
-
-    Runs that continue one another agree enough for it. Weights that only some of them have (the
-    inputs of noise) are the mean of those. ``SedicError`` where files differ in anything else.
+    The number beside each file is its weight in the mean, above 0. The runs must continue one
+    another: weights of independent runs have no useful mean. Tensors that only some of the files
+    have (the inputs of noise) are the mean of those. ``SedicError`` where files differ in anything
+    else.
     """
     if len(sources) < 2:
         raise SedicError("a mean needs two weight files or more")

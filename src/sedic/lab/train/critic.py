@@ -18,12 +18,12 @@ _RATE = 5e-4
 
 
 class Critic:
-    """One network for each feature map; ``loss`` says how unlike photographs they find a batch."""
+    """One network for each feature map; ``loss`` is how little a batch resembles photographs."""
 
     def __init__(self, channels: Sequence[int]) -> None:
         self._networks = nn.ModuleList(_network(count) for count in channels)
         self._optimizer = torch.optim.Adam(self._networks.parameters(), _RATE, betas=(0.0, 0.99))
-        self._seen: tuple[list[Tensor], list[Tensor]] | None = None
+        self._last_maps: tuple[list[Tensor], list[Tensor]] | None = None
 
     def loss(self, decoded: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
         """The adversarial loss of a batch, (b,), from maps (b, channels, h, w) of the decoded crops
@@ -32,11 +32,11 @@ class Critic:
         First the networks learn from the batch of the call before. (They must not change between
         this loss and its gradient.)
         """
-        if self._seen:
-            self._learn(*self._seen)
+        if self._last_maps:
+            self._learn(*self._last_maps)
         self._networks.requires_grad_(False)
         loss = torch.stack([F.softplus(-s).mean((1, 2, 3)) for s in self._scores(decoded)]).mean(0)
-        self._seen = tuple([m.detach().float() for m in maps] for maps in (decoded, real))  # type: ignore[assignment]
+        self._last_maps = tuple([m.detach().float() for m in maps] for maps in (decoded, real))  # type: ignore[assignment]
         return loss
 
     def _learn(self, decoded: list[Tensor], real: list[Tensor]) -> None:

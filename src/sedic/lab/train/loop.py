@@ -1,4 +1,4 @@
-"""What every training run shares: optimiser, schedule, averaged weights, checkpoints, log.
+"""The training loop of all runs: optimiser, schedule, averaged weights, checkpoints, log.
 
 A run lives in one folder: ``checkpoint.safetensors`` (weights, their moving average, optimiser
 state, step; no pickle) and ``log.jsonl`` (one line per report). Resuming gives the run that would
@@ -56,7 +56,7 @@ class Progress(Protocol):
 
 
 class Recipe(Protocol):
-    """What a run must know of its recipe, which is a dataclass."""
+    """The fields of a recipe, which is a dataclass, that the training loop reads."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
@@ -68,12 +68,12 @@ class Recipe(Protocol):
     def save_every(self) -> int: ...
 
     def loss_terms(self) -> dict[str, float]:
-        """What the loss is made of, for the model card: each term's weight, none of them zero."""
+        """The terms of the loss and their weights, without zeros, for the model card."""
         ...
 
 
 class Task(Protocol):
-    """What is learned: ``Run.finish`` asks for a loss at every step."""
+    """A training task, which gives ``Run.finish`` the loss of every step."""
 
     @property
     def recipe(self) -> Recipe: ...
@@ -128,7 +128,7 @@ class Run:
 
     @property
     def checkpoint(self) -> Path:
-        """Where the run is kept."""
+        """The folder of the run."""
         return self.folder / "checkpoint.safetensors"
 
     def update(self, loss: Tensor) -> float:
@@ -291,7 +291,7 @@ class Run:
 
 
 def is_finite(tensors: Iterable[Tensor]) -> bool:
-    """Whether tensors hold neither infinities nor what is not a number."""
+    """Whether all values of tensors are finite."""
     return all(bool(tensor.isfinite().all()) for tensor in tensors)
 
 

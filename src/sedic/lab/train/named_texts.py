@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sedic.describe.region_features import Region
 
 _TIMES = 6  # descriptions of each photograph
-_MOST = 3  # objects
+_MAX_OBJECTS = 3  # objects
 
 
 def describe_photos(
@@ -54,12 +54,12 @@ def describe_photos(
         with photos.leaving_out(path):
             maps = measure_maps(load_picture(path))
             for _ in range(_TIMES):
-                seen = [
+                things = [
                     Thing(draw.choice(nodes), 1.0, _ellipse(maps.shape, draw))
-                    for _ in range(draw.choice((1, 1, 1, 2, 2, _MOST)))
+                    for _ in range(draw.choice((1, 1, 1, 2, 2, _MAX_OBJECTS)))
                 ]
                 scenes = [draw.choice(places)] if draw.random() < 0.15 else []
-                overall, details = compose(maps, seen, scenes, names)
+                overall, details = compose(maps, things, scenes, names)
                 texts = [cut(overall, draw.choice((15, 30, 50)))]
                 texts += [cut_detail(name, d, draw.choice((10, 20, 30))) for name, d in details]
                 lines.append(json.dumps({"text": "\n".join(texts)}) + "\n")
@@ -70,7 +70,7 @@ def describe_photos(
 
 
 def spell_names(out: Path) -> None:
-    """Writes every name as it begins a detail and as it follows a colour, as a corpus."""
+    """Writes a corpus with every name, at the beginning of a detail and after a colour."""
     names = table.load_names()
     draw = random.Random(0)
     colours = list(PALETTE)

@@ -1,4 +1,4 @@
-"""Terms of the losses: LPIPS in half precision, what repeats from block to block, edges."""
+"""Terms of the losses: LPIPS in half precision, repetition from block to block, edges."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class Perception:
             self._lpips.maps = torch.compile(self._lpips.maps)  # type: ignore[method-assign]
 
     def __call__(self, a: Tensor, b: Tensor) -> Tensor:
-        return self._lpips(self._seen(a), self._seen(b)).float()  # type: ignore[no-any-return]
+        return self._lpips(self._lpips_input(a), self._lpips_input(b)).float()  # type: ignore[no-any-return]
 
     def maps(self, x: Tensor) -> list[Tensor]:
         """Unit-length feature maps of pictures at LPIPS' taps."""
-        return self._lpips.maps(self._seen(x))
+        return self._lpips.maps(self._lpips_input(x))
 
-    def _seen(self, x: Tensor) -> Tensor:
+    def _lpips_input(self, x: Tensor) -> Tensor:
         return (x + 0.5).to(self._dtype, memory_format=torch.channels_last)
 
     def head(self, tap: int) -> Tensor:
@@ -66,12 +66,11 @@ def cut_anywhere(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def mesh(a: Tensor, b: Tensor) -> Tensor:
-    """How much of a - b repeats from one 16x16 block to the next: mean squares, (b,) float32.
-    ``a`` and ``b``: (b, 3, h, w), sides multiples of 16.
+    """The mean square of what a - b repeats from one 16x16 block to the next, (b,) float32.
 
-    LPIPS rates a fine regular mesh like texture; people see the difference. The mean of every
-    second block times the mean of the others, so that what does not repeat costs nothing, however
-    strong. Negative products count as 0.
+    ``a`` and ``b``: (b, 3, h, w), sides multiples of 16. LPIPS does not distinguish a fine regular
+    mesh from texture; people do. The result is the mean of every second block times the mean of the
+    others; differences that do not repeat have a product of about 0. Negative products count as 0.
     """
     number, channels, height, width = a.shape
     rows, columns = height // _PERIOD, width // _PERIOD
@@ -85,7 +84,7 @@ def mesh(a: Tensor, b: Tensor) -> Tensor:
 
 
 def edges(a: Tensor, b: Tensor) -> Tensor:
-    """How much the strengths of a's edges differ from b's, 0 to 1, (b,) float32. ``a`` and ``b``:
+    """The difference of the strengths of a's and b's edges, 0 to 1, (b,) float32. ``a`` and ``b``:
     (b, 3, h, w) in [-0.5, 0.5].
 
     One minus the gradient-magnitude similarity of luma (Xue et al. 2014, eq. 4), its mean instead

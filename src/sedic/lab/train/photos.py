@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoRecipe:
-    """What the recipes of all runs on crops of photographs have in common.
+    """The fields that the recipes of all runs on crops of photographs have.
 
     ``crop``: side in pixels; ``batch``: crops in a step; ``decay``: share of the run over which the
     learning rate falls; ``folders``: of the shared photographs, by name; ``measure_every`` and
@@ -116,7 +116,7 @@ def draw(folders: Iterable[Path], count: int) -> list[Path]:
 
 @contextmanager
 def leaving_out(path: Path) -> Iterator[None]:
-    """Ends early where the work on a photograph fails, after a line in the log that names it."""
+    """Catch ``SedicError`` in the work on a photograph; the log gets a line with its name."""
     try:
         with translated(printable(path)):
             yield

@@ -52,7 +52,7 @@ LOWEST_LAMBDA = 0.0018  # of CompressAI's published cheng2020-attn checkpoints
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceRecipe(photos.PhotoRecipe):
-    """Everything that decides a run, besides the photographs."""
+    """All settings of a run."""
 
     network: str = "compact"  # or cheng2020
     steps: int = 10_000
@@ -345,11 +345,13 @@ def similarity_of(
     clip: Path | None,
     captions: Path | None,
     photographs: list[photos.Photograph],
-    kept: Path,
+    folder: Path,
     progress: Progress,
 ) -> tuple[list[photos.Photograph], CaptionSimilarity | None]:
-    """What the recipe's CLIP term needs, captions read, or measured and kept in ``kept``; and the
-    photographs that have one."""
+    """The photographs that have a caption, and the CLIP term of the loss, if the recipe has one.
+
+    Captions are read from ``captions``, or measured and stored in the folder ``folder``.
+    """
     if not recipe.clip:
         return photographs, None
     if clip is None:
@@ -359,7 +361,7 @@ def similarity_of(
     else:
         total = len(photographs)
         described = scenes.describe_all(
-            photographs, kept, lambda n: progress(n, total, "describing photographs")
+            photographs, folder, lambda n: progress(n, total, "describing photographs")
         )
         photographs = [photograph for photograph, _ in described]
         texts = [scene.overall for _, scene in described]

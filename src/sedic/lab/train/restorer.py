@@ -53,7 +53,7 @@ from sedic.synthesis import samplers
 
 @dataclass(frozen=True, kw_only=True)
 class RestorerRecipe(photos.PhotoRecipe):
-    """Everything that decides a run, besides the photographs."""
+    """All settings of a run."""
 
     steps: int = 5_400
     learning_rate: float = 4e-4
@@ -229,7 +229,7 @@ class RestorerTask:
         return loss, {name: round(value.item(), 5) for name, value in parts.items()}
 
     def reference_of(self, x: Tensor, levels: Tensor) -> Tensor:
-        """What ``compact`` makes of pictures in [-0.5, 0.5] at these rate levels, in 8 bits."""
+        """Pictures in [-0.5, 0.5] as ``compact`` decodes them at these rate levels, in 8 bits."""
         decoded = self.reference(x, levels).decoded.float()
         return torch.round((decoded + 0.5) * 255).clamp(0, 255) / 255 - 0.5
 
@@ -253,8 +253,8 @@ class RestorerTask:
         rate: of the reference; after one whole pass, with and without words; and with an object
         restored under its own words, no words, another picture's."""
         if not self.descriptions:
-            most = Rate(1)
-            budget = most.max_objects, most.detail_words, most.overall_words
+            limits = Rate(1)
+            budget = limits.max_objects, limits.detail_words, limits.overall_words
             for x in self.held_out:
                 pixels = ((x[0] + 0.5) * 255).round().byte().permute(1, 2, 0).numpy()
                 self.descriptions.append(describe(pixels, *budget))

@@ -24,7 +24,7 @@ def describe_all(
     Descriptions are kept as sidecar files in ``folder``; those already there are only read. A
     photograph whose description fails is named in the log and left out; ``SedicError`` if all are.
     """
-    most = Rate(1)
+    limits = Rate(1)
     described = []
     for done, photograph in enumerate(photographs, 1):
         path, pixels = photograph.path, photograph.pixels
@@ -33,7 +33,7 @@ def describe_all(
             if not sidecar_path.is_file():
                 sidecar_path.parent.mkdir(parents=True, exist_ok=True)
                 description = describe(
-                    pixels, most.max_objects, most.detail_words, most.overall_words
+                    pixels, limits.max_objects, limits.detail_words, limits.overall_words
                 )
                 sidecar.save_description(description, sidecar_path)
             height, width = pixels.shape[:2]

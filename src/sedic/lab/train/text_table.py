@@ -134,9 +134,9 @@ def count(corpora: Sequence[Corpus]) -> Trie:
             each = opening[start]
             pair = (which * len(corpora) + corpus_of[start]) * neighbours + left[start]
             first = np.unique(pair[~each], return_index=True)[1]
-            told = np.concatenate([which[each], which[~each][first]])
-            worth = np.concatenate([weights[start][each], weights[start][~each][first]])
-            occurrences = np.bincount(told, worth, keys.size).astype(np.int64)
+            strings = np.concatenate([which[each], which[~each][first]])
+            string_weights = np.concatenate([weights[start][each], weights[start][~each][first]])
+            occurrences = np.bincount(strings, string_weights, keys.size).astype(np.int64)
         symbols.append((keys & 0xFF).astype(np.uint8))
         counts.append(occurrences)
         kinds.append(np.bincount(keys >> 8, minlength=parents))

@@ -81,8 +81,8 @@ class Texture:
         parts["lpips"] = self._lpips(maps, original_maps, share)
         parts["statistics"] = self._statistics(maps, original_maps, 1 - where)
         own = [class_maps(self._classifier, y + 0.5) for y in (a, F.avg_pool2d(a, 2))]
-        unlike = [unlikeness(*pair) for pair in zip(own, classified, strict=True)]
-        parts["classifier"] = torch.stack(unlike).mean(0)
+        difference = [class_distance(*pair) for pair in zip(own, classified, strict=True)]
+        parts["classifier"] = torch.stack(difference).mean(0)
         if self._critic:
             parts["critic"] = self._critic.loss(own[0], classified[0])
         luma, luma_b = texture.luma(a), texture.luma(b)
@@ -100,9 +100,9 @@ class Texture:
         total = share.new_zeros(share.shape[0])
         for tap, (one, other) in enumerate(zip(a, b, strict=True)):
             head = self._perceived.head(tap).to(one.dtype)
-            unlike = ((one - other).square() * head).sum(1, keepdim=True).float()
+            difference = ((one - other).square() * head).sum(1, keepdim=True).float()
             at = F.interpolate(share, one.shape[-2:], mode="bilinear", antialias=True)
-            total = total + (unlike * at).mean((1, 2, 3))
+            total = total + (difference * at).mean((1, 2, 3))
         return total
 
     def _statistics(self, a: list[Tensor], b: list[Tensor], share: Tensor) -> Tensor:
@@ -111,10 +111,10 @@ class Texture:
             (mean, spread), (mean_b, spread_b) = (
                 texture.moments(x, window) for x in (a[tap], b[tap])
             )
-            unlike = (mean - mean_b).square() + (spread - spread_b).square()
-            unlike = (unlike * self._perceived.head(tap)).sum(1, keepdim=True)
-            at = F.interpolate(share, unlike.shape[-2:], mode="bilinear", antialias=True)
-            total = total + (unlike * at).mean((1, 2, 3))
+            difference = (mean - mean_b).square() + (spread - spread_b).square()
+            difference = (difference * self._perceived.head(tap)).sum(1, keepdim=True)
+            at = F.interpolate(share, difference.shape[-2:], mode="bilinear", antialias=True)
+            total = total + (difference * at).mean((1, 2, 3))
         return total
 
 
@@ -164,13 +164,13 @@ def spectrum(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
     """Mean absolute difference of the logarithms of local power, (b,)."""
     rows = torch.fft.fftfreq(texture.SIDE, 1 / texture.SIDE)[:, None]
     fast = (rows.square() + torch.arange(texture.SIDE // 2 + 1).square()) >= _LOWEST**2
-    unlike = (
+    difference = (
         ((local_power(a) + _FLOOR).log() - (local_power(b) + _FLOOR).log())
         .abs()[..., fast]
         .mean(-1)
     )
-    at = F.interpolate(share, unlike.shape[1:], mode="bilinear", antialias=True)[:, 0]
-    return (unlike * (0.2 + 0.8 * at)).mean((1, 2))
+    at = F.interpolate(share, difference.shape[1:], mode="bilinear", antialias=True)[:, 0]
+    return (difference * (0.2 + 0.8 * at)).mean((1, 2))
 
 
 def lattice(luma: Tensor) -> Tensor:
@@ -203,7 +203,7 @@ def classifier_channels(classifier: Classifier) -> list[int]:
         return [maps.shape[1] for maps in class_maps(classifier, torch.zeros(1, 3, 64, 64))]
 
 
-def unlikeness(a: list[Tensor], b: list[Tensor]) -> Tensor:
+def class_distance(a: list[Tensor], b: list[Tensor]) -> Tensor:
     """One minus the cosine similarity of ``class_maps``, (b,) float32, mean over taps."""
     distances = [
         1 - F.cosine_similarity(one.float(), other.float(), 1).mean((1, 2))

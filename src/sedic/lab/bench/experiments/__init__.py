@@ -43,7 +43,7 @@ class UnreachableError(SedicError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one picture in one cell: a decoded picture, or why there is none.
+    """The result of one picture in one cell: a decoded picture, or the reason why there is none.
 
     ``problem``: what failed; the cell is tried again in the next run. ``unreachable``: why the cell
     has no numbers; it counts as done.
@@ -88,7 +88,7 @@ class Experiment(Protocol):
 
 @dataclass(frozen=True)
 class Gallery:
-    """Where decoded pictures of the first ``count`` pictures are kept for the report."""
+    """The folder of decoded pictures for the report, of the first ``count`` pictures."""
 
     folder: Path
     count: int

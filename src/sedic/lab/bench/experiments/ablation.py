@@ -1,4 +1,4 @@
-"""What each part of a file and of the decoder contributes (SEDIC, Table 1).
+"""The contribution of each part of a file and of the decoder (SEDIC, Table 1).
 
 Every variant of a picture has the same reference image, that of the whole file, as in the paper: so
 the bytes fall with what is left out. The variants are files, too, and decoded as any other.
@@ -91,7 +91,7 @@ TABLE_1 = (
     Variant("J = 3, 30/50 words, no reference image", reference=False),
     Variant(WHOLE),
 )
-MORE = (
+OTHER_VARIANTS = (
     # Coded as MISC's 8x8 maps: whole masks cost little there.
     Variant("no masks (the whole picture each)", change=_whole_picture, mask_coder="blocks"),
     Variant("MISC's 8x8 maps instead of masks", change=_blocks, mask_coder="blocks"),
@@ -108,7 +108,7 @@ PUBLISHED = {
     "J = 3, 30/50 words, no reference image": "SEDIC without reference image",
     WHOLE: "SEDIC, J=3, 30 words and 50 overall",
 }
-VARIANTS = {variant.name: variant for variant in (*TABLE_1, *MORE)}
+VARIANTS = {variant.name: variant for variant in (*TABLE_1, *OTHER_VARIANTS)}
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,8 @@ class Ablation:
                 continue
             if cell[0] == REFERENCE:
                 image = replace(whole.image, overall="", objects=())
-                alone = self._file(whole.data, image, Variant(""))
-                yield Outcome(cell, whole.preview, measures(Container.parse(alone)))
+                reference_only = self._file(whole.data, image, Variant(""))
+                yield Outcome(cell, whole.preview, measures(Container.parse(reference_only)))
                 continue
             variant = VARIANTS[cell[0]]
             try:

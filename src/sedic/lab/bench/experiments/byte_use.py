@@ -47,8 +47,8 @@ def table(uses: Sequence[Use]) -> str:
     lines = ["| bpp at most | mean use | least use | files above |", "|---|---|---|---|"]
     for limit in uses[0].used:
         pairs = [one.used[limit] for one in uses]
-        shares = [size / most for size, most in pairs]
-        above = sum(size > most for size, most in pairs)
+        shares = [size / allowed for size, allowed in pairs]
+        above = sum(size > allowed for size, allowed in pairs)
         mark = "" if mean(shares) >= LEAST_USE else f" (below {LEAST_USE:.1%})"
         lines.append(f"| {limit:g} | {mean(shares):.2%}{mark} | {min(shares):.2%} | {above} |")
     lowest = min(uses, key=lambda one: one.top)

@@ -1,4 +1,4 @@
-"""What coding one small file costs with each program: whole commands, and what pip installs."""
+"""The cost of coding one small file with each program: whole commands, and installed sizes."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ def commands(
     with tempfile.TemporaryDirectory(prefix="sedic-") as name:
         source = str(Path(name) / "in.png")
         save_picture(picture, Path(source))
-        found = []
+        processes = []
         lines = list(_lines(Path(name), source, limit))
         for number, (title, arguments) in enumerate(lines):
             progress(number, len(lines), title)
             try:
-                found.append(run(title, arguments, rounds))
+                processes.append(run(title, arguments, rounds))
             except SedicError:  # a library or an encoder that is not here
                 continue
-        return found
+        return processes
 
 
 def _lines(folder: Path, source: str, limit: int) -> Iterator[tuple[str, list[str]]]:
     python, file, target = sys.executable, str(folder / "f"), str(folder / "out.png")
     sedic = [python, "-m", "sedic"]
-    most = ["--max-bytes", str(limit), "--force"]
-    yield "sedic compress", [*sedic, "compress", source, file, *most]
+    size_limit = ["--max-bytes", str(limit), "--force"]
+    yield "sedic compress", [*sedic, "compress", source, file, *size_limit]
     yield "sedic decompress --preview", [*sedic, "decompress", file, target, "--preview", "--force"]
     yield "sedic decompress", [*sedic, "decompress", file, target, "--force"]
     for kind in ("WEBP", "AVIF"):
@@ -77,13 +77,13 @@ def _lines(folder: Path, source: str, limit: int) -> Iterator[tuple[str, list[st
 def install_sizes() -> dict[str, float]:
     """Megabytes of each of ``INSTALLS`` and of what it needs, without extras; what is not
     installed is left out."""
-    found = {}
+    megabytes = {}
     for name, package in INSTALLS.items():
         names: set[str] = set()
         _needs(package, names)
         if names:
-            found[name] = sum(map(_megabytes, names))
-    return found
+            megabytes[name] = sum(map(_megabytes, names))
+    return megabytes
 
 
 def _needs(package: str, known: set[str]) -> None:

@@ -25,7 +25,7 @@ from sedic.models.pretrained import load_pretrained
 from sedic.picture import Picture
 
 SAME_PLACE = 0.5  # intersection over union, as in PASCAL VOC
-SEEN = 0.5  # detections with a lower score are ignored
+MIN_SCORE = 0.5  # detections with a lower score are ignored
 _ONNX_SIDE = 224  # pixels, where the model's file does not say
 
 Floats = npt.NDArray[np.float64]
@@ -139,7 +139,7 @@ def _transformers_detector(path: Path) -> Callable[[Picture], Detections]:
         logits = out.logits[0].double()
         chances = logits.softmax(-1) if logits.shape[-1] > classes else logits.sigmoid()
         scores, labels = chances[:, :classes].max(-1)
-        visible = (scores > SEEN).cpu().numpy()
+        visible = (scores > MIN_SCORE).cpu().numpy()
         centre, size = np.split(out.pred_boxes[0].double().cpu().numpy()[visible], 2, axis=1)
         boxes = np.concatenate([centre - size / 2, centre + size / 2], axis=1)
         order = np.argsort(-scores.cpu().numpy()[visible], kind="stable")

@@ -1,4 +1,4 @@
-"""What large pictures cost: CPU seconds of one thread a megapixel, and memory, size by size.
+"""The cost of large pictures, size by size: memory, and CPU seconds of one thread a megapixel.
 
 Every size runs in a process of its own, so that its peak memory is its own. A picture is a
 photograph scaled to the size; the first, small run in each process, which loads everything, does
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SIZES = ((768, 512), (1224, 816), (2448, 1632), (4248, 2832))  # 0.4, 1, 4 and 12 megapixels
 PARTS = ("compress", "preview", "decompress")
-MOST = 1.25  # times the price at the first size
+MAX_PRICE = 1.25  # times the price at the first size
 _SECONDS = 1800  # of the largest picture
 
 
@@ -72,7 +72,7 @@ def table(costs: Sequence[Cost]) -> str:
         for part in PARTS:
             price = cost.price(part)
             times = price / costs[0].price(part)
-            mark = "" if times <= MOST else " (too dear)"
+            mark = "" if times <= MAX_PRICE else " (too dear)"
             cells.append(f"{cost.seconds[part]:.2f} | {price:.2f}, {times:.2f} times{mark}")
         size = f"{cost.width}×{cost.height}"
         megapixels = cost.width * cost.height / 1e6
@@ -91,12 +91,12 @@ def one(picture: Picture, bpp: float) -> dict[str, float]:
     profile = Profile.load("mini")
     encoder, decoder = Encoder(profile), Decoder(profile)
     seconds: dict[str, float] = {}
-    for seen, counts in ((resized(picture, 192, 128), False), (picture, True)):
-        height, width = seen.shape[:2]
+    for scaled, counts in ((resized(picture, 192, 128), False), (picture, True)):
+        height, width = scaled.shape[:2]
         rate = rate_for(width, height, bpp=bpp, profile=profile)
-        words = measured(seen, "", lambda _: None) if counts else Description("a picture")
+        words = measured(scaled, "", lambda _: None) if counts else Description("a picture")
         times = [time.process_time()]
-        data = encoder.compress(seen, rate, words).data
+        data = encoder.compress(scaled, rate, words).data
         times.append(time.process_time())
         for decode in (decoder.preview, decoder.decompress):
             decode(data)

@@ -1,4 +1,4 @@
-"""Times whole commands, each in a process of its own, as a user meets them."""
+"""Times whole commands, each in a process of its own."""
 
 from __future__ import annotations
 

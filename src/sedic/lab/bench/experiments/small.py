@@ -84,23 +84,24 @@ class Small:
 
     def _ours(self, index: int, picture: Picture, limit: int, rows: KnownRows) -> Iterator[Outcome]:
         reference, whole = (REFERENCE, str(limit)), (OURS, str(limit))
-        wanted = [cell for cell in (reference, whole) if cell in self.cells and cell not in rows]
-        if not wanted:
+        missing = [cell for cell in (reference, whole) if cell in self.cells and cell not in rows]
+        if not missing:
             return
         subject = self.subject
         try:
             data, seconds = self._file(index, picture, limit)
             values = {"encode s": seconds, **_values(data)}
         except Exception as error:  # of whatever library
-            yield from (Outcome.of_error(cell, error) for cell in wanted)
+            yield from (Outcome.of_error(cell, error) for cell in missing)
             return
         words = subject.words(data)
-        for cell in wanted:
+        for cell in missing:
             decode = subject.decoder.preview if cell == reference else subject.decoder.decompress
             try:
                 started = perf_counter()
-                shown = decode(data)
-                yield Outcome(cell, shown, {**values, "decode s": perf_counter() - started}, words)
+                decoded = decode(data)
+                timed = {**values, "decode s": perf_counter() - started}
+                yield Outcome(cell, decoded, timed, words)
             except Exception as error:  # of whatever library
                 yield Outcome.of_error(cell, error)
 
@@ -117,15 +118,15 @@ class Small:
     def _arrived(self, index: int, picture: Picture, rows: KnownRows) -> Iterator[Outcome]:
         """What the first bytes of a file give, without the restorer."""
         cells = {share: (ARRIVED, f"{share} %") for share in SHARES}
-        wanted = {share: cell for share, cell in cells.items() if cell not in rows}
-        if not wanted:
+        missing = {share: cell for share, cell in cells.items() if cell not in rows}
+        if not missing:
             return
         try:
             data, _ = self._file(index, picture, SHARED_FILE)
         except Exception as error:  # of whatever library
-            yield from (Outcome.of_error(cell, error) for cell in wanted.values())
+            yield from (Outcome.of_error(cell, error) for cell in missing.values())
             return
-        for share, cell in wanted.items():
+        for share, cell in missing.items():
             try:
                 first = data[: len(data) * share // 100]
                 part = self.subject.decoder.partial(first, restored=False)
@@ -183,10 +184,10 @@ def _within(
         if number is not None:
             data, seconds = files[number]
             started = perf_counter()
-            seen = resized(coder.decode(data, small.shape[1], small.shape[0]), width, height)
+            decoded = resized(coder.decode(data, small.shape[1], small.shape[0]), width, height)
             values = {"bytes": float(len(data)), "scale": 1 / scale, "encode s": seconds}
             values["decode s"] = perf_counter() - started
-            yield limit, Outcome((coder.name, str(limit)), seen, values)
+            yield limit, Outcome((coder.name, str(limit)), decoded, values)
 
 
 def _placed(placeholder: Placeholder, picture: Picture, limits: Sequence[int]) -> Iterator[Outcome]:
@@ -199,7 +200,7 @@ def _placed(placeholder: Placeholder, picture: Picture, limits: Sequence[int]) -
                 started = perf_counter()
                 data = placeholder.encode(picture, limit)
                 encoded = perf_counter()
-                seen = placeholder.decode(data, picture.shape[1], picture.shape[0])
+                decoded = placeholder.decode(data, picture.shape[1], picture.shape[0])
         except Exception as error:  # of whatever library
             yield Outcome.of_error(cell, error)
             continue
@@ -208,7 +209,7 @@ def _placed(placeholder: Placeholder, picture: Picture, limits: Sequence[int]) -
             continue
         before = data
         values = {"bytes": float(len(data)), "encode s": encoded - started}
-        yield Outcome(cell, seen, {**values, "decode s": perf_counter() - encoded})
+        yield Outcome(cell, decoded, {**values, "decode s": perf_counter() - encoded})
 
 
 def _values(data: bytes) -> Mapping[str, float]:

@@ -1,4 +1,4 @@
-"""What an object's words and mask contribute: each is exchanged for another object's.
+"""The contribution of an object's words and mask: each is exchanged for another object's.
 
 Only the object's own region is judged: what is measured is the original with that region cut out
 of the decoded picture, so a number here is as many times smaller as the region is than the picture.
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from sedic.picture import Picture
 
 OBJECTS = 2
-SENT = "as sent"
+AS_SENT = "as sent"
 REFERENCE = "reference image alone"
 SWAPS = (
-    SENT,
+    AS_SENT,
     "the other object's words",
     "the other object's mask",
     "no words of its own",

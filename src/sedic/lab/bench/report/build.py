@@ -1,4 +1,4 @@
-"""From results to a report in a folder: index.html, report.json, and the figures as files.
+"""Makes a report of results in a folder: index.html, report.json, and the figures as files.
 
 A plot, a table or a picture that fails becomes a line of the report, and the rest is written.
 """

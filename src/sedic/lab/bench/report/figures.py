@@ -1,4 +1,4 @@
-"""Which plots a report has, from its summary."""
+"""The plots of a report, from its summary."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from sedic.lab.bench.experiments.curves import REFERENCE
 from sedic.lab.bench.experiments.subject import PARTS
 from sedic.lab.bench.report import plots
-from sedic.lab.bench.report.summary import Summary
+from sedic.lab.bench.report.summary import Summary, merit
 
 # Metrics that differences are drawn of: the first three that were measured.
 BAR_METRICS = ("LPIPS-alex", "LPIPS-squeeze (Caffe)", "HaarPSI", "PSNR")
@@ -85,15 +85,18 @@ def _published(summary: Summary, metric: str) -> str:
 def _differences(summary: Summary, metric: str) -> str:
     """How much better or worse every variant is than the whole file."""
     whole = next((mean for mean in summary.means if mean.codec == summary.subject), None)
-    sign = 1 if summary.metrics[metric] == "higher" else -1
+    better = summary.metrics[metric]
     title = f"{metric} against the whole file: worse | better"
     if whole is None or metric not in whole.means:
         return plots.differences(title, [])
     rows = [
-        plots.Bar(mean.codec, [sign * difference], f"{difference:+.3g}")
+        plots.Bar(
+            mean.codec,
+            [merit(mean.means[metric], better) - merit(whole.means[metric], better)],
+            f"{mean.means[metric] - whole.means[metric]:+.3g}",
+        )
         for mean in summary.means
         if metric in mean.means and mean is not whole
-        for difference in [mean.means[metric] - whole.means[metric]]
     ]
     return plots.differences(title, rows)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import mean
 
@@ -14,12 +15,13 @@ from sedic.lab.bench.experiments.curves import OURS, REFERENCE
 from sedic.lab.bench.experiments.processes import Process
 from sedic.lab.bench.experiments.small import ARRIVED, LIMITS, SCALES, SHARED_FILE, SHARES
 from sedic.lab.bench.report.pictures import CaptionedImage, sheet
+from sedic.lab.bench.report.summary import merit
 from sedic.lab.bench.results import Row, Table
 from sedic.picture import save_picture
 
 NONE = "—"
 PACKET = "222"  # bytes of a LoRa message, as a point
-SHOWN = 6  # pictures of the sheet
+SHEET_PICTURES = 6  # pictures of the sheet
 
 
 def page(
@@ -61,13 +63,13 @@ def _by_limit(table: Table, metric: str, better: str) -> list[str]:
     for limit in LIMITS:
         means = {codec: _mean(table, (codec, str(limit)), metric) for codec in codecs}
         known = [value for value, _ in filter(None, means.values())]
-        best = (max if better == "higher" else min)(known) if known else None
+        best = max(known, key=partial(merit, better=better), default=None)
         cells = []
-        for found in means.values():
-            if found is None:
+        for cell_mean in means.values():
+            if cell_mean is None:
                 cells.append(NONE)
                 continue
-            value, note = found
+            value, note = cell_mean
             text = f"{value:.3f}" if abs(value) < 10 else f"{value:.2f}"
             cells.append((f"**{text}**" if value == best else text) + note)
         lines.append(f"| {limit} | {' | '.join(cells)} |")
@@ -124,13 +126,13 @@ def costs(processes: Sequence[Process], sizes: Mapping[str, float]) -> list[str]
 
 
 def packet_sheet(
-    table: Table, folder: Path, target: Path, rivals: Sequence[str], first: int = SHOWN
+    table: Table, folder: Path, target: Path, rivals: Sequence[str], first: int = SHEET_PICTURES
 ) -> None:
     """A JPEG of the first pictures in one LoRa packet: original, ours, rivals.
 
     ``folder``: where the run kept the pictures.
     """
-    shown: list[CaptionedImage] = []
+    panels: list[CaptionedImage] = []
     pictures = list(dict.fromkeys(str(row["picture"]) for row in table.rows))
     for picture in pictures[:first]:
         for codec in (ORIGINAL, REFERENCE, *rivals):
@@ -139,12 +141,12 @@ def packet_sheet(
             note = picture if codec == ORIGINAL else f"{_size_of(table, picture, cell)} bytes"
             if path.is_file():
                 with Image.open(path) as opened:
-                    shown.append(CaptionedImage(codec, note, opened.convert("RGB")))
+                    panels.append(CaptionedImage(codec, note, opened.convert("RGB")))
             else:
-                shown.append(
+                panels.append(
                     CaptionedImage(codec, "not so small", Image.new("RGB", (768, 512), "white"))
                 )
-    image = sheet(shown, 2 + len(rivals))
+    image = sheet(panels, 2 + len(rivals))
     if image is not None:
         save_picture(np.asarray(image), target, force=True)
 

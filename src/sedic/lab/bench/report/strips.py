@@ -1,4 +1,4 @@
-"""One picture as every codec decoded it: a strip on the page, a sheet as a file."""
+"""One picture decoded by every codec: a strip on the page, and a sheet as a file."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def strip(summary: Summary, folder: Path, figures: Path, name: str) -> Compariso
 
 
 def _panels(summary: Summary, folder: Path, name: str) -> Iterator[pictures.Panel]:
-    """What was made of a picture: every cell that is shown, of rivals the best size."""
+    """The decoded pictures of one original: of every shown cell, and of rivals the best size."""
     cells = [tuple(cell) for cell in summary.facts["settings"]["shown"]]
     metric = next((m for m in BAR_METRICS if m in summary.metrics), "")
     several = len({point for _, point in cells}) > 1

@@ -59,7 +59,7 @@ class Summary:
 
     facts: dict[str, Any]
     pictures: list[str]
-    metrics: dict[str, str]  # name: higher | lower
+    metrics: dict[str, str]  # name: higher | lower | nearer 1
     means: list[Mean]
     curves: dict[str, dict[str, list[BestPoint]]]  # metric, family
     published: dict[str, dict[str, list[tuple[float, float]]]]  # metric, codec: (bpp, value)
@@ -178,6 +178,14 @@ def _mean(codec: str, point: str, rows: list[Row], names: tuple[str, ...]) -> Me
     )
 
 
+def merit(value: float, better: str) -> float:
+    """A number that is larger for better values of a metric.
+
+    ``better`` is that of a ``Metric``: "higher", "lower" or "nearer 1".
+    """
+    return {"higher": value, "lower": -value, "nearer 1": -abs(value - 1)}[better]
+
+
 def _curve(
     means: list[Mean], sizes: list[str], metric: str, better: str, pictures: int
 ) -> list[BestPoint]:
@@ -193,8 +201,7 @@ def _curve(
             and metric in mean.means
         ]
         if candidates:
-            choose = max if better == "higher" else min
-            curve.append(choose(candidates, key=lambda best: best.value))
+            curve.append(max(candidates, key=lambda candidate: merit(candidate.value, better)))
     return curve
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from sedic.lab.bench.published import published
 from sedic.lab.bench.report.page import Block, Bullets, Cell, Folded, Note, Table
-from sedic.lab.bench.report.summary import Mean, Summary
+from sedic.lab.bench.report.summary import Mean, Summary, merit
 
 NONE = "–"  # in place of a number
 
@@ -42,7 +43,7 @@ def at_point(summary: Summary, point: str) -> Block:
     for metric, better in summary.metrics.items():
         values = [b.value for c in summary.curves[metric].values() for b in c if b.point == point]
         if values:
-            winners[metric] = max(values) if better == "higher" else min(values)
+            winners[metric] = max(values, key=partial(merit, better=better))
     rows: list[list[str | Cell]] = []
     for family, sizes in summary.sizes.items():
         means = [m for codec in sizes if (m := summary.mean(codec, point)) is not None]
@@ -54,8 +55,8 @@ def at_point(summary: Summary, point: str) -> Block:
         for metric in summary.metrics:
             best = next((b for b in summary.curves[metric][family] if b.point == point), None)
             if best is None:
-                most = max((mean.pictures for mean in means), default=0)
-                row.append(Cell(NONE, f"{most} of {len(summary.pictures)} pictures"))
+                pictures = max((mean.pictures for mean in means), default=0)
+                row.append(Cell(NONE, f"{pictures} of {len(summary.pictures)} pictures"))
                 continue
             size = best.codec.removeprefix(family).strip()
             row.append(Cell(number(best.value), size, best=best.value == winners[metric]))

@@ -1,8 +1,8 @@
-"""Words that were decoded once, kept for the next search: a small database of the user's cache.
+"""A cache of decoded words on disk, so that the second search of a folder is fast.
 
-An entry's key is a hash of the coded text and of the table that it was coded with, so it never goes
-stale: a file that changes, moves or is copied is found by what it holds. A database that cannot be
-used is ignored, and words are decoded.
+The cache is an SQLite database. The key of an entry is a SHA-256 of the coded text and of the table
+it was coded with, so entries never become wrong: a file that is changed has another key, and one
+that is moved or copied has the same. A database that cannot be used is ignored.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 
 Words = tuple[str, list[tuple[str, str]]]  # overall; name and detail of each object
 
-_TABLE = "create table if not exists words (key blob primary key, said text not null)"
+# Version 0.2's first databases have a table named words with other columns.
+_TABLE = "create table if not exists texts (key blob primary key, words text not null)"
 
 
-class KeptWords:
-    """Decodes words, or remembers them. Use it as a context: what is new is saved at the end."""
+class WordCache:
+    """Decodes the words of files through a cache. As a context manager it saves and closes it."""
 
     def __init__(self, path: Path | None) -> None:
-        """``path``: the database, made where it is missing; None keeps nothing."""
+        """``path``: the database, which is made where it is missing; None: nothing is cached."""
         self._base: sqlite3.Connection | None = None
         if path is None:
             return
@@ -39,7 +40,7 @@ class KeptWords:
         except (OSError, sqlite3.Error):
             self._base = None
 
-    def __enter__(self) -> KeptWords:
+    def __enter__(self) -> WordCache:
         return self
 
     def __exit__(
@@ -54,7 +55,7 @@ class KeptWords:
             self._base.close()
             self._base = None
 
-    def of(self, container: Container, profile: Profile) -> Words:
+    def words_of(self, container: Container, profile: Profile) -> Words:
         """The words of a file; raises as ``Container.words`` does."""
         pin = profile.store.pins.get("text")
         facts = f"{pin.sha256 if pin else ''} {container.text_coder} {container.object_count} "
@@ -63,17 +64,18 @@ class KeptWords:
         if words is not None:
             return words
         words = container.words(profile)
-        if self._base is not None and container.text_coder != "model":  # another key would be due
+        # The key does not name the language model of the coder "model".
+        if self._base is not None and container.text_coder != "model":
             with suppress(sqlite3.Error):
                 text = json.dumps(words)
-                self._base.execute("insert or ignore into words values (?, ?)", (key, text))
+                self._base.execute("insert or ignore into texts values (?, ?)", (key, text))
         return words
 
     def _get(self, key: bytes) -> Words | None:
         if self._base is None:
             return None
         try:
-            row = self._base.execute("select said from words where key = ?", (key,)).fetchone()
+            row = self._base.execute("select words from texts where key = ?", (key,)).fetchone()
             if row is None:
                 return None
             overall, objects = json.loads(row[0])
@@ -82,8 +84,8 @@ class KeptWords:
             return None
 
 
-def usual_place() -> Path:
-    """The database in the user's cache folder."""
+def default_path() -> Path:
+    """The database of the user's cache folder."""
     from platformdirs import user_cache_path
 
     return user_cache_path("sedic") / "words.sqlite"
