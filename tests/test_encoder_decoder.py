@@ -25,7 +25,6 @@ from sedic.rate import (
     Choice,
     Layers,
     choose,
-    highest_that_fits,
     ladder,
     rate_for,
 )
@@ -250,8 +249,7 @@ class Fake:
     def reference(self, level: int) -> bytes:
         return fake_reference(level)[:: 2**self.scale]
 
-    def expected_sizes(self, lowest: int) -> None:
-        return None
+    estimates = None
 
 
 def chosen(limit: int) -> Choice:
@@ -305,14 +303,6 @@ def test_what_does_not_fit_is_coded_smaller() -> None:
             assert choice.level >= (6, 12)[choice.scale]
     with pytest.raises(LimitError, match="29 bytes"):
         choose(Rate(28), attempts, 29, (6, 12))
-
-
-def test_levels_whose_bytes_do_not_quite_rise_are_found() -> None:
-    sizes = [10, 12, 11, 15, 14, 20, 19, 18, 30, 29, 40]
-    for room in range(10, 41):
-        level, data = highest_that_fits(lambda one: bytes(sizes[one]), 0, bytes(10), 11, room)
-        assert len(data) == sizes[level] <= room
-        assert level == max(i for i, size in enumerate(sizes) if size <= room)
 
 
 def test_every_limit_from_64_bytes_on_is_met_at_every_size() -> None:

@@ -12,9 +12,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable
 from dataclasses import asdict
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +34,7 @@ from sedic.models.precision import picture_dtype
 from sedic.models.tiled_run import in_tiles
 from sedic.picture import pad_to_multiple
 from sedic.reference.coarse_grain import with_coarse_grain
-from sedic.reference.compact_latent import LatentCoder, estimated_sizes
+from sedic.reference.compact_latent import LatentCoder
 from sedic.reference.compact_network import (
     CERTAIN,
     LEVELS,
@@ -49,6 +48,8 @@ from sedic.reference.compact_network import (
     scale_of,
     spread_of,
 )
+from sedic.reference.compact_passes import Latent
+from sedic.reference.compact_sizes import LatentSizes
 from sedic.settings import REALISM
 
 if TYPE_CHECKING:
@@ -65,32 +66,35 @@ _OLD_LEVELS, _OLD_STEP = 29, 6  # first bytes of format version 1: every sixth l
 
 
 class Prepared:
-    """The latent of a picture: maps a level to the codec's bytes."""
+    """The latent of a picture: maps a level to the codec's bytes. ``estimates`` are of their
+    number, for every level."""
 
-    def __init__(
-        self, coder: LatentCoder, latent: Tensor, estimate: Callable[[int], list[float]]
-    ) -> None:
-        self._coder, self._latent, self._estimate = coder, latent, estimate
+    def __init__(self, coder: LatentCoder, latent: Tensor) -> None:
+        self._coder, self._latent = coder, latent
+        self._sent: dict[int, bytes] = {}  # what each level's symbols decode to, hashed
+        self.estimates = LatentSizes(coder, latent)
 
     @torch.inference_mode()
     def __call__(self, level: int) -> bytes:
         if not 0 <= level < LEVELS:
             raise ValueError(f"level {level}: 0 to {LEVELS - 1}")
-        return bytes([_OLD_LEVELS + level]) + self._coder.encode(self._latent, level)[0]
-
-    @torch.inference_mode()
-    def expected_sizes(self, lowest: int) -> list[float]:
-        """Bytes at every level from ``lowest`` on, about: right but for a common factor and a few
-        per cent."""
-        return self._estimate(lowest)
+        data, latent = self._coder.encode(self._latent, level)
+        self._sent[level] = _digest(latent)
+        return bytes([_OLD_LEVELS + level]) + data
 
     @torch.inference_mode()
     def comes_back(self, data: bytes) -> bool:
-        """Whether the bytes of a level decode to the very symbols that they were made of."""
+        """Whether the bytes of a level, made before, decode to the symbols that they hold."""
         level = data[0] - _OLD_LEVELS
-        _, sent = self._coder.encode(self._latent, level)
         found = self._coder.decode(RangeDecoder(data[1:]), level, *self._latent.shape[-2:])
-        return all(torch.equal(a, b) for a, b in zip(sent, found, strict=True))
+        return _digest(found) == self._sent.get(level)
+
+
+def _digest(latent: Latent) -> bytes:
+    digest = hashlib.sha256()
+    for part in latent:
+        digest.update(part.contiguous().numpy())
+    return digest.digest()
 
 
 class Compact:
@@ -126,8 +130,7 @@ class Compact:
             return self._network.analysis(scaled).float()  # type: ignore[no-any-return]
 
         y = in_tiles(analyse, padded, _PICTURE_TILE, Analysis.HALO)
-        estimate = partial(estimated_sizes, self._network, self._tables, y)
-        return Prepared(self._coder, y, estimate)
+        return Prepared(self._coder, y)
 
     @torch.inference_mode()
     def decode(self, data: bytes, width: int, height: int, realism: Realism = REALISM) -> Picture:
