@@ -14,7 +14,9 @@ from typing import Protocol
 _GROWTH = log(1.0155)  # of the bytes from one level to the next, about
 _GUESSES = 6
 _TOGETHER = 3  # levels that are estimated at once
-_LUCK = 2  # bytes by which a file may be shorter than its bits say: each in one case of 256
+# Bytes by which a file may be shorter than its bits say: each in one case of 256, and those that
+# the range coder's own rounding of chances makes of so many.
+_LUCK, _ROUNDED = 2, 1000
 _LOOK_AHEAD = 2  # levels that are tried where a codec estimates nothing
 # Sums of many small numbers vary as the square root of them: so many times that of the bytes that
 # there may be, at most, is an estimate off, and are sizes above them before they fall again.
@@ -32,8 +34,8 @@ class Estimates(Protocol):
         ...
 
     def sizes(self, levels: Sequence[int], most: int, *, exact: bool) -> Sequence[float]:
-        """Bytes at some levels: within one if ``exact``, else but for a few; of more than ``most``
-        only that they are more."""
+        """Bytes at some levels, from their bits if ``exact``, else but for a few; of more than
+        ``most`` only that they are more."""
         ...
 
 
@@ -55,8 +57,9 @@ def highest_that_fits(
         hopes: Iterable[int] = range(high + 1, min(high + 1 + _LOOK_AHEAD, levels))
     elif estimates.fall:
         some = range(low + 1, levels)
-        sizes = estimates.sizes(some, room + _LUCK, exact=True)
-        hopes = (level for level, size in zip(some, sizes, strict=True) if size <= room + _LUCK)
+        most = room + _LUCK + room // _ROUNDED
+        sizes = estimates.sizes(some, most, exact=True)
+        hopes = (level for level, size in zip(some, sizes, strict=True) if size <= most)
     else:
         hopes = _near_hopes(estimates, low, len(data), levels, room)
     for level in sorted(hopes, reverse=True):
