@@ -59,7 +59,11 @@ if TYPE_CHECKING:
 # Below these levels the next smaller scale looks better with as many bytes; measured by
 # ``lab.bench.experiments.scales`` on held-out photographs.
 SCALE_FLOORS = 6, 12
-_PICTURE_TILE = 2560  # pixels; 6.5 million are about 1 GiB of features
+# Pixels a side of what is analysed, and of what is decoded, at once.
+_PICTURE_TILE, _DECODED_TILE = 2560, 3584
+# Pixels of the tiles that the layers at 1/8 and 1/4 run on. Tensors stay below 32 MiB, from where
+# on the C library gets memory for each one from the system, page by page, and gives it back.
+_LAYER_TILE = 1280
 _NOISE_SIDE = 64  # latent positions, 1024 pixels, after which a picture's noise repeats
 _NOISE_KEY = 8  # bytes at the start of a reference image that decide its noise, of a prefix, too
 _OLD_LEVELS, _OLD_STEP = 29, 6  # first bytes of format version 1: every sixth level up to 168
@@ -127,7 +131,7 @@ class Compact:
 
         def analyse(part: Tensor) -> Tensor:
             scaled = (part.float() / 255 - 0.5).to(self._dtype)
-            return self._network.analysis(scaled).float()  # type: ignore[no-any-return]
+            return self._network.analysis(scaled, _LAYER_TILE).float()  # type: ignore[no-any-return]
 
         y = in_tiles(analyse, padded, _PICTURE_TILE, Analysis.HALO)
         return Prepared(self._coder, y)
@@ -187,14 +191,14 @@ class Compact:
                 noise_here[:, coarse:] *= strong[:, 1:]
                 noise_here = noise_here.to(self._dtype)
             latent_inputs = values * ungain, spread_of(tables), bias
-            picture_values = self._network.synthesis(
-                *(x.to(self._dtype) for x in latent_inputs), noise_here
-            ).float()
-            return torch.round((picture_values + 0.5) * 255).clamp(0, 255).to(torch.uint8)
+            inputs = [x.to(self._dtype) for x in latent_inputs]
+            return self._network.synthesis(  # type: ignore[no-any-return]
+                *inputs, noise_here, _LAYER_TILE, finish=_levels
+            )
 
         def shown(strength: Tensor) -> Picture:
             inputs = torch.cat([*latent, places, strength], 1)
-            whole = in_tiles(synthesise, inputs, _PICTURE_TILE // STRIDE, Synthesis.HALO)
+            whole = in_tiles(synthesise, inputs, _DECODED_TILE // STRIDE, Synthesis.HALO)
             return whole[0, :, :height, :width].permute(1, 2, 0).contiguous().numpy()
 
         picture = shown(strength)
@@ -202,6 +206,11 @@ class Compact:
             return picture
         share = (coarser / strength[0, 1].clamp(min=1e-6)).numpy()
         return with_coarse_grain(picture, shown(0 * strength), share)
+
+
+def _levels(picture: Tensor) -> Tensor:
+    """A picture in about [-0.5, 0.5] as uint8."""
+    return torch.round((picture.float() + 0.5) * 255).clamp(0, 255).to(torch.uint8)
 
 
 def _strengths(realism: Realism, rows: int, columns: int) -> Tensor:
