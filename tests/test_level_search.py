@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,7 +122,7 @@ def coffee(height: int, width: int) -> Picture:
 def check(picture: Picture, most_rooms: int) -> None:
     """The level that is found is the highest of all that fit, at many numbers of bytes."""
     codec = Profile.load("mini").reference_codec()
-    prepared = codec.prepare(picture)
+    prepared: Any = codec.prepare(picture)
     files = [prepared(level) for level in range(codec.levels)]
     sizes = [len(file) for file in files]
     rooms = {sizes[0]} | {int(size) for size in np.geomspace(sizes[0], max(sizes), most_rooms)}

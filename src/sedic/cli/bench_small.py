@@ -195,15 +195,16 @@ def large(
         list[str] | None,
         typer.Option(metavar="WIDTHxHEIGHT", help="Repeat for more (default: 0.4 to 12 MP)."),
     ] = None,
+    restored: Annotated[bool, typer.Option(help="Also the restorer: most of the time.")] = True,
     page: Annotated[Path | None, typer.Option(help="Also write the table to this file.")] = None,
 ) -> None:
     """CPU seconds of one thread a megapixel, and memory, at 0.4, 1, 4 and 12 megapixels."""
     from sedic.lab.bench.circumstances import hardware
-    from sedic.lab.bench.experiments.large import SIZES, Cost, measure, table
+    from sedic.lab.bench.experiments.large import PARTS, SIZES, Cost, measure, table
 
     sizes = [_size(text) for text in size] if size else list(SIZES)
     costs: list[Cost] = []
-    for cost in measure(photo, bpp, sizes):
+    for cost in measure(photo, bpp, sizes, PARTS if restored else PARTS[:2]):
         costs.append(cost)
         note(f"{cost.width}x{cost.height}: {cost.seconds}, {cost.memory:.2f} GiB")
     machine = ", ".join(f"{name} {value}" for name, value in hardware().items())

@@ -124,7 +124,7 @@ class GaussianTables:
     def _costs(self) -> npt.NDArray[np.float32]:
         """Bits of each entry of each table, (tables, entries)."""
         sums = self.weights.sum(1, keepdims=True, dtype=np.int64)
-        return np.log2(sums / np.maximum(self.weights, 1)).astype(np.float32)
+        return np.asarray(np.log2(sums / np.maximum(self.weights, 1)), np.float32)
 
     def bits(self, symbols: Symbols, index: Integers) -> npt.NDArray[np.float32]:
         """What each of ``symbols`` costs under the table of ``index``, in an array of any shape.
@@ -135,7 +135,7 @@ class GaussianTables:
         values = symbols - self.offsets[index]
         outside = (values < 0) | (values >= escape)
         entries = np.where(outside, escape, values) + self.weights.shape[1] * index.astype(np.int32)
-        bits = self._costs.ravel().take(entries)
+        bits: npt.NDArray[np.float32] = self._costs.ravel().take(entries)
         outside &= escape > 0
         if outside.any():
             beyond, last = values[outside], escape[outside]

@@ -250,14 +250,15 @@ def area_mean(
     """
     # Masks are exact in between: whether a cell is half full must not depend on rounding.
     mask = values.dtype == np.bool_
-    for axis, borders in enumerate((rows, columns)):
-        along = [-1 if i == axis else 1 for i in range(values.ndim)]
-        sums = _counts(values, borders) if mask and not axis else _sums(values, axis, borders, mask)
-        values = np.asarray(sums / np.diff(borders).reshape(along), np.float32)
-    return values
+    across = _counts(values, rows) if mask else _sums(values, 0, rows, np.float32)
+    height = np.diff(rows).reshape(-1, *[1] * (values.ndim - 1))
+    part = np.asarray(across / height, np.float32)
+    width = np.diff(columns).reshape(-1, *[1] * (values.ndim - 2))
+    down = _sums(part, 1, columns, np.float64 if mask else np.float32)
+    return np.asarray(down / width, np.float32)
 
 
-def _counts(values: Region, borders: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _counts(values: Floats | Region, borders: npt.NDArray[np.float64]) -> npt.NDArray[np.floating]:
     """Set samples between borders of rows, those that a border cuts in part."""
     low = np.minimum(borders.astype(np.intp), len(values) - 1)
     part = (borders - low).reshape(-1, *[1] * (values.ndim - 1))
@@ -268,14 +269,16 @@ def _counts(values: Region, borders: npt.NDArray[np.float64]) -> npt.NDArray[np.
 
 
 def _sums(
-    values: Floats | Region, axis: int, borders: npt.NDArray[np.float64], precise: bool
+    values: Floats | Region,
+    axis: int,
+    borders: npt.NDArray[np.float64],
+    kind: type[np.float32 | np.float64],
 ) -> npt.NDArray[np.floating]:
-    """Sums of samples between borders along one axis, in float64 if ``precise``."""
+    """Sums of samples between borders along one axis, added up as ``kind``."""
     length = values.shape[axis]
     samples = np.arange(length)
     shares = np.minimum(borders[1:, None], samples + 1) - np.maximum(borders[:-1, None], samples)
-    kind = np.float64 if precise else np.float32
     matrix = sparse.csr_matrix(np.maximum(shares, 0).astype(kind))
     turned = np.moveaxis(np.asarray(values, kind), axis, 0)
-    sums = matrix @ np.ascontiguousarray(turned).reshape(length, -1)
+    sums = np.asarray(matrix @ np.ascontiguousarray(turned).reshape(length, -1))
     return np.moveaxis(sums.reshape(-1, *turned.shape[1:]), 0, axis)

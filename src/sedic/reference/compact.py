@@ -97,7 +97,7 @@ class Prepared:
 def _digest(latent: Latent) -> bytes:
     digest = hashlib.sha256()
     for part in latent:
-        digest.update(part.contiguous().numpy())
+        digest.update(part.contiguous().numpy().data)
     return digest.digest()
 
 

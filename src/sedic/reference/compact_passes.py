@@ -95,7 +95,7 @@ class Passes:
         which those of the first are half the taps; the others are zeros and left out.
         """
         places = torch.where(anchors(*size).flatten() != bool(number))[0]
-        around = self._context.around(y_hat.unflatten(2, size)) if number else None
+        around = self._context.around(y_hat.view(*y_hat.shape[:2], *size)) if number else None
         means, tables = [], []
         for some in torch.split(places, _POSITIONS // len(features)):
             known = at(features, some)[..., None].to(self._dtype)
@@ -118,7 +118,8 @@ class Passes:
             predicted = self.predicted(number, features, y_hat, size)
             set_at(y_hat, predicted, symbols_of(predicted))
             tables.scatter_(2, predicted.places.expand_as(predicted.tables), predicted.tables)
-        return Latent((y_hat / ONE).unflatten(2, size), tables.unflatten(2, size))
+        shape = 1, self._channels, *size
+        return Latent((y_hat / ONE).view(shape), tables.view(shape))
 
 
 def at(values: Tensor, places: Tensor) -> Tensor:
@@ -158,7 +159,7 @@ class _Context:
         places = (rows[:, None] + self._rows) * width + columns[:, None] + self._columns
         places = (places.flatten() + height * width * torch.arange(levels)[:, None]).flatten()
         x = around.flatten(0, 2).index_select(0, places).view(levels * len(rows), -1)
-        return self._map(x).unflatten(0, (levels, -1)).transpose(1, 2)[..., None]
+        return self._map(x).view(levels, len(rows), -1).transpose(1, 2)[..., None]
 
 
 def _at_level(table: Tensor, level: int) -> Tensor:
