@@ -268,6 +268,11 @@ def test_rate_control_never_exceeds_and_says_why(limit: int) -> None:
     assert len(choice.reasons) >= 3 and str(limit) in choice.reasons[0]
 
 
+def test_sentences_are_short_where_their_bytes_would_show() -> None:
+    words = [rate_for(768, 512, max_bytes=limit).overall_words for limit in (64, 127, 128, 222)]
+    assert words == [12, 12, 30, 30]
+
+
 def test_more_room_never_says_less() -> None:
     said = [cost(chosen(limit).layers) for limit in range(116, 3_000, 50)]
     assert said == sorted(said)

@@ -21,11 +21,13 @@ from sedic.semantics import MAX_NAME_WORDS, Rate
 if TYPE_CHECKING:
     from sedic.profile import Profile
 
-# Below so many bytes of a file, words on the whole say more than a mask, and no more than a short
-# sentence is worth its bytes: ten of them are .02 of LPIPS at 64 bytes, .01 at 100, .005 at 157,
-# and .001 from 340 on (``benchmarks/scales.json``).
+# From so many bytes of a file on, a mask is worth its bytes.
 LEAST_FOR_OBJECTS = 200
-SHORT_SENTENCE = 12  # words
+# Words do nothing for the picture: they are worth their bytes in search. Twelve words take five
+# bytes and put the right one of 24 pictures third; 24 take three bytes more and put it first, which
+# from so many bytes of a file on costs no more than .002 of LPIPS (``benchmarks/words.md``).
+LEAST_FOR_LONG_SENTENCE = 128
+SHORT_SENTENCE = 12  # words, below
 SEMANTIC_SHARE = 1 / 3  # of the limit, at most, for header, text and masks
 LEAST_BYTES = 64  # always suffice
 _LIKELY_BPP = 0.006  # of the coded size: with so many, more photographs fit than do not
@@ -115,7 +117,7 @@ def rate_for(
     if system.objects is None and profile is not None:
         worth = profile.objects_worth(bpp, rate.max_objects)
         rate = replace(rate, max_objects=worth if rate.max_bytes >= LEAST_FOR_OBJECTS else 0)
-    if rate.max_bytes < LEAST_FOR_OBJECTS:
+    if rate.max_bytes < LEAST_FOR_LONG_SENTENCE:
         rate = replace(rate, overall_words=min(rate.overall_words, SHORT_SENTENCE))
     return system.budget(rate)
 

@@ -35,8 +35,8 @@ def test_the_table_has_means_and_the_places_of_each_describer() -> None:
                 values = dict.fromkeys(METRICS, 0.25 + picture / 2)
                 if not picture:
                     values["restored, same class"] = 1.0
-                said = text if words else ""
-                outcomes.append(Outcome(picture, limit, words, 2 * words, said, values))
+                sent = text if words else ""
+                outcomes.append(Outcome(picture, limit, words, 2 * words, sent, values))
     said = [{"named": "a cat", "measured": "dark"}, {"named": "a dog", "measured": "dark"}]
     rows = table(outcomes, said).splitlines()
     assert len(rows) == 2 + len(LIMITS) * len(WORDS)
