@@ -25,7 +25,6 @@ from sedic.rate import (
     Choice,
     Layers,
     choose,
-    highest_that_fits,
     ladder,
     rate_for,
 )
@@ -250,8 +249,7 @@ class Fake:
     def reference(self, level: int) -> bytes:
         return fake_reference(level)[:: 2**self.scale]
 
-    def expected_sizes(self, lowest: int) -> None:
-        return None
+    estimates = None
 
 
 def chosen(limit: int) -> Choice:
@@ -268,6 +266,11 @@ def test_rate_control_never_exceeds_and_says_why(limit: int) -> None:
     if choice.layers != NOTHING:
         assert spoken <= SEMANTIC_SHARE * limit
     assert len(choice.reasons) >= 3 and str(limit) in choice.reasons[0]
+
+
+def test_sentences_are_short_where_their_bytes_would_show() -> None:
+    words = [rate_for(768, 512, max_bytes=limit).overall_words for limit in (64, 127, 128, 222)]
+    assert words == [12, 12, 30, 30]
 
 
 def test_more_room_never_says_less() -> None:
@@ -305,14 +308,6 @@ def test_what_does_not_fit_is_coded_smaller() -> None:
             assert choice.level >= (6, 12)[choice.scale]
     with pytest.raises(LimitError, match="29 bytes"):
         choose(Rate(28), attempts, 29, (6, 12))
-
-
-def test_levels_whose_bytes_do_not_quite_rise_are_found() -> None:
-    sizes = [10, 12, 11, 15, 14, 20, 19, 18, 30, 29, 40]
-    for room in range(10, 41):
-        level, data = highest_that_fits(lambda one: bytes(sizes[one]), 0, bytes(10), 11, room)
-        assert len(data) == sizes[level] <= room
-        assert level == max(i for i, size in enumerate(sizes) if size <= room)
 
 
 def test_every_limit_from_64_bytes_on_is_met_at_every_size() -> None:

@@ -20,6 +20,7 @@ from sedic.describe.description import DescriberResult, Description, shorten
 from sedic.errors import LimitError, SedicError
 from sedic.ground import choose as choose_ground
 from sedic.ground import find_colour
+from sedic.level_search import Estimates
 from sedic.picture import LoadedPicture, is_grey, load_picture, read_picture, resized
 from sedic.profile import Profile
 from sedic.rate import NOTHING, Choice, Layers, choose
@@ -311,9 +312,9 @@ class _AtScale:
             self._encoded[level] = self._encode(level)
         return self._encoded[level]
 
-    def expected_sizes(self, lowest: int) -> Sequence[float] | None:
-        expect = getattr(self._encode, "expected_sizes", None)
-        return None if expect is None else expect(lowest)
+    @property
+    def estimates(self) -> Estimates | None:
+        return getattr(self._encode, "estimates", None)
 
     def comes_back(self, choice: Choice) -> bool:
         """Whether the chosen reference image decodes to what was encoded. For a codec that cannot

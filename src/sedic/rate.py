@@ -7,33 +7,30 @@ goes to the reference.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
-from math import log
 from typing import TYPE_CHECKING, Protocol
 
 from sedic import methods
 from sedic.coding.container import Container
 from sedic.coding.scale import factor
 from sedic.errors import LimitError
+from sedic.level_search import Estimates, highest_that_fits
 from sedic.semantics import MAX_NAME_WORDS, Rate
 
 if TYPE_CHECKING:
     from sedic.profile import Profile
 
-# Below so many bytes of a file, words on the whole say more than a mask, and no more than a short
-# sentence is worth its bytes: ten of them are .02 of LPIPS at 64 bytes, .01 at 100, .005 at 157,
-# and .001 from 340 on (``benchmarks/scales.json``).
+# From so many bytes of a file on, a mask is worth its bytes.
 LEAST_FOR_OBJECTS = 200
-SHORT_SENTENCE = 12  # words
+# Words do nothing for the picture: they are worth their bytes in search. Twelve words take five
+# bytes and put the right one of 24 pictures third; 24 take three bytes more and put it first, which
+# from so many bytes of a file on costs no more than .002 of LPIPS (``benchmarks/words.md``).
+LEAST_FOR_LONG_SENTENCE = 128
+SHORT_SENTENCE = 12  # words, below
 SEMANTIC_SHARE = 1 / 3  # of the limit, at most, for header, text and masks
 LEAST_BYTES = 64  # always suffice
-_GROWTH = log(1.0155)  # of the bytes from one level to the next, about, of the codec with most
-_LOOK_AHEAD = 2  # levels that are tried where a codec expects nothing of its sizes
-_MARGIN, _SPARE = 1.05, 4  # factor and bytes by which sizes may be below what was expected
-_FALL, _WIDE = 0.98, 1.35  # the factor where expectations themselves fall by 2 % from one level on
-_EASY_BPP = 0.01  # of the coded size: what nearly every picture fits in
+_LIKELY_BPP = 0.006  # of the coded size: with so many, more photographs fit than do not
 
 
 @dataclass(frozen=True)
@@ -86,9 +83,9 @@ class Attempt(Protocol):
         """The reference image at a level of the codec, 0 the smallest."""
         ...
 
-    def expected_sizes(self, lowest: int) -> Sequence[float] | None:
-        """Bytes of ``reference`` at the levels from ``lowest`` on, about and up to a common factor;
-        None where nothing is known of them."""
+    @property
+    def estimates(self) -> Estimates | None:
+        """Of the bytes of ``reference``, where the codec has some."""
         ...
 
 
@@ -120,7 +117,7 @@ def rate_for(
     if system.objects is None and profile is not None:
         worth = profile.objects_worth(bpp, rate.max_objects)
         rate = replace(rate, max_objects=worth if rate.max_bytes >= LEAST_FOR_OBJECTS else 0)
-    if rate.max_bytes < LEAST_FOR_OBJECTS:
+    if rate.max_bytes < LEAST_FOR_LONG_SENTENCE:
         rate = replace(rate, overall_words=min(rate.overall_words, SHORT_SENTENCE))
     return system.budget(rate)
 
@@ -158,7 +155,7 @@ def choose(
         if carried:
             reasons.append(f"what travels with the picture: {carried} bytes")
         level, data = highest_that_fits(
-            attempt.reference, start.floor, start.smallest, levels, room, attempt.expected_sizes
+            attempt.reference, start.floor, start.smallest, levels, room, attempt.estimates
         )
         reasons += [
             f"{layers}: {start.spoken} bytes, {start.spoken / (limit - carried):.0%} of the limit",
@@ -209,8 +206,8 @@ def _largest(
         smallest = attempt.reference(floor)
         return _Start(attempt, layers, attempt.semantic_bytes(layers), floor, smallest, tuple(said))
 
-    easy = (n for n, one in enumerate(attempts) if _EASY_BPP * one.pixels <= 8 * limit)
-    number = next(easy, last)
+    likely = (n for n, one in enumerate(attempts) if _LIKELY_BPP * one.pixels <= 8 * limit)
+    number = next(likely, last)
     found = start(number)
     fits = found.least <= limit
     while (number > 0) if fits else (number < last):
@@ -241,47 +238,6 @@ def _layers(rate: Rate, attempt: Attempt, reasons: list[str]) -> Layers:
             return layers
         reasons.append(f"{layers}: {spoken} bytes, over {SEMANTIC_SHARE:.0%} of the limit")
     return NOTHING
-
-
-def highest_that_fits(
-    encode: Callable[[int], bytes],
-    low: int,
-    data: bytes,
-    levels: int,
-    room: int,
-    expect: Callable[[int], Sequence[float] | None] = lambda lowest: None,
-) -> tuple[int, bytes]:
-    """The highest level from ``low`` on, whose bytes are ``data``, with at most ``room`` bytes.
-
-    Bytes grow by about the same factor from level to level, so the search guesses from their
-    logarithm. Where they do not rise, the first level that is too large hides higher ones that are
-    not. So afterwards every higher level is tried that is expected to fit, within some margin, the
-    highest first: ``expect`` gives the bytes of the levels from one on up to a common factor, which
-    the level that was found tells. Of a codec that expects nothing the next two are tried.
-    """
-    high, too_large = levels, 0  # the lowest level known to be too large, and its bytes
-    while high - low > 1:
-        growth = log(too_large / len(data)) / (high - low) if too_large else _GROWTH
-        guess = low + int(log(room / len(data)) / max(growth, _GROWTH / 4))
-        middle = min(max(guess, low + 1), high - 1)
-        candidate = encode(middle)
-        if len(candidate) <= room:
-            low, data = middle, candidate
-        else:
-            high, too_large = middle, len(candidate)
-    expected = expect(low) if high < levels - 1 else None
-    if expected is None:
-        hopes = list(range(high + 1, min(high + 1 + _LOOK_AHEAD, levels)))
-    else:
-        falls = any(after < _FALL * before for before, after in pairwise(expected))
-        margin = _WIDE if falls else _MARGIN
-        most = (margin * room + _SPARE) * expected[0] / len(data)
-        hopes = [level for level in range(high + 1, levels) if expected[level - low] <= most]
-    for level in reversed(hopes):
-        candidate = encode(level)
-        if len(candidate) <= room:
-            return level, candidate
-    return low, data
 
 
 def explain(container: Container, profile: Profile) -> list[str]:

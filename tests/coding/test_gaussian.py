@@ -41,6 +41,27 @@ def test_any_symbols_survive(pairs: list[tuple[int, int]]) -> None:
 
 
 @settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, len(DEVIATIONS) - 1), st.integers(-30, 30) | st.integers(-9_000, 9_000)
+        ),
+        min_size=1,
+    )
+)
+def test_bits_say_how_long_a_stream_gets(pairs: list[tuple[int, int]]) -> None:
+    index = np.array([[t for t, _ in pairs]], np.uint8)
+    symbols = np.array([[s if t else 0 for t, s in pairs]], np.int32)
+    bits = TABLES.bits(symbols, index)
+    assert bits.shape == symbols.shape and not bits[index == 0].any()
+    stream = _encode(symbols.ravel(), index.ravel().astype(np.int64))
+    assert len(stream) <= bits.sum() / 8 + 2
+    # The stream leaves out zeros at its end.
+    written = int.from_bytes(stream, "big")
+    assert not written or len(stream) >= bits.sum() / 8 - 3
+
+
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=200), st.lists(st.integers(0, len(DEVIATIONS) - 1)))
 def test_any_bytes_are_read(data: bytes, index: list[int]) -> None:
     try:

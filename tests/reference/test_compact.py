@@ -143,11 +143,15 @@ def test_tiles_give_what_one_run_gives() -> None:
         latent = network.analysis(picture)
         tiled = in_tiles(network.analysis, picture, 256, Analysis.HALO)
         torch.testing.assert_close(tiled, latent, atol=1e-4, rtol=1e-4)
+        layered = network.analysis(picture, 256)
+        torch.testing.assert_close(layered, latent, atol=1e-4, rtol=1e-4)
         whole = network.synthesis(latent, latent.abs(), bias)
         parts = in_tiles(
             lambda y: network.synthesis(y, y.abs(), bias), latent, 256 // STRIDE, Synthesis.HALO
         )
+        layered = network.synthesis(latent, latent.abs(), bias, tile=256)
     torch.testing.assert_close(parts, whole, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(layered, whole, atol=1e-4, rtol=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -216,9 +220,11 @@ def test_tiles_get_the_noise_of_the_whole(
     codec = Compact(noisy_weights)
     data = codec.prepare(picture)(20)
     whole = codec.decode(data, 512, 512)
-    monkeypatch.setattr(compact, "_PICTURE_TILE", 256)
-    parts = codec.decode(data, 512, 512)
-    assert np.abs(whole.astype(int) - parts).max() <= 1 + 3 * (codec._dtype == torch.bfloat16)
+    for tile in "_DECODED_TILE", "_LAYER_TILE":
+        with monkeypatch.context() as patch:
+            patch.setattr(compact, tile, 256)
+            parts = codec.decode(data, 512, 512)
+        assert np.abs(whole.astype(int) - parts).max() <= 1 + 3 * (codec._dtype == torch.bfloat16)
 
 
 def test_bfloat16_changes_a_picture_by_rounding_only(noisy_weights: Path) -> None:

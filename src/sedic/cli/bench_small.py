@@ -32,6 +32,10 @@ def small(
         str | None, typer.Option(help="Names with commas between (default: all that there are).")
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Of whole commands, for their costs.")] = 3,
+    words: Annotated[
+        bool,
+        typer.Option("--words", help="Instead: what a sentence is worth on held-out photographs."),
+    ] = False,
     profile: Annotated[str, typer.Option(help="Which set of models.")] = "mini",
     out: Annotated[Path, typer.Option(help="Folder of results.")] = Path("runs/bench-small"),
     page: Annotated[Path | None, typer.Option(help="(default: small.md in --out)")] = None,
@@ -46,6 +50,9 @@ def small(
     from sedic.lab.bench.results import read_results
 
     make_folder(out)
+    if words:
+        _word_worth(profile, held_out, out, page or out / "words.md")
+        return
     places = {"Kodak": ("kodak", kodak), HELD_OUT: (_held_out(out, held_out), held_out)}
     tables: dict[str, Table] = {}
     with progress_bar() as progress, stopping() as stopped:
@@ -71,6 +78,25 @@ def small(
     folder = out / next(iter(tables)) / "pictures"
     small_page.packet_sheet(first, folder, sheet, ("WebP", "BlurHash"))
     note(f"{printable(page)}, {printable(sheet)}: written")
+
+
+def _word_worth(profile: str, count: int, out: Path, page: Path) -> None:
+    """Measure what a sentence is worth, and write the page and all numbers."""
+    import json
+    from dataclasses import asdict
+
+    from sedic.lab.bench.experiments import word_worth
+    from sedic.lab.bench.experiments.scales import photographs
+    from sedic.profile import Profile
+
+    pictures = photographs(*word_worth.SIZE, count)
+    with progress_bar() as progress:
+        outcomes, said = word_worth.measure(Profile.load(profile), pictures, progress)
+    numbers = {"outcomes": [asdict(one) for one in outcomes], "said": said}
+    write_atomically(out / "words.json", json.dumps(numbers).encode(), force=True)
+    text = word_worth.page(outcomes, said, command_line())
+    write_atomically(page, text.encode(), force=True)
+    note(f"{printable(page)}: written")
 
 
 def _held_out(out: Path, count: int) -> str:
@@ -169,15 +195,16 @@ def large(
         list[str] | None,
         typer.Option(metavar="WIDTHxHEIGHT", help="Repeat for more (default: 0.4 to 12 MP)."),
     ] = None,
+    restored: Annotated[bool, typer.Option(help="Also the restorer: most of the time.")] = True,
     page: Annotated[Path | None, typer.Option(help="Also write the table to this file.")] = None,
 ) -> None:
     """CPU seconds of one thread a megapixel, and memory, at 0.4, 1, 4 and 12 megapixels."""
     from sedic.lab.bench.circumstances import hardware
-    from sedic.lab.bench.experiments.large import SIZES, Cost, measure, table
+    from sedic.lab.bench.experiments.large import PARTS, SIZES, Cost, measure, table
 
     sizes = [_size(text) for text in size] if size else list(SIZES)
     costs: list[Cost] = []
-    for cost in measure(photo, bpp, sizes):
+    for cost in measure(photo, bpp, sizes, PARTS if restored else PARTS[:2]):
         costs.append(cost)
         note(f"{cost.width}x{cost.height}: {cost.seconds}, {cost.memory:.2f} GiB")
     machine = ", ".join(f"{name} {value}" for name, value in hardware().items())

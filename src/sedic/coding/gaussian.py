@@ -120,6 +120,32 @@ class GaussianTables:
         groups = list(zip(tables.tolist(), np.split(order, starts[1:]), strict=True))
         yield from reversed(groups) if last_first else groups
 
+    @cached_property
+    def _costs(self) -> npt.NDArray[np.float32]:
+        """Bits of each entry of each table, (tables, entries)."""
+        sums = self.weights.sum(1, keepdims=True, dtype=np.int64)
+        return np.asarray(np.log2(sums / np.maximum(self.weights, 1)), np.float32)
+
+    def bits(self, symbols: Symbols, index: Integers) -> npt.NDArray[np.float32]:
+        """What each of ``symbols`` costs under the table of ``index``, in an array of any shape.
+
+        The bytes of ``encode`` have as many bits as all of them, rounded up, but for a few.
+        """
+        escape = self.lengths[index] - 1
+        values = symbols - self.offsets[index]
+        outside = (values < 0) | (values >= escape)
+        entries = np.where(outside, escape, values) + self.weights.shape[1] * index.astype(np.int32)
+        bits: npt.NDArray[np.float32] = self._costs.ravel().take(entries)
+        outside &= escape > 0
+        if outside.any():
+            beyond, last = values[outside], escape[outside]
+            code = np.where(beyond < 0, -2 * beyond, 2 * (beyond - last) + 1)
+            widths = np.frexp(code)[1] - 1
+            bits[outside] += (
+                np.log2((2 << _ESCAPE_WIDTHS - 1) - 1) - (_ESCAPE_WIDTHS - 1) + 2 * widths
+            )
+        return bits
+
     def encode(
         self,
         encoder: RangeEncoder,

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from scipy import fft, ndimage
+from scipy import fft, ndimage, sparse
 from skimage.color import rgb2lab
 
 from sedic.describe.words import PALETTE
@@ -248,15 +248,37 @@ def area_mean(
 
     ``rows`` and ``columns`` hold the increasing borders, in samples from the top left corner.
     """
-    for axis, borders in enumerate((rows, columns)):
-        along = [-1 if i == axis else 1 for i in range(values.ndim)]
-        low = np.minimum(borders.astype(np.intp), values.shape[axis] - 1)
-        part = (borders - low).reshape(along)
-        # Counts of set cells are exact in float32, and a large mask needs no more memory.
-        precise = np.float32 if values.dtype == np.bool_ else np.float64
-        total = np.cumsum(values, axis=axis, dtype=precise)
-        before = total.take(low - 1, axis) * (low > 0).reshape(along)
-        at = before * (1 - part) + total.take(low, axis) * part
-        widths = np.diff(borders).reshape(along)
-        values = np.asarray(np.diff(at, axis=axis) / widths, np.float32)
-    return np.asarray(values, np.float32)
+    # Masks are exact in between: whether a cell is half full must not depend on rounding.
+    mask = values.dtype == np.bool_
+    across = _counts(values, rows) if mask else _sums(values, 0, rows, np.float32)
+    height = np.diff(rows).reshape(-1, *[1] * (values.ndim - 1))
+    part = np.asarray(across / height, np.float32)
+    width = np.diff(columns).reshape(-1, *[1] * (values.ndim - 2))
+    down = _sums(part, 1, columns, np.float64 if mask else np.float32)
+    return np.asarray(down / width, np.float32)
+
+
+def _counts(values: Floats | Region, borders: npt.NDArray[np.float64]) -> npt.NDArray[np.floating]:
+    """Set samples between borders of rows, those that a border cuts in part."""
+    low = np.minimum(borders.astype(np.intp), len(values) - 1)
+    part = (borders - low).reshape(-1, *[1] * (values.ndim - 1))
+    # Counts are exact in float32, and a large mask needs no more memory.
+    total = np.cumsum(values, axis=0, dtype=np.float32)
+    before = total.take(low - 1, 0) * (low > 0).reshape(part.shape)
+    return np.diff(before * (1 - part) + total.take(low, 0) * part, axis=0)
+
+
+def _sums(
+    values: Floats | Region,
+    axis: int,
+    borders: npt.NDArray[np.float64],
+    kind: type[np.float32 | np.float64],
+) -> npt.NDArray[np.floating]:
+    """Sums of samples between borders along one axis, added up as ``kind``."""
+    length = values.shape[axis]
+    samples = np.arange(length)
+    shares = np.minimum(borders[1:, None], samples + 1) - np.maximum(borders[:-1, None], samples)
+    matrix = sparse.csr_matrix(np.maximum(shares, 0).astype(kind))
+    turned = np.moveaxis(np.asarray(values, kind), axis, 0)
+    sums = np.asarray(matrix @ np.ascontiguousarray(turned).reshape(length, -1))
+    return np.moveaxis(sums.reshape(-1, *turned.shape[1:]), 0, axis)

@@ -51,14 +51,18 @@ class _Convolution(nn.Module):
     def __init__(self, before: int, after: int, kernel: int = 1, stride: int = 1, groups: int = 1):
         super().__init__()
         self.kernel, self.stride = kernel, stride
-        self.inner = nn.Conv2d(before, after, kernel, stride, groups=groups)
+        # Where nothing is halved, both sides get the same, and no padded copy is made.
+        padding = kernel // 2 if stride == 1 else 0
+        self.inner = nn.Conv2d(before, after, kernel, stride, padding, groups=groups)
 
     def forward(self, x: Tensor) -> Tensor:
-        borders = []
-        for size in (x.shape[-1], x.shape[-2]):
-            missing = max((-(-size // self.stride) - 1) * self.stride + self.kernel - size, 0)
-            borders += [missing // 2, missing - missing // 2]
-        y: Tensor = self.inner(F.pad(x, borders) if any(borders) else x)
+        if self.stride > 1:
+            borders = []
+            for size in (x.shape[-1], x.shape[-2]):
+                missing = max((-(-size // self.stride) - 1) * self.stride + self.kernel - size, 0)
+                borders += [missing // 2, missing - missing // 2]
+            x = F.pad(x, borders)
+        y: Tensor = self.inner(x)
         return y
 
 
@@ -75,9 +79,9 @@ class _Block(nn.Module):
         self.adds = stride == 1 and before == after
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = x if self.expand is None else F.relu6(self.expand(x))
-        narrow: Tensor = self.project(F.relu6(self.depthwise(wide)))
-        return x + narrow if self.adds else narrow
+        wide = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
+        narrow: Tensor = self.project(F.relu6(self.depthwise(wide), inplace=True))
+        return narrow.add_(x) if self.adds else narrow
 
 
 class Classifier(nn.Module):
@@ -98,7 +102,8 @@ class Classifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, 1280, h/32, w/32) features of (n, 3, h, w) pictures in [-1, 1]."""
-        return F.relu6(self.head(self.blocks(F.relu6(self.stem(x)))))
+        x = F.relu6(self.stem(x), inplace=True)
+        return F.relu6(self.head(self.blocks(x)), inplace=True)
 
     @torch.inference_mode()
     def look(self, views: Pictures) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
@@ -108,11 +113,14 @@ class Classifier(nn.Module):
         The last layer is linear and its input a mean over positions. So a class activation map is
         exact: its mean plus the bias of the class is the logit (Zhou et al. 2016, eq. 2).
         """
-        device_weight = self.linear.weight
-        x = torch.from_numpy(views.copy()).to(device_weight.device).permute(0, 3, 1, 2)
-        x = (x.to(torch.float32) - 127) / 128
-        x = x.to(self.stem.inner.weight.dtype).contiguous(memory_format=torch.channels_last)
-        maps = torch.einsum("nchw,kc->nkhw", self(x).float(), device_weight)
+        weight = self.linear.weight
+        parts = []
+        for view in views:  # one at a time: their features stay in the processor's cache
+            x = torch.from_numpy(view[None].copy()).to(weight.device).permute(0, 3, 1, 2)
+            x = (x.to(torch.float32) - 127) / 128
+            x = x.to(self.stem.inner.weight.dtype).contiguous(memory_format=torch.channels_last)
+            parts.append(torch.einsum("nchw,kc->nkhw", self(x).float(), weight))
+        maps = torch.cat(parts)
         logits = maps.mean((2, 3)) + self.linear.bias
         return logits.cpu().numpy(), maps.cpu().numpy()
 

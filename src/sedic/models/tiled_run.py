@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 import torch
@@ -11,8 +11,12 @@ from torch import Tensor
 _UNIT = 16  # cells of which sides of tiles are multiples
 
 
-def in_tiles(run: Callable[[Tensor], Tensor], x: Tensor, tile: int, margin: int) -> Tensor:
+def in_tiles(
+    run: Callable[..., Tensor], x: Tensor | Sequence[Tensor], tile: int, margin: int
+) -> Tensor:
     """Call ``run`` on tiles of ``x`` (1, channels, height, width), and join the results.
+
+    ``x`` may be several tensors that differ in their channels alone; ``run`` gets them all.
 
     A tile has at most ``tile``**2 cells. It is run with ``margin`` cells around it, which are cut
     off afterwards; beyond the borders of ``x`` there are none, so the network pads there itself. If
@@ -21,9 +25,10 @@ def in_tiles(run: Callable[[Tensor], Tensor], x: Tensor, tile: int, margin: int)
     margins. For a network that shrinks, ``tile``, ``margin`` and the sides of ``x`` must be
     multiples of its factor, at most ``_UNIT``.
     """
-    height, width = x.shape[-2:]
+    parts = [x] if isinstance(x, Tensor) else x
+    height, width = parts[0].shape[-2:]
     if height * width <= tile * tile:
-        return run(x)
+        return run(*parts)
     down, across = _grid(height, width, tile, margin)
     rows, columns = (
         -(-side // (count * _UNIT)) * _UNIT for side, count in ((height, down), (width, across))
@@ -32,9 +37,13 @@ def in_tiles(run: Callable[[Tensor], Tensor], x: Tensor, tile: int, margin: int)
     for top in range(0, height, rows):
         for left in range(0, width, columns):
             above, before = max(0, top - margin), max(0, left - margin)
-            crop = x[..., above : top + rows + margin, before : left + columns + margin]
-            result = run(crop)
-            zoom = Fraction(result.shape[-1], crop.shape[-1])
+            lines, places = (
+                slice(above, top + rows + margin),
+                slice(before, left + columns + margin),
+            )
+            crops = [part[..., lines, places] for part in parts]
+            result = run(*crops)
+            zoom = Fraction(result.shape[-1], crops[0].shape[-1])
             if whole is None:
                 size = int(height * zoom), int(width * zoom)
                 whole = torch.empty(1, result.shape[1], *size, dtype=result.dtype)

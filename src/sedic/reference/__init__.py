@@ -24,11 +24,10 @@ Realism: TypeAlias = "float | npt.NDArray[np.float32]"
 class Prepared(Protocol):
     """A picture that is ready to be coded at any level.
 
-    It may have two more methods. ``expected_sizes(lowest) -> Sequence[float]``: the bytes of the
-    levels from ``lowest`` on, up to a common factor, for a codec whose bytes do not rise with the
-    level for every picture; rate control tries the levels for which that matters.
-    ``comes_back(data) -> bool``: whether these bytes decode to what they were made of, where that
-    is cheaper to see than by ``decode``.
+    It may have two more attributes. ``estimates``, a ``level_search.Estimates``: the bytes of the
+    levels, for a codec whose bytes do not rise with the level for every picture; rate control finds
+    the highest level that fits with it. ``comes_back(data) -> bool``: whether these bytes, which it
+    gave, decode to what they were made of, where that is cheaper to see than by ``decode``.
     """
 
     def __call__(self, level: int) -> bytes: ...

@@ -12,9 +12,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable
 from dataclasses import asdict
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +35,7 @@ from sedic.models.precision import picture_dtype
 from sedic.models.tiled_run import in_tiles
 from sedic.picture import pad_to_multiple
 from sedic.reference.coarse_grain import with_coarse_grain
-from sedic.reference.compact_latent import LatentCoder, estimated_sizes
+from sedic.reference.compact_latent import LatentCoder
 from sedic.reference.compact_network import (
     CERTAIN,
     LEVELS,
@@ -50,6 +49,8 @@ from sedic.reference.compact_network import (
     scale_of,
     spread_of,
 )
+from sedic.reference.compact_passes import Latent
+from sedic.reference.compact_sizes import LatentSizes
 from sedic.settings import REALISM
 
 if TYPE_CHECKING:
@@ -59,39 +60,46 @@ if TYPE_CHECKING:
 # Below these levels the next smaller scale looks better with as many bytes; measured by
 # ``lab.bench.experiments.scales`` on held-out photographs.
 SCALE_FLOORS = 6, 12
-_PICTURE_TILE = 2560  # pixels; 6.5 million are about 1 GiB of features
+# Pixels a side of what is analysed, and of what is decoded, at once.
+_PICTURE_TILE, _DECODED_TILE = 2560, 3584
+# Pixels of the tiles that the layers at 1/8 and 1/4 run on. Tensors stay below 32 MiB, from where
+# on the C library gets memory for each one from the system, page by page, and gives it back.
+_LAYER_TILE = 1280
 _NOISE_SIDE = 64  # latent positions, 1024 pixels, after which a picture's noise repeats
 _NOISE_KEY = 8  # bytes at the start of a reference image that decide its noise, of a prefix, too
 _OLD_LEVELS, _OLD_STEP = 29, 6  # first bytes of format version 1: every sixth level up to 168
 
 
 class Prepared:
-    """The latent of a picture: maps a level to the codec's bytes."""
+    """The latent of a picture: maps a level to the codec's bytes. ``estimates`` are of their
+    number, for every level."""
 
-    def __init__(
-        self, coder: LatentCoder, latent: Tensor, estimate: Callable[[int], list[float]]
-    ) -> None:
-        self._coder, self._latent, self._estimate = coder, latent, estimate
+    def __init__(self, coder: LatentCoder, latent: Tensor) -> None:
+        self._coder, self._latent = coder, latent
+        self._sent: dict[int, bytes] = {}  # what each level's symbols decode to, hashed
+        self.estimates = LatentSizes(coder, latent)
 
     @torch.inference_mode()
     def __call__(self, level: int) -> bytes:
         if not 0 <= level < LEVELS:
             raise ValueError(f"level {level}: 0 to {LEVELS - 1}")
-        return bytes([_OLD_LEVELS + level]) + self._coder.encode(self._latent, level)[0]
-
-    @torch.inference_mode()
-    def expected_sizes(self, lowest: int) -> list[float]:
-        """Bytes at every level from ``lowest`` on, about: right but for a common factor and a few
-        per cent."""
-        return self._estimate(lowest)
+        data, latent = self._coder.encode(self._latent, level)
+        self._sent[level] = _digest(latent)
+        return bytes([_OLD_LEVELS + level]) + data
 
     @torch.inference_mode()
     def comes_back(self, data: bytes) -> bool:
-        """Whether the bytes of a level decode to the very symbols that they were made of."""
+        """Whether the bytes of a level, made before, decode to the symbols that they hold."""
         level = data[0] - _OLD_LEVELS
-        _, sent = self._coder.encode(self._latent, level)
         found = self._coder.decode(RangeDecoder(data[1:]), level, *self._latent.shape[-2:])
-        return all(torch.equal(a, b) for a, b in zip(sent, found, strict=True))
+        return _digest(found) == self._sent.get(level)
+
+
+def _digest(latent: Latent) -> bytes:
+    digest = hashlib.sha256()
+    for part in latent:
+        digest.update(part.contiguous().numpy().data)
+    return digest.digest()
 
 
 class Compact:
@@ -124,11 +132,10 @@ class Compact:
 
         def analyse(part: Tensor) -> Tensor:
             scaled = (part.float() / 255 - 0.5).to(self._dtype)
-            return self._network.analysis(scaled).float()  # type: ignore[no-any-return]
+            return self._network.analysis(scaled, _LAYER_TILE).float()  # type: ignore[no-any-return]
 
         y = in_tiles(analyse, padded, _PICTURE_TILE, Analysis.HALO)
-        estimate = partial(estimated_sizes, self._network, self._tables, y)
-        return Prepared(self._coder, y, estimate)
+        return Prepared(self._coder, y)
 
     @torch.inference_mode()
     def decode(self, data: bytes, width: int, height: int, realism: Realism = REALISM) -> Picture:
@@ -185,14 +192,14 @@ class Compact:
                 noise_here[:, coarse:] *= strong[:, 1:]
                 noise_here = noise_here.to(self._dtype)
             latent_inputs = values * ungain, spread_of(tables), bias
-            picture_values = self._network.synthesis(
-                *(x.to(self._dtype) for x in latent_inputs), noise_here
-            ).float()
-            return torch.round((picture_values + 0.5) * 255).clamp(0, 255).to(torch.uint8)
+            inputs = [x.to(self._dtype) for x in latent_inputs]
+            return self._network.synthesis(  # type: ignore[no-any-return]
+                *inputs, noise_here, _LAYER_TILE, finish=_levels
+            )
 
         def shown(strength: Tensor) -> Picture:
             inputs = torch.cat([*latent, places, strength], 1)
-            whole = in_tiles(synthesise, inputs, _PICTURE_TILE // STRIDE, Synthesis.HALO)
+            whole = in_tiles(synthesise, inputs, _DECODED_TILE // STRIDE, Synthesis.HALO)
             return whole[0, :, :height, :width].permute(1, 2, 0).contiguous().numpy()
 
         picture = shown(strength)
@@ -200,6 +207,11 @@ class Compact:
             return picture
         share = (coarser / strength[0, 1].clamp(min=1e-6)).numpy()
         return with_coarse_grain(picture, shown(0 * strength), share)
+
+
+def _levels(picture: Tensor) -> Tensor:
+    """A picture in about [-0.5, 0.5] as uint8."""
+    return torch.round((picture.float() + 0.5) * 255).clamp(0, 255).to(torch.uint8)
 
 
 def _strengths(realism: Realism, rows: int, columns: int) -> Tensor:

@@ -18,6 +18,7 @@ one to the next, and extrapolated beyond the last.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ from torch import Tensor, nn
 
 from sedic.models.convolution import Convolution3x3
 from sedic.models.layers import block_basis, blocks
+from sedic.models.tiled_run import in_tiles
 from sedic.reference.entropy_models import max_with_gradient
 from sedic.settings import REALISM
 
@@ -42,6 +44,7 @@ LEVELS = 213
 SCALES = 64
 SCALE_MIN, SCALE_MAX = 0.02, 32.0
 CERTAIN = 15
+_WHOLE = 1 << 20  # pixels a side of a tile that every picture fits in
 _LOG_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALES - 1)
 INDEX_UNIT = 8  # the networks give table indices in units of 8, around INDEX_ORIGIN
 INDEX_ORIGIN = 32
@@ -106,6 +109,8 @@ class Analysis(nn.Module):
 
     def __init__(self, c: CompactConfig) -> None:
         super().__init__()
+        self.at_eighth = 3 + c.encoder_blocks[0]  # layers, with the one that leads to 1/16
+        self.reach = 8 * (2 + 2 * c.encoder_blocks[0])  # picture pixels, of those layers
         self.blocks = nn.PixelUnshuffle(STRIDE)
         self.linear = nn.Conv2d(3 * STRIDE**2, c.latent, 1)
         self.layers = nn.Sequential(
@@ -121,8 +126,12 @@ class Analysis(nn.Module):
             self.linear.bias.zero_()  # type: ignore[union-attr]
             last.weight.mul_(0.3)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.linear(self.blocks(x)) + self.layers(x)  # type: ignore[no-any-return]
+    def forward(self, x: Tensor, tile: int | None = None) -> Tensor:
+        """With a ``tile``, a single picture's layers at 1/8 run on tiles of so many pixels a side:
+        features stay small enough to be kept in memory that is used again and again."""
+        first = self.layers[: self.at_eighth]
+        deep = in_tiles(first, x, tile or _WHOLE, -(-self.reach // STRIDE) * STRIDE)
+        return self.linear(self.blocks(x)) + self.layers[self.at_eighth :](deep)  # type: ignore[no-any-return]
 
 
 class Noise(nn.Module):
@@ -206,6 +215,8 @@ class Synthesis(nn.Module):
             self.linear.weight.copy_(block_basis(c.latent, STRIDE).T[:, :, None, None])
             self.linear.bias.zero_()  # type: ignore[union-attr]
             last.weight.mul_(0.3)
+        self.starts = 2 + c.decoder_blocks[0], 4 + sum(c.decoder_blocks[:2])  # of 1/8 and of 1/4
+        self.reaches = 2 * c.decoder_blocks[1], 2 * c.decoder_blocks[2] + 1  # cells of 1/8, of 1/4
         # Noise enters before the last two blocks at 1/8 and at 1/4, which shape it, and at the end.
         self.eighth, self.quarter = (
             len(self.layers) - 2 - c.decoder_blocks[2] - 2 - min(2, c.decoder_blocks[1]),
@@ -219,18 +230,50 @@ class Synthesis(nn.Module):
             self.grain = Grain(c.narrow, c.noise[2])
 
     def forward(
-        self, y: Tensor, spread: Tensor, level_bias: Tensor, noise: Tensor | None = None
+        self,
+        y: Tensor,
+        spread: Tensor,
+        level_bias: Tensor,
+        noise: Tensor | None = None,
+        tile: int | None = None,
+        finish: Callable[[Tensor], Tensor] = lambda picture: picture,
     ) -> Tensor:
-        x = self.enter(torch.cat([y, spread], 1)) + level_bias
-        if noise is None or not self.noise_channels:
-            return self.blocks(self.linear(y)) + self.layers(x)  # type: ignore[no-any-return]
-        eighth, quarter, grain = torch.split(noise, list(self.counts), 1)
-        x = self.noise_eighth(self.layers[: self.eighth](x), F.pixel_shuffle(eighth, 2))
-        x = self.layers[self.eighth : self.quarter](x)
-        x = self.noise_quarter(x, F.pixel_shuffle(quarter, 4))
+        """``finish`` of the picture. With a ``tile``, a single picture's layers at 1/8 and at 1/4
+        run on tiles of so many pixels a side, each with its own margin, and so does ``finish``:
+        see ``Analysis.forward``."""
+        x = self.layers[: self.starts[0]](self.enter(torch.cat([y, spread], 1)) + level_bias)
+        # The latent goes along on the grid of 1/4, as the channels that fit there.
+        folded = F.pixel_shuffle(F.pad(y, (0, 0, 0, 0, 0, -y.shape[1] % 16)), 4)
+        at_eighth, at_quarter = [x], [folded]
+        if noise is not None and self.noise_channels:
+            eighth, *quarter = torch.split(noise, list(self.counts), 1)
+            at_eighth.append(F.pixel_shuffle(eighth, 2))
+            at_quarter += [F.pixel_shuffle(maps, 4) for maps in quarter]
+
+        def last(x: Tensor, folded: Tensor, *noise: Tensor) -> Tensor:
+            linear = self.linear(F.pixel_unshuffle(folded, 4)[:, : y.shape[1]])
+            return finish(self.blocks(linear) + self.layers[-1](self._quarters(x, *noise)))
+
+        x = in_tiles(self._eighths, at_eighth, (tile or _WHOLE) // 8, self.reaches[0])
+        reach = -(-self.reaches[1] // 4) * 4
+        return in_tiles(last, [x, *at_quarter], (tile or _WHOLE) // 4, reach)
+
+    def _eighths(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+        """The layers at 1/8, up to the step to 1/4."""
+        if noise is not None:
+            x = self.noise_eighth(self.layers[self.starts[0] : self.eighth](x), noise)
+            return self.layers[self.eighth : self.starts[1]](x)  # type: ignore[no-any-return]
+        return self.layers[self.starts[0] : self.starts[1]](x)  # type: ignore[no-any-return]
+
+    def _quarters(
+        self, x: Tensor, noise: Tensor | None = None, grain: Tensor | None = None
+    ) -> Tensor:
+        """The layers at 1/4, without the last step to pixels."""
+        if noise is None or grain is None:
+            return self.layers[self.starts[1] : -1](x)  # type: ignore[no-any-return]
+        x = self.noise_quarter(self.layers[self.starts[1] : self.quarter](x), noise)
         x = self.layers[self.quarter : -2](x)
-        deep = self.layers[-2](x) + self.grain(x, F.pixel_shuffle(grain, 4))
-        return self.blocks(self.linear(y)) + self.layers[-1](deep)  # type: ignore[no-any-return]
+        return self.layers[-2](x) + self.grain(x, grain)  # type: ignore[no-any-return]
 
     def drawn(self, y: Tensor) -> Tensor:
         """Noise for latents like ``y``, of the shape of the codec's own: sums of two uniforms."""

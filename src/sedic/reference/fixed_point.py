@@ -40,13 +40,16 @@ def shift_right(values: Tensor, bits: int) -> Tensor:
 
 
 def fixed_linear_map(
-    weight: Tensor, bias: Tensor | None, apply: Callable[[Tensor, Tensor], Tensor]
+    weight: Tensor,
+    bias: Tensor | None,
+    apply: Callable[[Tensor, Tensor], Tensor],
+    dtype: torch.dtype = torch.float64,
 ) -> FixedFunction:
     """A linear layer in fixed point.
 
     ``weight`` has its output channels first; ``apply(x, integer_weight)`` is the linear map
-    without bias and returns output channels in dimension 1. Raises ``ValueError`` where sums
-    could exceed 2**53.
+    without bias and returns output channels in dimension 1. In another ``dtype`` than float64
+    results are not exact. Raises ``ValueError`` where sums could exceed 2**53.
     """
     if weight[0].numel() > _FAN_IN_LIMIT:
         raise ValueError(f"fan-in of {weight[0].numel()} is too large for exact sums")
@@ -57,6 +60,7 @@ def fixed_linear_map(
     offset = torch.full((len(weight),), 2.0 ** (bits - 1), dtype=torch.float64)  # rounds to nearest
     if bias is not None:
         offset += torch.round(bias.detach().to("cpu", torch.float64) * 2.0 ** (bits + FRACTION))
+    integers, offset = integers.to(dtype), offset.to(dtype)
 
     def run(x: Tensor) -> Tensor:
         total = apply(x, integers)
@@ -66,7 +70,7 @@ def fixed_linear_map(
     return run
 
 
-def _fixed_convolution(layer: nn.Conv2d) -> FixedFunction:
+def _fixed_convolution(layer: nn.Conv2d, dtype: torch.dtype) -> FixedFunction:
     if layer.padding_mode != "zeros":
         raise ValueError("fixed-point convolutions pad with zeros")
 
@@ -75,7 +79,7 @@ def _fixed_convolution(layer: nn.Conv2d) -> FixedFunction:
         padding = layer.padding
         return F.conv2d(x, weight, None, layer.stride, padding, layer.dilation, layer.groups)
 
-    return fixed_linear_map(layer.weight, layer.bias, apply)
+    return fixed_linear_map(layer.weight, layer.bias, apply, dtype)
 
 
 def _fixed_leaky_relu(layer: nn.LeakyReLU) -> FixedFunction:
@@ -90,15 +94,16 @@ def _fixed_leaky_relu(layer: nn.LeakyReLU) -> FixedFunction:
     return run
 
 
-def fixed(module: nn.Module) -> FixedFunction:
+def fixed(module: nn.Module, dtype: torch.dtype = torch.float64) -> FixedFunction:
     """The fixed-point twin of a float network: same layers, integers in, integers out.
 
     Takes ``nn.Sequential`` (nested as you like) of ``Conv2d``, ``LeakyReLU``, ``ReLU`` and
     ``PixelShuffle``; raises ``TypeError`` for anything else. Inputs and outputs are float64
-    tensors (batch, channels, height, width) that hold integers in units of 2**-FRACTION.
+    tensors (batch, channels, height, width) that hold integers in units of 2**-FRACTION; or of
+    another ``dtype``, which is faster and not exact.
     """
     if isinstance(module, nn.Sequential):
-        parts = [fixed(part) for part in module]
+        parts = [fixed(part, dtype) for part in module]
 
         def chain(x: Tensor) -> Tensor:
             for part in parts:
@@ -107,7 +112,7 @@ def fixed(module: nn.Module) -> FixedFunction:
 
         return chain
     if isinstance(module, nn.Conv2d):
-        return _fixed_convolution(module)
+        return _fixed_convolution(module, dtype)
     if isinstance(module, nn.LeakyReLU):
         return _fixed_leaky_relu(module)
     if isinstance(module, nn.ReLU):

@@ -107,6 +107,9 @@ def test_the_tables_say_what_misses_its_target() -> None:
     big = Cost(2000, 1000, {"compress": 2.0, "preview": 3.0, "decompress": 9.0}, 1.5)
     row = large_table([small, big]).splitlines()[-1]
     assert "1.00, 1.00 times |" in row and "1.50, 1.50 times (too dear)" in row
+    for cost in (small, big):
+        del cost.seconds["decompress"]
+    assert "decompress" not in large_table([small, big])
 
 
 def test_what_is_installed_has_a_size() -> None:

@@ -42,14 +42,17 @@ class Cost:
         return self.seconds[part] / (self.width * self.height / 1e6)
 
 
-def measure(photo: Path, bpp: float, sizes: Sequence[tuple[int, int]]) -> Iterator[Cost]:
-    """The cost of each size, as it is known. ``SedicError`` where a process fails."""
+def measure(
+    photo: Path, bpp: float, sizes: Sequence[tuple[int, int]], parts: Sequence[str] = PARTS
+) -> Iterator[Cost]:
+    """The cost of each size, as it is known; of the first of ``PARTS`` alone if there are fewer
+    ``parts``. ``SedicError`` where a process fails."""
     threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
     for width, height in sizes:
         arguments = [sys.executable, "-m", __spec__.name, str(photo), str(bpp)]
         try:
             done = subprocess.run(
-                [*arguments, str(width), str(height)],
+                [*arguments, str(width), str(height), str(len(parts))],
                 capture_output=True,
                 timeout=_SECONDS,
                 env={**os.environ, **threads},
@@ -65,11 +68,12 @@ def measure(photo: Path, bpp: float, sizes: Sequence[tuple[int, int]]) -> Iterat
 
 def table(costs: Sequence[Cost]) -> str:
     """The costs as a Markdown table, with each price over that of the first size."""
-    head = " | ".join(f"{part}, s | a megapixel" for part in PARTS)
-    lines = [f"| picture | megapixels | {head} | peak GiB |", "|---" * (2 * len(PARTS) + 3) + "|"]
+    parts = list(costs[0].seconds)
+    head = " | ".join(f"{part}, s | a megapixel" for part in parts)
+    lines = [f"| picture | megapixels | {head} | peak GiB |", "|---" * (2 * len(parts) + 3) + "|"]
     for cost in costs:
         cells = []
-        for part in PARTS:
+        for part in parts:
             price = cost.price(part)
             times = price / costs[0].price(part)
             mark = "" if times <= MAX_PRICE else " (too dear)"
@@ -80,8 +84,8 @@ def table(costs: Sequence[Cost]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def one(picture: Picture, bpp: float) -> dict[str, float]:
-    """CPU seconds of ``PARTS`` for a picture, with measured words."""
+def one(picture: Picture, bpp: float, parts: int = len(PARTS)) -> dict[str, float]:
+    """CPU seconds of the first ``parts`` of ``PARTS`` for a picture, with measured words."""
     from sedic import Decoder, Encoder, Profile
     from sedic.describe.description import Description
     from sedic.lab.bench.experiments.subject import measured
@@ -98,7 +102,7 @@ def one(picture: Picture, bpp: float) -> dict[str, float]:
         times = [time.process_time()]
         data = encoder.compress(scaled, rate, words).data
         times.append(time.process_time())
-        for decode in (decoder.preview, decoder.decompress):
+        for decode in (decoder.preview, decoder.decompress)[: parts - 1]:
             decode(data)
             times.append(time.process_time())
         steps = zip(PARTS, times, times[1:], strict=False)
@@ -107,14 +111,14 @@ def one(picture: Picture, bpp: float) -> dict[str, float]:
 
 
 def main() -> None:
-    """One size, in this process: photo, bits per pixel, width, height."""
+    """One size, in this process: photo, bits per pixel, width, height, number of parts."""
     import resource
 
     from sedic.picture import load_picture, resized
 
-    photo, bpp, width, height = sys.argv[1:]
+    photo, bpp, width, height, parts = sys.argv[1:]
     picture = resized(load_picture(Path(photo)), int(width), int(height))
-    seconds = one(picture, float(bpp))
+    seconds = one(picture, float(bpp), int(parts))
     unit = 1 if sys.platform == "darwin" else 1024
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
     print(json.dumps({"seconds": seconds, "memory": memory}))
