@@ -7,6 +7,7 @@ which the reference codec ``external`` carries and every decoder of format versi
 from __future__ import annotations
 
 import io
+import math
 import zlib
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 _ROWS = 32  # rows that are compressed before the whole picture is
 _HOPE = 8  # if those rows take more than so many times the limit, the picture is not tried
+# Of a larger picture about so many pixels are coded first, quickly; if they take more than so many
+# times the limit, the picture is not tried.
+_PIXELS, _LESS = 200_000, 2
 
 
 def lossless_file(picture: Picture, max_bytes: int) -> bytes | None:
@@ -35,12 +39,21 @@ def lossless_file(picture: Picture, max_bytes: int) -> bytes | None:
         steps = np.diff(rows, axis=1, prepend=rows[:, :1])  # modulo 256
         if len(zlib.compress(steps.tobytes(), 1)) > _HOPE * max_bytes:
             return None
+        step = math.ceil(math.sqrt(picture.shape[0] * picture.shape[1] / _PIXELS))
+        if step > 1 and len(_webp(picture[::step, ::step], 0)) > _LESS * max_bytes:
+            return None
         pixels = picture
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "WEBP", lossless=True, method=4)
-    data = buffer.getvalue()
+    data = _webp(pixels, 4)
     height, width = picture.shape[:2]
     fits = len(data) <= max_bytes
     return (
         data if fits and np.array_equal(External().decode(data, width, height), picture) else None
     )
+
+
+def _webp(picture: Picture, effort: int) -> bytes:
+    """A lossless WebP file; ``effort``: 0 (fast) to 6 (small)."""
+    buffer = io.BytesIO()
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    image.save(buffer, "WEBP", lossless=True, method=effort)
+    return buffer.getvalue()
