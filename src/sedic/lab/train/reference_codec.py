@@ -89,20 +89,22 @@ class ReferenceRecipe(photos.PhotoRecipe):
         return replace(self, lpips=0.0, mesh=0.0)
 
     def for_texture(self) -> ReferenceRecipe:
-        """The same run with the loss of texture, and many small files."""
+        """The same run with the loss of texture, and many small files; rates as they are."""
         return replace(
             self,
             texture=TextureWeights(),
-            steps=1_100,
-            warmup=20,
+            steps=2_600,
+            warmup=50,
             batch=4,
             crop=192,
-            learning_rate=6e-5,
+            learning_rate=1.5e-4,
             decay=1.0,
-            averaging=0.995,
+            averaging=0.997,
             small=0.3,
-            plain=0.08,
+            plain=0.06,
             low=1.2,
+            lowest_bpp=0.00531,
+            highest_bpp=0.07145,
         )
 
     def loss_terms(self) -> dict[str, float]:

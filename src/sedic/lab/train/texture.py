@@ -36,14 +36,14 @@ class TextureWeights:
     lpips: float = 1.3  # all of it where structure is
     lpips_in_texture: float = 0.5  # and this much of it where there is none
     statistics: float = 3.0  # squared differences of features' local means and deviations
-    deviation: float = 1.3  # absolute differences of the high-pass' local deviation
-    spectrum: float = 0.3  # of the logarithm of local power
+    deviation: float = 2.0  # absolute differences of the high-pass' local deviation
+    spectrum: float = 0.35  # of the logarithm of local power
     chroma: float = 0.15  # the same of two colour differences
     classifier: float = 0.2  # one minus the cosine of a classifier's features, at two sizes
     critic: float = 0.0  # what tells decoded crops from photographs by these features
     mesh: float = 300.0  # what repeats from block to block
-    lattice: float = 0.3  # power that is not the same on all 4x4 places
-    chance: float = 0.3  # texture that is the same again with other noise
+    lattice: float = 0.5  # power that is not the same on all 4x4 places
+    chance: float = 0.4  # texture that is the same again with other noise
 
 
 class Texture:
