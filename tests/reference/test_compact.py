@@ -236,14 +236,15 @@ def test_bfloat16_changes_a_picture_by_rounding_only(noisy_weights: Path) -> Non
     assert fast.prepare(picture)(20)[0] == data[0]
 
 
-def test_what_is_coded_is_as_it_was_when_the_decoder_last_learnt_alone(shipped: Compact) -> None:
-    """Training the decoder must not move a bit of a file: encoder and tables keep their bytes."""
+def test_what_is_coded_is_as_run_11_left_it(shipped: Compact) -> None:
+    """Training the decoder alone must not move a bit of a file: encoder and tables keep their
+    bytes until another run trains them, too."""
     tensors = load_file(shipped._path)
     digest = hashlib.sha256()
     for name in sorted(tensors):
         if name.startswith(("analysis.", "entropy.", "log_gain", "tables.")):
             digest.update(name.encode() + tensors[name].numpy().tobytes())
-    assert digest.hexdigest().startswith("7f3a582137e74ab7")
+    assert digest.hexdigest().startswith("815b19699cc892aa")
 
 
 def test_a_file_decodes_to_what_training_saw(shipped: Compact) -> None:

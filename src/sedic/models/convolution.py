@@ -45,6 +45,17 @@ class Convolution3x3(nn.Conv2d):
         return torch._nnpack_spatial_convolution(x, self.weight, self.bias, 1, 1)
 
 
+class EvenConvolution(nn.Conv2d):
+    """Any other convolution, the same number for number however many threads share its work.
+
+    oneDNN's sums depend on their number if values come channel by channel, and do not if the
+    channels of a pixel come together; so they are put in that order.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.contiguous(memory_format=torch.channels_last))
+
+
 def uses_winograd(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether 3x3 convolutions of this kind are Winograd's here."""
     return device.type == "cpu" and dtype == torch.float32 and _is_faster()

@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sedic.models.convolution import Convolution3x3
+from sedic.models.convolution import Convolution3x3, EvenConvolution
 from sedic.models.layers import block_basis, blocks
 from sedic.models.tiled_run import in_tiles
 from sedic.reference.entropy_models import max_with_gradient
@@ -112,12 +112,12 @@ class Analysis(nn.Module):
         self.at_eighth = 3 + c.encoder_blocks[0]  # layers, with the one that leads to 1/16
         self.reach = 8 * (2 + 2 * c.encoder_blocks[0])  # picture pixels, of those layers
         self.blocks = nn.PixelUnshuffle(STRIDE)
-        self.linear = nn.Conv2d(3 * STRIDE**2, c.latent, 1)
+        self.linear = EvenConvolution(3 * STRIDE**2, c.latent, 1)
         self.layers = nn.Sequential(
             nn.PixelUnshuffle(8),
             Convolution3x3(192, c.middle),
             *blocks(c.middle, c.encoder_blocks[0]),
-            nn.Conv2d(c.middle, c.wide, 3, stride=2, padding=1),
+            EvenConvolution(c.middle, c.wide, 3, stride=2, padding=1),
             *blocks(c.wide, c.encoder_blocks[1]),
             last := Convolution3x3(c.wide, c.latent),
         )
@@ -175,7 +175,7 @@ class Grain(nn.Module):
 
 def _gain(inputs: int, outputs: int) -> nn.Conv2d:
     """A 1x1 convolution whose initial output is small and positive; from 0 training is too slow."""
-    layer = nn.Conv2d(inputs, outputs, 1)
+    layer = EvenConvolution(inputs, outputs, 1)
     with torch.no_grad():
         layer.weight.mul_(0.1)
         layer.bias.fill_(0.015)  # type: ignore[union-attr]
@@ -200,16 +200,16 @@ class Synthesis(nn.Module):
         self.enter = Convolution3x3(2 * c.latent, c.wide)
         self.layers = nn.Sequential(
             *blocks(c.wide, c.decoder_blocks[0]),
-            nn.Conv2d(c.wide, 4 * c.middle, 1),
+            EvenConvolution(c.wide, 4 * c.middle, 1),
             nn.PixelShuffle(2),
             *blocks(c.middle, c.decoder_blocks[1]),
-            nn.Conv2d(c.middle, 4 * c.narrow, 1),
+            EvenConvolution(c.middle, 4 * c.narrow, 1),
             nn.PixelShuffle(2),
             *blocks(c.narrow, c.decoder_blocks[2]),
             last := Convolution3x3(c.narrow, 48),
             nn.PixelShuffle(4),
         )
-        self.linear = nn.Conv2d(c.latent, 3 * STRIDE**2, 1)
+        self.linear = EvenConvolution(c.latent, 3 * STRIDE**2, 1)
         self.blocks = nn.PixelShuffle(STRIDE)
         with torch.no_grad():
             self.linear.weight.copy_(block_basis(c.latent, STRIDE).T[:, :, None, None])
