@@ -131,7 +131,15 @@ class Analysis(nn.Module):
         features stay small enough to be kept in memory that is used again and again."""
         first = self.layers[: self.at_eighth]
         deep = in_tiles(first, x, tile or _WHOLE, -(-self.reach // STRIDE) * STRIDE)
-        return self.linear(self.blocks(x)) + self.layers[self.at_eighth :](deep)  # type: ignore[no-any-return]
+        return self._linear(x) + self.layers[self.at_eighth :](deep)  # type: ignore[no-any-return]
+
+    def _linear(self, x: Tensor) -> Tensor:
+        """``linear`` of the blocks. Its sums of 768 products are taken in float64, because those in
+        float32 depend on how many threads share them, and a symbol might with them."""
+        weight, bias = self.linear.weight, self.linear.bias
+        assert bias is not None
+        made = F.conv2d(self.blocks(x).double(), weight.double(), bias.double())
+        return made.to(x.dtype)
 
 
 class Noise(nn.Module):
