@@ -90,7 +90,7 @@ def _near_hopes(
     """The levels above ``low``, which has ``size`` bytes, that may fit where sizes rise, but for
     small dips: first some whose estimates are far from what there may be, then those that are near.
     """
-    off, most = _OFF * sqrt(room), ceil(room + _DIP * sqrt(room))
+    off, most = max(_LUCK, _OFF * sqrt(room)), ceil(room + _LUCK + _DIP * sqrt(room))
     known: dict[int, float] = {low: size}
     start, high = low, levels
     for _ in range(_GUESSES):
@@ -99,7 +99,7 @@ def _near_hopes(
         growth = _GROWTH
         if high < levels:
             growth = max(log(known[high] / known[low]) / (high - low), _GROWTH / 4)
-        guess = low + int(log((room - off) / known[low]) / growth)
+        guess = low + int(log(max(room - off, 1) / known[low]) / growth)
         guess = min(max(guess, low + 1), high - 1)
         (known[guess],) = estimates.sizes([guess], 1 << 30, exact=False)
         if known[guess] <= room - off:
