@@ -14,12 +14,12 @@ from typing import Protocol
 _GROWTH = log(1.0155)  # of the bytes from one level to the next, about
 _GUESSES = 6
 _TOGETHER = 3  # levels that are estimated at once
-# Bytes by which a file may be shorter than its bits say: each in one case of 256, and those that
-# the range coder's own rounding of chances makes of so many.
+# A file may be shorter than its bits say: by ``_LUCK`` bytes, since the range coder leaves out last
+# bytes that any continuation gives, and by one byte in ``_ROUNDED``, since it rounds probabilities.
 _LUCK, _ROUNDED = 2, 1000
 _LOOK_AHEAD = 2  # levels that are tried where a codec estimates nothing
-# Sums of many small numbers vary as the square root of them: so many times that of the bytes that
-# there may be, at most, is an estimate off, and are sizes above them before they fall again.
+# In units of the square root of ``room``, measured on photographs and noise: how far an estimate
+# may be from the size, and how far sizes may rise above ``room`` and fall below it again.
 _OFF, _DIP = 0.4, 2.0
 
 Encode = Callable[[int], bytes]
@@ -34,8 +34,8 @@ class Estimates(Protocol):
         ...
 
     def sizes(self, levels: Sequence[int], most: int, *, exact: bool) -> Sequence[float]:
-        """Bytes at some levels, from their bits if ``exact``, else but for a few; of more than
-        ``most`` only that they are more."""
+        """The bytes of each level. ``exact``: from its bits; else an estimate, which takes less
+        time. Where a level needs more than ``most`` bytes, any number above ``most`` will do."""
         ...
 
 
@@ -54,18 +54,18 @@ def highest_that_fits(
     """
     if estimates is None:
         low, data, high = _by_halves(encode, low, data, levels, room)
-        hopes: Iterable[int] = range(high + 1, min(high + 1 + _LOOK_AHEAD, levels))
+        candidates: Iterable[int] = range(high + 1, min(high + 1 + _LOOK_AHEAD, levels))
     elif estimates.fall:
         some = range(low + 1, levels)
         most = room + _LUCK + room // _ROUNDED
         sizes = estimates.sizes(some, most, exact=True)
-        hopes = (level for level, size in zip(some, sizes, strict=True) if size <= most)
+        candidates = (level for level, size in zip(some, sizes, strict=True) if size <= most)
     else:
-        hopes = _near_hopes(estimates, low, len(data), levels, room)
-    for level in sorted(hopes, reverse=True):
-        candidate = encode(level)
-        if len(candidate) <= room:
-            return level, candidate
+        candidates = _near_candidates(estimates, low, len(data), levels, room)
+    for level in sorted(candidates, reverse=True):
+        file = encode(level)
+        if len(file) <= room:
+            return level, file
     return low, data
 
 
@@ -76,19 +76,21 @@ def _by_halves(
     high = levels
     while high - low > 1:
         middle = (low + high) // 2
-        candidate = encode(middle)
-        if len(candidate) <= room:
-            low, data = middle, candidate
+        file = encode(middle)
+        if len(file) <= room:
+            low, data = middle, file
         else:
             high = middle
     return low, data, high
 
 
-def _near_hopes(
+def _near_candidates(
     estimates: Estimates, low: int, size: float, levels: int, room: int
 ) -> Iterator[int]:
-    """The levels above ``low``, which has ``size`` bytes, that may fit where sizes rise, but for
-    small dips: first some whose estimates are far from what there may be, then those that are near.
+    """The levels above ``low`` that may fit, for a picture whose sizes rise but for small dips.
+
+    ``size``: the bytes of level ``low``. First a search by estimates finds the levels around
+    ``room``; then levels are estimated from there on, until all are too large by ``_DIP``.
     """
     off, most = max(_LUCK, _OFF * sqrt(room)), ceil(room + _LUCK + _DIP * sqrt(room))
     known: dict[int, float] = {low: size}

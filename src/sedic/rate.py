@@ -23,14 +23,15 @@ if TYPE_CHECKING:
 
 # From so many bytes of a file on, a mask is worth its bytes.
 LEAST_FOR_OBJECTS = 200
-# Words do nothing for the picture: they are worth their bytes in search. Twelve words take five
-# bytes and put the right one of 24 pictures third; 24 take three bytes more and put it first, which
-# from so many bytes of a file on costs no more than .002 of LPIPS (``benchmarks/words.md``).
+# Files of fewer bytes get a sentence of at most ``SHORT_SENTENCE`` words. Words do not improve the
+# picture; they serve search. Twelve words take five bytes and rank the right one of 24 pictures
+# third on average; 24 words take three bytes more and rank it first. From 128 bytes on, these three
+# cost at most .002 of LPIPS (``benchmarks/words.md``).
 LEAST_FOR_LONG_SENTENCE = 128
-SHORT_SENTENCE = 12  # words, below
+SHORT_SENTENCE = 12
 SEMANTIC_SHARE = 1 / 3  # of the limit, at most, for header, text and masks
 LEAST_BYTES = 64  # always suffice
-_LIKELY_BPP = 0.006  # of the coded size: with so many, more photographs fit than do not
+_LIKELY_BPP = 0.006  # of the coded size: more than half of all photographs fit in that
 
 
 @dataclass(frozen=True)
@@ -148,35 +149,43 @@ def choose(
     limit = rate.max_bytes
     for silent in (False, True):
         start, reasons = _largest(rate, attempts, floors, silent)
-        if start.least > limit:
+        if start.file_bytes > limit:
             continue
         attempt, layers, carried = start.attempt, start.layers, start.carried
-        room = limit - carried - start.spoken
+        room = limit - carried - start.semantic_bytes
         if carried:
             reasons.append(f"what travels with the picture: {carried} bytes")
         level, data = highest_that_fits(
-            attempt.reference, start.floor, start.smallest, levels, room, attempt.estimates
+            attempt.reference,
+            start.floor,
+            start.smallest_reference,
+            levels,
+            room,
+            attempt.estimates,
         )
         reasons += [
-            f"{layers}: {start.spoken} bytes, {start.spoken / (limit - carried):.0%} of the limit",
+            f"{layers}: {start.semantic_bytes} bytes,"
+            f" {start.semantic_bytes / (limit - carried):.0%} of the limit",
             f"reference level {level} of 0 to {levels - 1} at scale {factor(attempt.scale)}:"
             f" {len(data)} of {room} bytes",
         ]
         ceiling = attempt.scale == 0 and level == levels - 1
         return Choice(layers, attempt.scale, level, data, tuple(reasons), ceiling)
     beside = f", {start.carried} of them of what travels with it" if start.carried else ""
-    raise LimitError(f"the smallest possible file of this picture has {start.least} bytes{beside}")
+    raise LimitError(
+        f"the smallest possible file of this picture has {start.file_bytes} bytes{beside}"
+    )
 
 
 @dataclass(frozen=True)
 class _Start:
-    """The smallest file of an attempt that is worth it, and how it came about."""
+    """The smallest file worth sending at one scale, and why it is what it is."""
 
     attempt: Attempt
     layers: Layers
-    spoken: int  # bytes of all but the reference image and what travels with the picture
+    semantic_bytes: int  # of all but the reference image and what travels with the picture
     floor: int
-    smallest: bytes  # the reference image at level ``floor``
+    smallest_reference: bytes  # the reference image at level ``floor``
     reasons: tuple[str, ...]
 
     @property
@@ -184,8 +193,8 @@ class _Start:
         return self.attempt.carried_bytes
 
     @property
-    def least(self) -> int:
-        return self.carried + self.spoken + len(self.smallest)
+    def file_bytes(self) -> int:
+        return self.carried + self.semantic_bytes + len(self.smallest_reference)
 
 
 def _largest(
@@ -193,27 +202,33 @@ def _largest(
 ) -> tuple[_Start, list[str]]:
     """The start of the largest scale that fits, or of the smallest scale, which does not either.
 
-    To look at a picture is the dearer the larger it is, so the search begins with a scale that
-    probably fits, and goes up as far as the next one does, too.
+    A large scale takes long to analyse. So the search begins with a scale that probably fits and
+    goes up as long as the next larger one fits, too.
     """
     limit, last = rate.max_bytes, len(attempts) - 1
     reasons = [f"limit: {limit} bytes"]
 
     def start(number: int) -> _Start:
-        attempt, said = attempts[number], list[str]()
-        layers = NOTHING if silent else _layers(rate, attempt, said)
+        attempt, remarks = attempts[number], list[str]()
+        layers = NOTHING if silent else _layers(rate, attempt, remarks)
         floor = floors[attempt.scale] if attempt.scale < len(floors) and number < last else 0
-        smallest = attempt.reference(floor)
-        return _Start(attempt, layers, attempt.semantic_bytes(layers), floor, smallest, tuple(said))
+        return _Start(
+            attempt,
+            layers,
+            attempt.semantic_bytes(layers),
+            floor,
+            attempt.reference(floor),
+            tuple(remarks),
+        )
 
     likely = (n for n, one in enumerate(attempts) if _LIKELY_BPP * one.pixels <= 8 * limit)
     number = next(likely, last)
     found = start(number)
-    fits = found.least <= limit
+    fits = found.file_bytes <= limit
     while (number > 0) if fits else (number < last):
         number += -1 if fits else 1
         other = start(number)
-        if (other.least <= limit) != fits:
+        if (other.file_bytes <= limit) != fits:
             if fits:
                 reasons.append(_too_large(other))
             else:
@@ -226,17 +241,17 @@ def _largest(
 
 def _too_large(start: _Start) -> str:
     scale = factor(start.attempt.scale)
-    return f"scale {scale}: level {start.floor} would need {start.least} bytes"
+    return f"scale {scale}: level {start.floor} would need {start.file_bytes} bytes"
 
 
 def _layers(rate: Rate, attempt: Attempt, reasons: list[str]) -> Layers:
     """The most words and objects that take no more than their share."""
     limit = rate.max_bytes - attempt.carried_bytes
     for layers in ladder(rate):
-        spoken = attempt.semantic_bytes(layers)
-        if layers == NOTHING or spoken <= SEMANTIC_SHARE * limit:
+        semantic_bytes = attempt.semantic_bytes(layers)
+        if layers == NOTHING or semantic_bytes <= SEMANTIC_SHARE * limit:
             return layers
-        reasons.append(f"{layers}: {spoken} bytes, over {SEMANTIC_SHARE:.0%} of the limit")
+        reasons.append(f"{layers}: {semantic_bytes} bytes, over {SEMANTIC_SHARE:.0%} of the limit")
     return NOTHING
 
 
@@ -252,12 +267,12 @@ def explain(container: Container, profile: Profile) -> list[str]:
         profile=profile,
     )
     beside = len(container.carried)
-    spoken = total - parts["reference"] - beside
+    semantic_bytes = total - parts["reference"] - beside
     lines = [
         f"operating point at {total} bytes: J up to {point.max_objects}, "
         f"{point.detail_words} words each, {point.overall_words} overall",
-        f"J = {container.object_count}; header, text and masks take {spoken} "
-        f"bytes, {spoken / max(1, total - beside):.0%} of the file (rate control allows "
+        f"J = {container.object_count}; header, text and masks take {semantic_bytes} "
+        f"bytes, {semantic_bytes / max(1, total - beside):.0%} of the file (rate control allows "
         f"{SEMANTIC_SHARE:.0%})",
     ]
     if beside:

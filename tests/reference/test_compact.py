@@ -260,6 +260,21 @@ def test_a_file_decodes_to_what_training_saw(shipped: Compact) -> None:
     assert np.median(errors.mean((1, 3, 4))) < 1e-5
 
 
+def test_the_latent_of_a_picture_does_not_depend_on_the_threads() -> None:
+    network = compact.load_compact(Profile.load("mini").store.path("compact"))[0]
+    pixels = samples.coffee()[:384, :576]
+    x = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255 - 0.5
+    before, latents = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            with torch.inference_mode():
+                latents.append(network.analysis(x))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(*latents)
+
+
 def test_photographs_cost_more_and_look_better_level_by_level(shipped: Compact) -> None:
     picture = samples.coffee()
     height, width = picture.shape[:2]

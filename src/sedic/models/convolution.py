@@ -1,4 +1,4 @@
-"""3x3 convolutions, by Winograd's algorithm where torch has it and it is faster.
+"""Convolutions: fast ones of 3x3, by Winograd's algorithm, and ones that no thread count changes.
 
 For float32 on a CPU torch calls oneDNN, which multiplies with all nine taps. NNPACK, which torch
 also contains, needs a third of the multiplications or fewer (Winograd's minimal filtering; Lavin &
@@ -21,7 +21,7 @@ class Convolution3x3(nn.Conv2d):
     """A 3x3 convolution of stride 1 with zeros around its input: (b, inputs, h, w) to
     (b, outputs, h, w).
 
-    Weights that are being trained go through torch's own choice.
+    While its weights are trained, torch chooses the algorithm.
     """
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool = True) -> None:
@@ -46,10 +46,10 @@ class Convolution3x3(nn.Conv2d):
 
 
 class EvenConvolution(nn.Conv2d):
-    """Any other convolution, the same number for number however many threads share its work.
+    """Any other convolution. Its output does not depend on the number of threads.
 
-    oneDNN's sums depend on their number if values come channel by channel, and do not if the
-    channels of a pixel come together; so they are put in that order.
+    In channel-by-channel order oneDNN may split a sum between threads, which changes its rounding.
+    In channels-last order it does not, at the sizes used here; so inputs are put in that order.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -112,7 +112,7 @@ class Analysis(nn.Module):
         self.at_eighth = 3 + c.encoder_blocks[0]  # layers, with the one that leads to 1/16
         self.reach = 8 * (2 + 2 * c.encoder_blocks[0])  # picture pixels, of those layers
         self.blocks = nn.PixelUnshuffle(STRIDE)
-        self.linear = EvenConvolution(3 * STRIDE**2, c.latent, 1)
+        self.linear = nn.Conv2d(3 * STRIDE**2, c.latent, 1)
         self.layers = nn.Sequential(
             nn.PixelUnshuffle(8),
             Convolution3x3(192, c.middle),
@@ -134,8 +134,8 @@ class Analysis(nn.Module):
         return self._linear(x) + self.layers[self.at_eighth :](deep)  # type: ignore[no-any-return]
 
     def _linear(self, x: Tensor) -> Tensor:
-        """``linear`` of the blocks. Its sums of 768 products are taken in float64, because those in
-        float32 depend on how many threads share them, and a symbol might with them."""
+        """``linear`` of the blocks, summed in float64. In float32 the rounding of its sums of 768
+        products depends on the number of threads, and might change a symbol of the file."""
         weight, bias = self.linear.weight, self.linear.bias
         assert bias is not None
         made = F.conv2d(self.blocks(x).double(), weight.double(), bias.double())

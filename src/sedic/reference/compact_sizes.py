@@ -14,8 +14,8 @@ from torch import Tensor
 from sedic.reference.compact_latent import LatentCoder
 
 _LEVEL_BYTE = 1
-# Where so large a share of positions is, in all channels, no more of a coarsest step away from the
-# next one, flat areas decide the sizes. Photographs have up to .26, pages with text from .5 on.
+# A position is flat if every channel is within ``_STEP`` of the coarsest quantiser step of a
+# neighbour's. Photographs have up to .26 of such positions, pages with text .5 and more.
 _FLAT, _STEP = 0.3, 0.1
 
 
@@ -35,7 +35,7 @@ class LatentSizes:
 
     @torch.inference_mode()
     def sizes(self, levels: Sequence[int], most: int, *, exact: bool) -> npt.NDArray[np.float64]:
-        """Bytes at each of ``levels``, if ``exact`` right but for one, else but for a few; of more
-        than ``most`` bytes only that they are more."""
+        """The bytes of each level: ``exact`` within one byte, else within a few. Of a level that
+        needs more than ``most`` bytes, the number only says that it does."""
         bits = self._coder.bits(self._y, levels, 8 * (most - _LEVEL_BYTE), exact=exact)
         return _LEVEL_BYTE + bits / 8
