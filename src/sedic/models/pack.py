@@ -41,7 +41,7 @@ def save_networks(path: Path, networks: Mapping[str, Any], **extra: Any) -> None
     for name, network in networks.items():
         configs[name] = asdict(network.config)
         for key, value in network.state_dict().items():
-            tensors[f"{name}.{key}"] = value.half().contiguous()
+            tensors[f"{name}.{key}"] = value.half().cpu().contiguous()
     save_file(tensors, path, {_KEY: json.dumps(configs | extra, sort_keys=True)})
 
 

@@ -29,6 +29,13 @@ class Placement:
     vae_dtype: torch.dtype
 
 
+    @property
+    def autocast(self) -> torch.autocast:
+        """Autocast to bfloat16 where this place computes in it; no change elsewhere."""
+        enabled = self.dtype == torch.bfloat16
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
+
+
 @cache
 def picture_dtype() -> torch.dtype:
     """bfloat16 where this CPU computes in it natively, else float32; never float16.

@@ -240,7 +240,7 @@ def _noise(key: bytes, positions: int, channels: int) -> Tensor:
 
 def save_compact(network: CompactNetwork, path: Path) -> None:
     """Write a trained network, in half precision, with its coding tables as integers."""
-    half = {k: v.half().contiguous() for k, v in network.state_dict().items()}
+    half = {k: v.half().cpu().contiguous() for k, v in network.state_dict().items()}
     deviations = scale_of(torch.arange(SCALES, dtype=torch.float64)).tolist()
     tables = GaussianTables.of_deviations([0.0] * CERTAIN + deviations[CERTAIN:])
     half |= {

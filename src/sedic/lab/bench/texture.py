@@ -63,7 +63,7 @@ def moments(x: Tensor, window: int) -> tuple[Tensor, Tensor]:
 def power(plane: Tensor) -> Tensor:
     """|FFT|² (b, rows, columns, 32, 17) under Hann windows of 32 pixels every 16."""
     windows = plane[:, 0].unfold(1, SIDE, SIDE // 2).unfold(2, SIDE, SIDE // 2)
-    hann = torch.hann_window(SIDE, periodic=True)
+    hann = torch.hann_window(SIDE, periodic=True, device=plane.device)
     transform = torch.fft.rfft2(windows * (hann[:, None] * hann))
     return torch.view_as_real(transform).square().sum(-1)
 
@@ -142,7 +142,7 @@ def wasserstein(network: LPIPS, a: list[Tensor], b: list[Tensor]) -> Tensor:
 
     Each channel as if it were Gaussian (Qiu et al. 2024), windows of about 24 pixels everywhere.
     """
-    total = torch.zeros(a[0].shape[0])
+    total = torch.zeros(a[0].shape[0], device=a[0].device)
     for tap, window in enumerate(WINDOWS):
         (mean, spread), (mean_b, spread_b) = (moments(x[tap], window) for x in (a, b))
         difference = (mean - mean_b).square() + (spread - spread_b).square()

@@ -20,8 +20,8 @@ _RATE = 5e-4
 class Critic:
     """One network for each feature map; ``loss`` is how little a batch resembles photographs."""
 
-    def __init__(self, channels: Sequence[int]) -> None:
-        self._networks = nn.ModuleList(_network(count) for count in channels)
+    def __init__(self, channels: Sequence[int], device: torch.device) -> None:
+        self._networks = nn.ModuleList(_network(count) for count in channels).to(device)
         self._optimizer = torch.optim.Adam(self._networks.parameters(), _RATE, betas=(0.0, 0.99))
         self._last_maps: tuple[list[Tensor], list[Tensor]] | None = None
 
@@ -41,7 +41,7 @@ class Critic:
 
     def _learn(self, decoded: list[Tensor], real: list[Tensor]) -> None:
         self._networks.requires_grad_(True)
-        loss = torch.zeros(())
+        loss = decoded[0].new_zeros(())
         for fake, true in zip(self._scores(decoded), self._scores(real), strict=True):
             loss = loss + F.softplus(fake).mean() + F.softplus(-true).mean()
         self._optimizer.zero_grad(set_to_none=True)

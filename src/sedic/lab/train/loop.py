@@ -141,8 +141,9 @@ class Run:
             group["lr"] = rate * group["factor"]
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), 1.0))
-        if math.isfinite(norm) and bool(loss.detach().isfinite().all()):
+        found = nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        norm, value = torch.stack([found, loss.detach()]).tolist()
+        if math.isfinite(norm) and math.isfinite(value):
             self.optimizer.step()
             self.bad_steps = 0
         else:
@@ -245,7 +246,7 @@ class Run:
             tensors |= {f"optimizer.{i}.{k}": torch.as_tensor(v) for k, v in slot.items()}
         meta = {"step": self.step, "seconds": self.elapsed, "state": self.state}
         temporary = self.folder / "checkpoint.tmp"
-        contiguous = {k: v.detach().contiguous().clone() for k, v in tensors.items()}
+        contiguous = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
         with translated(f"cannot write {printable(self.checkpoint)}", OutputError):
             save_file(contiguous, temporary, {"sedic": json.dumps(meta)})
             temporary.replace(self.checkpoint)
@@ -284,7 +285,8 @@ class Run:
             optimizer = self.optimizer.state_dict()
             optimizer["state"] = slots
             self.optimizer.load_state_dict(optimizer)
-        self.average = parts["average"]
+        for key, value in parts["average"].items():
+            self.average[key].copy_(value)
         self.step, self.seconds, self.state = step, seconds, state
         self._started = time.monotonic()
         return True

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sedic.lab.bench.fidelity import EQUAL_EDGES, LUMA
 from sedic.lab.bench.lpips import LPIPS, weights_path
-from sedic.models.precision import picture_dtype
+from sedic.models.precision import Placement, placement
 
 _WORTH_COMPILING = 1_000  # steps: it takes a minute
 _EQUAL = EQUAL_EDGES / 255**2  # of pictures whose range is 1
@@ -22,10 +22,12 @@ _PERIOD = 16  # pixels: the network's stride, and that of the blocks of those th
 class Perception:
     """The distance of pictures (b, 3, h, w) in [-0.5, 0.5], as (b,) float32; differentiable."""
 
-    def __init__(self, shared: Path, steps: int = 0) -> None:
-        """``steps``: how often it will be called; from a thousand on the network is compiled."""
-        self._dtype = picture_dtype()
-        self._lpips = LPIPS(weights_path(shared)).to(self._dtype)
+    def __init__(self, shared: Path, steps: int = 0, place: Placement | None = None) -> None:
+        """``steps``: how often it will be called; from a thousand on the network is compiled.
+        ``place``: where pictures are, the CPU by default."""
+        place = place or placement("cpu")
+        self._dtype = place.dtype
+        self._lpips = LPIPS(weights_path(shared)).to(place.device, self._dtype)
         self._lpips.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if steps >= _WORTH_COMPILING and shutil.which("g++"):  # half the time
             self._lpips.maps = torch.compile(self._lpips.maps)  # type: ignore[method-assign]
@@ -54,15 +56,19 @@ class Perception:
         This is the loss. With a fixed place, a decoder that works on a grid learns where the
         network samples, and draws a mesh there; moved by one pixel, its distance rises by 0.03.
         """
-        return self(*cut_anywhere(a, b))
+        a, b, _ = cut_anywhere(a, b, a[:, :1, ::8, ::8])
+        return self(a, b)
 
 
-def cut_anywhere(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Two batches of pictures, both cut at the same random place, 16 pixels less wide and high."""
+def cut_anywhere(a: Tensor, b: Tensor, eighth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Two batches of pictures, both cut at the same random place, 16 pixels less wide and high, and
+    a map of theirs at 1/8, cut at about the same place."""
     top, left = torch.randint(_PERIOD, (2,)).tolist()
     height, width = a.shape[-2] - _PERIOD, a.shape[-1] - _PERIOD
     place = (..., slice(top, top + height), slice(left, left + width))
-    return a[place], b[place]
+    row, column = round(top / 8), round(left / 8)
+    small = (..., slice(row, row + height // 8), slice(column, column + width // 8))
+    return a[place], b[place], eighth[small]
 
 
 def mesh(a: Tensor, b: Tensor) -> Tensor:
@@ -75,7 +81,8 @@ def mesh(a: Tensor, b: Tensor) -> Tensor:
     number, channels, height, width = a.shape
     rows, columns = height // _PERIOD, width // _PERIOD
     blocks = (a - b).float().reshape(number, channels, rows, _PERIOD, columns, _PERIOD)
-    odd = (torch.arange(rows)[:, None] + torch.arange(columns)) % 2 == 1
+    row, column = (torch.arange(n, device=a.device) for n in (rows, columns))
+    odd = (row[:, None] + column) % 2 == 1
     halves = [
         torch.einsum("bcihjw,ij->bchw", blocks, half.float() / half.sum()) for half in (odd, ~odd)
     ]
@@ -83,9 +90,9 @@ def mesh(a: Tensor, b: Tensor) -> Tensor:
     return (one * other).mean((1, 2, 3)).clamp(min=0)
 
 
-def edges(a: Tensor, b: Tensor) -> Tensor:
+def edges(a: Tensor, b: Tensor, share: Tensor | None = None) -> Tensor:
     """The difference of the strengths of a's and b's edges, 0 to 1, (b,) float32. ``a`` and ``b``:
-    (b, 3, h, w) in [-0.5, 0.5].
+    (b, 3, h, w) in [-0.5, 0.5]. ``share``: how much each place counts, (b, 1, any, any); 1 without.
 
     One minus the gradient-magnitude similarity of luma (Xue et al. 2014, eq. 4), its mean instead
     of GMSD's deviation, at full, half and quarter size. Blur costs, and so does texture where the
@@ -102,5 +109,9 @@ def edges(a: Tensor, b: Tensor) -> Tensor:
         # The root of zero has no gradient.
         one, other = ((F.conv2d(x, kernels).square().sum(1) + 1e-8).sqrt() for x in (a, b))
         same = (2 * one * other + _EQUAL) / (one.square() + other.square() + _EQUAL)
-        differences.append(1 - same.mean((1, 2)))
+        if share is None:
+            differences.append(1 - same.mean((1, 2)))
+        else:
+            at = F.interpolate(share, same.shape[-2:], mode="bilinear", antialias=True)[:, 0]
+            differences.append(((1 - same) * at).mean((1, 2)))
     return torch.stack(differences).mean(0)

@@ -11,24 +11,18 @@ import os
 import random
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
-from PIL import Image
 
 from sedic.errors import SedicError
 from sedic.failures import translated
 from sedic.files import printable
-from sedic.lab.train.drawings import drawing
 from sedic.picture import Picture, load_picture
 
 _SUFFIXES = {".webp", ".jpg", ".jpeg", ".png"}
 _HELD_OUT = 40  # one photograph in so many
-_SHRINKABLE = 512  # photographs with a longer short side are also shown smaller
 
 _log = logging.getLogger(__name__)
 
@@ -130,13 +124,19 @@ def read_photographs(paths: Sequence[Path], progress: Callable[[int], None]) -> 
     ``SedicError`` if none can be read.
     """
     photographs = []
-    for count, path in enumerate(paths, 1):
-        with leaving_out(path):
-            photographs.append(Photograph(path, load_picture(path)))
-        progress(count)
+    with ThreadPoolExecutor() as readers:
+        for count, photograph in enumerate(readers.map(_read, paths), 1):
+            photographs += [photograph] if photograph else []
+            progress(count)
     if not photographs:
         raise SedicError(f"none of {len(paths)} photographs can be read")
     return photographs
+
+
+def _read(path: Path) -> Photograph | None:
+    with leaving_out(path):
+        return Photograph(path, load_picture(path))
+    return None
 
 
 def large_enough(photos: Sequence[Picture], side: int) -> list[int]:
@@ -145,53 +145,3 @@ def large_enough(photos: Sequence[Picture], side: int) -> list[int]:
     if not indices:
         raise SedicError(f"no photograph has {side} pixels a side")
     return indices
-
-
-@dataclass(frozen=True)
-class Crops:
-    """Random square crops of ``size`` pixels: batch ``step`` of seed ``seed`` is always the same.
-
-    ``SedicError`` if no photograph is as large as a crop.
-    """
-
-    photos: Sequence[Picture]
-    size: int
-    batch: int
-    seed: int
-    small: float = 0.0  # share of the crops from photographs shown at up to half their size
-    plain: float = 0.0  # share of the crops that are drawings instead
-
-    def __post_init__(self) -> None:
-        _ = self._large
-
-    @cached_property
-    def _large(self) -> list[int]:
-        return large_enough(self.photos, self.size)
-
-    def __call__(self, step: int) -> npt.NDArray[np.uint8]:
-        """The (batch, size, size, 3) uint8 crops of one step."""
-        return self.drawn(step)[0]
-
-    def drawn(self, step: int) -> tuple[npt.NDArray[np.uint8], tuple[int, ...]]:
-        """The crops of one step, and which of ``photos`` each one is from (or would be, if it is a
-        drawing)."""
-        rng = np.random.default_rng((self.seed, step))
-        crops, sources = zip(*(self._crop(rng) for _ in range(self.batch)), strict=True)
-        return np.stack(crops), sources
-
-    def _crop(self, rng: np.random.Generator) -> tuple[Picture, int]:
-        index = self._large[int(rng.integers(len(self._large)))]
-        if self.plain and rng.random() < self.plain:
-            return drawing(rng, self.size), index
-        photo = self.photos[index]
-        short = min(photo.shape[:2])
-        side = self.size
-        if short > _SHRINKABLE or (self.small and rng.random() < self.small):
-            side = min(short, round(self.size * rng.uniform(1.0, 2.0)))
-        top = rng.integers(photo.shape[0] - side + 1)
-        left = rng.integers(photo.shape[1] - side + 1)
-        crop = photo[top : top + side, left : left + side]
-        if side != self.size:
-            image = Image.fromarray(crop).resize((self.size, self.size), Image.Resampling.LANCZOS)
-            crop = np.asarray(image)
-        return (crop[:, ::-1] if rng.random() < 0.5 else crop), index

@@ -21,6 +21,8 @@ its caption CLIP finds the decoded crop (``sedic.lab.train.semantic``).
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -34,18 +36,20 @@ from sedic.errors import DamagedFileError, SedicError
 from sedic.failures import translated
 from sedic.files import new_file, printable
 from sedic.lab.bench.lpips import NAME as LPIPS
-from sedic.lab.train import card, photos, scenes, semantic
+from sedic.lab.train import card, face_boxes, photos, scenes, semantic
+from sedic.lab.train.crops import Ahead, Batch, Crops
 from sedic.lab.train.loop import Progress, Run, Schedule
 from sedic.lab.train.perception import Perception, mesh
 from sedic.lab.train.semantic import CaptionSimilarity
 from sedic.lab.train.texture import Texture, TextureWeights
 from sedic.models import classifier
-from sedic.models.precision import picture_dtype
+from sedic.models.precision import Placement, placement
 from sedic.reference import cheng2020, compact
 from sedic.reference.cheng2020_network import Cheng2020Attention
 from sedic.reference.compact_network import ANCHORS, LEVELS, STEPS, Coded, CompactNetwork
 from sedic.settings import REALISM
 
+_WORKERS = 16  # processes that draw crops while another device than the CPU computes
 _MULTIPLE = 64  # pixels: what the sides of whole pictures are a multiple of
 LOWEST_LAMBDA = 0.0018  # of CompressAI's published cheng2020-attn checkpoints
 
@@ -68,6 +72,8 @@ class ReferenceRecipe(photos.PhotoRecipe):
     realism: float = REALISM  # share of the noise, as much as decoding has by default
     small: float = 0.0  # share of the crops from photographs at up to half their size
     plain: float = 0.0  # share of the crops that are drawn instead: flat colours, shapes, letters
+    grain: float = 0.0  # share of the crops that get grain
+    face: float = 0.0  # share of the crops, of photographs with faces, that are around one
     low: float = 1.0  # levels are this power of uniform numbers: above 1, more small files
     decoder_only: bool = False  # files keep their sizes
     rate_share: float = 1.0  # of the distortion, at most, for the rate term of a crop
@@ -176,8 +182,9 @@ class ReferenceTask:
     recipe: ReferenceRecipe
     network: Trainable
     perceived: Perception
-    crops: photos.Crops
+    crops: Callable[[int], Batch]
     held_out: list[Tensor]  # (1, 3, h, w) in [-0.5, 0.5]
+    place: Placement = field(default_factory=lambda: placement("cpu"))
     similarity: CaptionSimilarity | None = None  # of the photographs of ``crops``
     texture: Texture | None = None
     weights: list[float] = field(default_factory=list)
@@ -190,13 +197,13 @@ class ReferenceTask:
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """The loss of one batch and its parts."""
         torch.manual_seed(self.recipe.seed * 1_000_003 + step)
-        crops, sources = self.crops.drawn(step)
-        x = to_tensor(crops)
-        levels = torch.randint(0, LEVELS, (x.shape[0],))
+        batch = self.crops(step)
+        x, faces = to_tensor(batch.pixels, self.place), batch.faces.to(self.place.device)
+        levels = torch.randint(0, LEVELS, (x.shape[0],), device=x.device)
         if self.recipe.low != 1.0:
             levels = (((levels + 0.5) / LEVELS) ** self.recipe.low * LEVELS).long()
         other = None
-        with half():
+        with self.place.autocast:
             if self.texture and isinstance(self.network.network, CompactNetwork):
                 y_hat, table, noisy_bits, bits = self.network.network.quantised(x, levels)
                 restore_inputs = y_hat, table.detach(), levels
@@ -207,24 +214,24 @@ class ReferenceTask:
                 decoded, noisy_bits, bits = self.network(x, levels)
         pixels = x.shape[-1] * x.shape[-2]
         noisy_bpp, bpp = noisy_bits / pixels, bits.detach() / pixels
-        table = torch.tensor(self.weights).log()[:, None]
+        table = torch.tensor(self.weights, device=x.device).log()[:, None]
         place = levels / STEPS
         low = place.floor().long().clamp(max=ANCHORS - 2)
         weight = torch.exp(torch.lerp(table[low, 0], table[low + 1, 0], place - low))
-        distortion, parts = self._distortion(decoded, x, sources, other)
+        if self.texture:
+            distortion, parts = self.texture(decoded, x, other, faces)
+        else:
+            distortion, parts = self._distortion(decoded, x, batch.sources)
         most = self.recipe.rate_share * distortion.detach() / bpp
         loss = (torch.minimum(weight, most) * noisy_bpp + distortion).log().mean()
         values = {"loss": loss, "bpp": bpp} | parts
-        return loss, {
-            name: round(float(value.detach().mean()), 5) for name, value in values.items()
-        }
+        numbers = torch.stack([value.detach().float().mean() for value in values.values()]).tolist()
+        return loss, {name: round(n, 5) for name, n in zip(values, numbers, strict=True)}
 
     def _distortion(
-        self, decoded: Tensor, x: Tensor, sources: tuple[int, ...], other: Tensor | None
+        self, decoded: Tensor, x: Tensor, sources: tuple[int, ...]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The distortion of each crop, (b,), and its parts."""
-        if self.texture:
-            return self.texture(decoded, x, other)
+        """The distortion of each crop, (b,), and its parts, without the loss of texture."""
         lpips = x.new_zeros(x.shape[0])
         if self.recipe.lpips:
             lpips = self.perceived.anywhere(decoded, x)
@@ -281,30 +288,29 @@ class ReferenceTask:
     def _bpp(self, x: Tensor, anchor: int) -> float:
         """Bits per pixel of a picture at an anchor of ``compact``, without decoding it."""
         assert isinstance(self.network.network, CompactNetwork)
-        with half():
-            *_, bits = self.network.network.quantised(x, torch.tensor([anchor * STEPS]))
+        level = torch.tensor([anchor * STEPS], device=x.device)
+        with self.place.autocast:
+            *_, bits = self.network.network.quantised(x, level)
         return float(bits) / (x.shape[-1] * x.shape[-2])
 
     @torch.no_grad()
     def _coded(self, x: Tensor, anchor: int) -> tuple[Tensor, float]:
         self.network.eval()
-        with half():
-            decoded, _, bits = self.network(x, torch.tensor([anchor * STEPS]))
+        level = torch.tensor([anchor * STEPS], device=x.device)
+        with self.place.autocast:
+            decoded, _, bits = self.network(x, level)
         self.network.train()
         return decoded.float().clamp(-0.5, 0.5), float(bits) / (x.shape[-1] * x.shape[-2])
 
 
-def half() -> torch.autocast:
-    """Autocast to bfloat16 on processors that compute in it; no change on others."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=picture_dtype() == torch.bfloat16)
+def to_tensor(pictures: Tensor, place: Placement) -> Tensor:
+    """(n, h, w, 3) uint8 to (n, 3, h, w) float32 in [-0.5, 0.5] at a place, channels last in
+    memory."""
+    moved = pictures.to(place.device, non_blocking=True)
+    return (moved.float() / 255 - 0.5).permute(0, 3, 1, 2)
 
 
-def to_tensor(pictures: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:
-    """(n, h, w, 3) uint8 to (n, 3, h, w) float32 in [-0.5, 0.5], channels last in memory."""
-    return torch.from_numpy(pictures.astype(np.float32) / 255 - 0.5).permute(0, 3, 1, 2)
-
-
-def whole_pictures(paths: list[Path], limit: int) -> list[Tensor]:
+def whole_pictures(paths: list[Path], limit: int, place: Placement | None = None) -> list[Tensor]:
     """At most ``limit`` of these photographs, evenly chosen, cut to at most 768x512.
 
     ``SedicError`` if none of them can be read and has 64 pixels a side.
@@ -320,7 +326,8 @@ def whole_pictures(paths: list[Path], limit: int) -> list[Tensor]:
             min(a, b) // _MULTIPLE * _MULTIPLE for a, b in ((height, tall), (width, wide))
         )
         top, left = (height - tall) // 2, (width - wide) // 2
-        result.append(to_tensor(photo[None, top : top + tall, left : left + wide]))
+        cut = torch.from_numpy(photo[None, top : top + tall, left : left + wide].copy())
+        result.append(to_tensor(cut, place or placement("cpu")))
     return result
 
 
@@ -377,20 +384,22 @@ def train(
     start: Path | None = None,
     clip: Path | None = None,
     captions: Path | None = None,
+    device: str = "cpu",
 ) -> Path:
     """Train into the folder ``out``, going on where an earlier run there stopped.
 
     The semantic loss looks with the CLIP in the folder ``clip`` at the ``captions``, JSON lines
     (``semantic.read_captions``); without them, at the measured descriptions of the photographs.
-    Returns the finished weights, a file in ``out`` with its model card beside it. Interrupting
-    loses nothing: the run is saved, and the same call goes on.
+    ``device``: "cpu", "cuda" or "auto". Returns the finished weights, a file in ``out`` with its
+    model card beside it. Interrupting loses nothing: the run is saved, and the same call goes on.
     """
+    place = placement(device)
     shared = photos.shared_folder()
     folders = [shared / "data" / "photos" / name for name in recipe.folders]
     steer = [shared / "data" / "photos" / name for name in recipe.steer_folders]
     torch.manual_seed(recipe.seed)
     network = network_of(recipe, start).train().requires_grad_(True)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if recipe.decoder_only:
         if start is None or not isinstance(network, CompactNetwork):
             raise SedicError("the decoder alone: name compact's weights with --start")
@@ -407,20 +416,39 @@ def train(
         recipe, clip, captions, photographs, out / "scenes", progress
     )
     pictures = [photograph.pixels for photograph in photographs]
-    crops = photos.Crops(
-        pictures, recipe.crop, recipe.batch, recipe.seed, recipe.small, recipe.plain
+    faces: list[face_boxes.Boxes] = []
+    if recipe.face:
+        faces = face_boxes.find_faces(
+            photographs,
+            out / "faces.json",
+            lambda n: progress(n, len(photographs), "looking for faces"),
+        )
+    crops = Crops(
+        pictures,
+        recipe.crop,
+        recipe.batch,
+        recipe.seed,
+        recipe.small,
+        recipe.plain,
+        recipe.grain,
+        faces,
+        recipe.face,
     )
-    perceived = Perception(shared, 0 if recipe.texture else recipe.steps)
+    # On the CPU the training itself needs every core.
+    workers = 0 if place.device.type == "cpu" else min(_WORKERS, os.cpu_count() or 1)
+    perceived = Perception(shared, 0 if recipe.texture else recipe.steps, place)
     texture = None
     if recipe.texture:
-        texture = Texture(perceived, classifier.load_classifier(), recipe.texture)
+        looks = classifier.load_classifier(dtype=place.dtype).to(place.device)
+        texture = Texture(perceived, looks, recipe.texture)
     task = ReferenceTask(
         recipe,
         Trainable(network),
         perceived,
-        crops,
-        whole_pictures(photos.find_photographs(steer, held_out=True), 8),
-        similarity,
+        Ahead(crops, recipe.steps, workers),
+        whole_pictures(photos.find_photographs(steer, held_out=True), 8, place),
+        place,
+        similarity.to(place.device) if similarity else None,
         texture,
         run.state.get("weights", []),
     )

@@ -43,6 +43,7 @@ from sedic.models import pack
 from sedic.models.clip_tokenizer import Merges, Tokenizer, learn_merges
 from sedic.models.mini import SCHEDULE, fresh_restorer
 from sedic.models.patch_autoencoder import PatchAutoencoder
+from sedic.models.precision import Placement, placement
 from sedic.picture import Picture
 from sedic.profile import Profile
 from sedic.reference import compact
@@ -161,8 +162,12 @@ class RestorerTask:
     tokenizer: Tokenizer
     crops: DescribedCrops
     held_out: list[Tensor]  # (1, 3, h, w) in [-0.5, 0.5]
+    place: Placement = field(default_factory=lambda: placement("cpu"))
     alpha_bar: Tensor = field(default_factory=lambda: samplers.alpha_bar(SCHEDULE))
     descriptions: list[Description] = field(default_factory=list)  # of ``held_out``
+
+    def __post_init__(self) -> None:
+        self.alpha_bar = self.alpha_bar.to(self.place.device)
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """The loss of one batch and its parts."""
@@ -170,9 +175,10 @@ class RestorerTask:
         torch.manual_seed(recipe.seed * 1_000_003 + step)
         rng = np.random.default_rng((recipe.seed, 1, step))
         crops = [self.crops(step * recipe.batch + i) for i in range(recipe.batch)]
-        x = to_tensor(np.stack([crop.pixels for crop in crops]))
-        levels = torch.randint(recipe.lowest_level, LEVELS, (len(crops),))
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        device = self.place.device
+        x = to_tensor(torch.from_numpy(np.stack([crop.pixels for crop in crops])), self.place)
+        levels = torch.randint(recipe.lowest_level, LEVELS, (len(crops),), device=device)
+        with torch.no_grad(), self.place.autocast:
             reference = self.reference_of(x, levels)
             latent_condition = original = self.restorer.vae.encode(2 * reference).float()
             clean = self.restorer.vae.encode(2 * x).float()
@@ -183,15 +189,16 @@ class RestorerTask:
                 region[0] = torch.from_numpy(crop.mask.copy())
         kind = rng.random()
         later, staged = kind < recipe.later, kind > 1 - recipe.staged
-        of_object = torch.from_numpy(rng.random(len(crops)) < recipe.objects)
+        regions = regions.to(device)
+        of_object = torch.from_numpy(rng.random(len(crops)) < recipe.objects).to(device)
         of_object &= regions.flatten(1).any(1) & (not staged)
         silent = rng.random(len(crops)) < recipe.silent
         texts = [
             "" if quiet else crop.detail if own else crop.overall
             for crop, own, quiet in zip(crops, of_object.tolist(), silent, strict=True)
         ]
-        mask = torch.where(of_object[:, None, None, None], regions, torch.ones(()))
-        last = torch.full((len(crops),), len(self.alpha_bar) - 1)
+        mask = torch.where(of_object[:, None, None, None], regions, regions.new_ones(()))
+        last = torch.full((len(crops),), len(self.alpha_bar) - 1, device=device)
         noise = torch.randn_like(clean)
         if staged:
             details = ["" if quiet else c.detail for c, quiet in zip(crops, silent, strict=True)]
@@ -202,7 +209,7 @@ class RestorerTask:
         if later:
             with torch.no_grad():
                 own_clean = self.predict(z, last, latent_condition, texts)
-            t = torch.randint(0, len(self.alpha_bar) - 1, (len(crops),))
+            t = torch.randint(0, len(self.alpha_bar) - 1, (len(crops),), device=device)
             z = self.noised(torch.lerp(latent_condition, own_clean, mask), noise, t)
         predicted = self.predict(z, t, latent_condition, texts)
         faithful = round(recipe.faithful * len(crops))
@@ -226,7 +233,8 @@ class RestorerTask:
         loss = loss + recipe.mesh * repeated + recipe.latent * latent
         parts = {"loss": loss, "mse": mse, "lpips": lpips, "edges": strength}
         parts |= {"mesh": 1e4 * repeated, "latent": latent}
-        return loss, {name: round(value.item(), 5) for name, value in parts.items()}
+        numbers = torch.stack([value.detach() for value in parts.values()]).tolist()
+        return loss, {name: round(n, 5) for name, n in zip(parts, numbers, strict=True)}
 
     def reference_of(self, x: Tensor, levels: Tensor) -> Tensor:
         """Pictures in [-0.5, 0.5] as ``compact`` decodes them at these rate levels, in 8 bits."""
@@ -235,8 +243,8 @@ class RestorerTask:
 
     def predict(self, z: Tensor, t: Tensor, condition: Tensor, texts: list[str]) -> Tensor:
         """The clean latents, float32."""
-        tokens = torch.tensor([self.tokenizer.padded(text) for text in texts])
-        with torch.autocast("cpu", torch.bfloat16):
+        tokens = torch.tensor([self.tokenizer.padded(text) for text in texts], device=z.device)
+        with self.place.autocast:
             return self.restorer(z, t, condition, tokens).float()  # type: ignore[no-any-return]
 
     def noised(self, clean: Tensor, noise: Tensor, t: Tensor) -> Tensor:
@@ -256,25 +264,26 @@ class RestorerTask:
             limits = Rate(1)
             budget = limits.max_objects, limits.detail_words, limits.overall_words
             for x in self.held_out:
-                pixels = ((x[0] + 0.5) * 255).round().byte().permute(1, 2, 0).numpy()
+                pixels = ((x[0] + 0.5) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
                 self.descriptions.append(describe(pixels, *budget))
         values: dict[str, list[tuple[float, float]]] = {}
         self.restorer.eval()
         others = self.descriptions[1:] + self.descriptions[:1]
         for x, own, other in zip(self.held_out, self.descriptions, others, strict=True):
-            with torch.autocast("cpu", torch.bfloat16):
-                reference = self.reference_of(x, torch.tensor([LEVELS // 2]))
+            level = torch.tensor([LEVELS // 2], device=x.device)
+            with self.place.autocast:
+                reference = self.reference_of(x, level)
                 latent_condition = self.restorer.vae.encode(2 * reference).float()
             torch.manual_seed(0)
-            noise = torch.randn_like(latent_condition)
+            noise = torch.randn(latent_condition.shape).to(x.device)
             restored = {"reference": reference, "vae": self.decoded(latent_condition)}
-            whole = torch.ones(1, 1, *latent_condition.shape[-2:])
+            whole = latent_condition.new_ones(1, 1, *latent_condition.shape[-2:])
             restored["whole"] = reference + self._change(
                 latent_condition, noise, own.overall, whole
             )
             restored["silent"] = reference + self._change(latent_condition, noise, "", whole)
             if own.objects and other.objects:
-                mask = torch.from_numpy(own.objects[0].mask.array)[None, None].float()
+                mask = torch.from_numpy(own.objects[0].mask.array)[None, None].float().to(x.device)
                 for name, text in (
                     ("object", own.objects[0].detail),
                     ("object silent", ""),
@@ -290,14 +299,14 @@ class RestorerTask:
 
     def _change(self, latent_condition: Tensor, noise: Tensor, text: str, mask: Tensor) -> Tensor:
         """The change of the picture of latent ``latent_condition`` by one pass inside ``mask``."""
-        last = torch.tensor([len(self.alpha_bar) - 1])
+        last = torch.tensor([len(self.alpha_bar) - 1], device=noise.device)
         z = torch.lerp(self.noised(latent_condition, noise, last), noise, mask)
         after = torch.lerp(latent_condition, self.predict(z, last, latent_condition, [text]), mask)
         return self.decoded(after) - self.decoded(latent_condition)
 
     def decoded(self, latents: Tensor) -> Tensor:
         """The pictures of latents, in about [-0.5, 0.5]."""
-        with torch.autocast("cpu", torch.bfloat16):
+        with self.place.autocast:
             return self.restorer.vae.decode(latents).float() / 2
 
 
@@ -307,13 +316,16 @@ def train(
     progress: Progress,
     vae_weights: Path | None = None,
     start: Path | None = None,
+    reference_weights: Path | None = None,
+    device: str = "cpu",
 ) -> Path:
     """Train into the folder ``out``, going on where an earlier run there stopped.
 
-    ``vae_weights`` replaces the profile's; ``start`` is a restorer to begin with, instead of a
-    fresh one. Returns the finished weights, a file in ``out`` with its model card and the VAE as it
+    ``vae_weights`` and ``reference_weights`` (of ``compact``) replace the profile's; ``start`` is a
+    restorer to begin with, instead of a fresh one; ``device`` is "cpu", "cuda" or "auto". Returns the finished weights, a file in ``out`` with its model card and the VAE as it
     is now beside it. Interrupting loses nothing: the same call goes on.
     """
+    place = placement(device)
     shared = photos.shared_folder()
     folders = [shared / "data" / "photos" / name for name in recipe.folders]
     held_out = [shared / "data" / "photos" / name for name in recipe.held_out_folders]
@@ -344,17 +356,19 @@ def train(
         merges = learn_merges(texts, recipe.merges)
         networks = fresh_restorer(vae.config.latent_channels, merges)
     restorer = Restorer(networks, vae).train()
-    restorer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    restorer.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     schedule = Schedule(recipe.steps, recipe.learning_rate, decay=recipe.decay)
     run = Run(out, restorer, schedule, start=start)
     run.begin(recipe)
-    reference = compact.load_compact(mini.store.path("compact"))[0]
-    reference.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    source = reference_weights or mini.store.path("compact")
+    with translated(printable(source)):
+        reference = compact.load_compact(source)[0]
+    reference.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     task = RestorerTask(
         recipe,
         restorer,
         reference,
-        Perception(shared, recipe.steps),
+        Perception(shared, recipe.steps, place),
         Tokenizer(merges),
         DescribedCrops(
             [photograph.pixels for photograph, _ in described],
@@ -362,7 +376,8 @@ def train(
             recipe.crop,
             recipe.seed,
         ),
-        whole_pictures(photos.find_photographs(held_out, held_out=True), 8),
+        whole_pictures(photos.find_photographs(held_out, held_out=True), 8, place),
+        place,
     )
     run.finish(task, progress)
     restorer.load_state_dict(run.average)

@@ -18,10 +18,11 @@ from torch import Tensor
 
 from sedic.lab.bench import texture
 from sedic.lab.train.critic import Critic
-from sedic.lab.train.perception import Perception, cut_anywhere, mesh
+from sedic.lab.train.perception import Perception, cut_anywhere, edges, mesh
 from sedic.models.classifier import Classifier
 
 _FLOOR = 0.002  # of power: rounding to 8 bits is below
+_PEAKS = 4  # frequencies
 _LOWEST = 4  # cycles in such a window: what is slower is the mean square error's
 _RANDOM = 0.8  # of the deviation of texture: the rest may be what is left of the original's
 _GRID = 4  # pixels: the decoder's last layer spreads 4x4 of them at once
@@ -33,13 +34,17 @@ class TextureWeights:
     """How much each part of the loss counts."""
 
     mse: float = 20.0  # of pictures at half size
-    lpips: float = 1.3  # all of it where structure is
+    lpips: float = 1.5  # all of it where structure is
     lpips_in_texture: float = 0.5  # and this much of it where there is none
     statistics: float = 3.0  # squared differences of features' local means and deviations
-    deviation: float = 2.0  # absolute differences of the high-pass' local deviation
+    deviation: float = 3.0  # absolute differences of the high-pass' local deviation
     spectrum: float = 0.35  # of the logarithm of local power
     chroma: float = 0.15  # the same of two colour differences
+    edges: float = 0.8  # of their strengths, where structure is
+    peaks: float = 0.3  # how far a few frequencies stand out more than in the original
     classifier: float = 0.2  # one minus the cosine of a classifier's features, at two sizes
+    classes: float = 0.3  # divergence of its chances of the classes, at two sizes
+    face: float = 3.0  # how much more pixels, LPIPS and edges count in faces
     critic: float = 0.0  # what tells decoded crops from photographs by these features
     mesh: float = 300.0  # what repeats from block to block
     lattice: float = 0.5  # power that is not the same on all 4x4 places
@@ -55,39 +60,55 @@ class Texture:
         self._perceived = perceived
         self._classifier = classifier
         self._weights = weights
-        self._critic = Critic(classifier_channels(classifier)) if weights.critic else None
+        device = classifier.linear.weight.device
+        self._critic = Critic(classifier_channels(classifier), device) if weights.critic else None
 
     def __call__(
-        self, decoded: Tensor, x: Tensor, other: Tensor | None = None
+        self,
+        decoded: Tensor,
+        x: Tensor,
+        other: Tensor | None = None,
+        faces: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Of pictures (b, 3, h, w) in [-0.5, 0.5], sides multiples of 16: (b,) each.
 
-        ``other``: the same latents decoded with other noise, which needs no gradient.
+        ``other``: the same latents decoded with other noise, which needs no gradient. ``faces``:
+        where faces are, (b, 1, h/8, w/8) in [0, 1]; nowhere by default.
         """
         w = self._weights
         decoded = decoded.float()
+        if faces is None:
+            faces = x.new_zeros(x.shape[0], 1, x.shape[-2] // 8, x.shape[-1] // 8)
         parts = {"mesh": mesh(decoded, x)}
         low = (F.avg_pool2d(decoded, 2) - F.avg_pool2d(x, 2)).square()
-        parts["mse"] = low.mean((1, 2, 3))
+        parts["mse"] = (low * (1 + w.face * F.interpolate(faces, scale_factor=4))).mean((1, 2, 3))
         if other is not None:
             parts["chance"] = sameness(decoded, other.float(), x)
-        a, b = cut_anywhere(decoded, x)
+        a, b, faces = cut_anywhere(decoded, x, faces)
         with torch.no_grad():
-            where = texture.structure(b)
+            where = torch.maximum(texture.structure(b), faces)
             original_maps = self._perceived.maps(b)
             classified = [class_maps(self._classifier, y + 0.5) for y in (b, F.avg_pool2d(b, 2))]
         maps = self._perceived.maps(a)
-        share = w.lpips_in_texture + (1 - w.lpips_in_texture) * where
+        care = 1 + w.face * faces
+        share = (w.lpips_in_texture + (1 - w.lpips_in_texture) * where) * care
         parts["lpips"] = self._lpips(maps, original_maps, share)
         parts["statistics"] = self._statistics(maps, original_maps, 1 - where)
+        parts["edges"] = edges(a, b, where * care)
         own = [class_maps(self._classifier, y + 0.5) for y in (a, F.avg_pool2d(a, 2))]
         difference = [class_distance(*pair) for pair in zip(own, classified, strict=True)]
         parts["classifier"] = torch.stack(difference).mean(0)
+        chances = [
+            divergence(*(class_chances(self._classifier, maps[-1]) for maps in pair))
+            for pair in zip(own, classified, strict=True)
+        ]
+        parts["classes"] = torch.stack(chances).mean(0)
         if self._critic:
             parts["critic"] = self._critic.loss(own[0], classified[0])
         luma, luma_b = texture.luma(a), texture.luma(b)
         parts["deviation"] = deviation(luma, luma_b, 1 - where)
         parts["spectrum"] = spectrum(luma, luma_b, 1 - where)
+        parts["peaks"] = peaks(luma, luma_b, 1 - where)
         parts["chroma"] = torch.stack(
             [spectrum(texture.mixed(a, c), texture.mixed(b, c), 1 - where) for c in _CHROMA]
         ).mean(0)
@@ -150,20 +171,20 @@ def sameness(a: Tensor, b: Tensor, x: Tensor) -> Tensor:
     return ((_RANDOM - random).clamp(min=0) * rough * plain).mean((1, 2, 3))
 
 
-def local_power(plane: Tensor) -> Tensor:
-    """Power spectra averaged over 3x3 neighbouring windows, (b, rows, columns, 32, 17), of what is
-    faster than 17 pixels."""
+def local_power(plane: Tensor, windows: int = 3) -> Tensor:
+    """Power spectra averaged over so many neighbouring windows each way, (b, rows, columns, 32,
+    17), of what is faster than 17 pixels."""
     padded = F.pad(plane, (8, 8, 8, 8), mode="reflect")
     mean = F.avg_pool2d(F.avg_pool2d(padded, (17, 1), 1), (1, 17), 1)
     spectrum = texture.power(plane - mean)
-    wide = spectrum[:, :, :-2] + spectrum[:, :, 1:-1] + spectrum[:, :, 2:]
-    return (wide[:, :-2] + wide[:, 1:-1] + wide[:, 2:]) / 9
+    flat = spectrum.flatten(3).permute(0, 3, 1, 2)
+    flat = F.avg_pool2d(F.avg_pool2d(flat, (windows, 1), 1), (1, windows), 1)
+    return flat.permute(0, 2, 3, 1).unflatten(3, spectrum.shape[3:])
 
 
 def spectrum(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
     """Mean absolute difference of the logarithms of local power, (b,)."""
-    rows = torch.fft.fftfreq(texture.SIDE, 1 / texture.SIDE)[:, None]
-    fast = (rows.square() + torch.arange(texture.SIDE // 2 + 1).square()) >= _LOWEST**2
+    fast = _fast(a.device)
     difference = (
         ((local_power(a) + _FLOOR).log() - (local_power(b) + _FLOOR).log())
         .abs()[..., fast]
@@ -171,6 +192,32 @@ def spectrum(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
     )
     at = F.interpolate(share, difference.shape[1:], mode="bilinear", antialias=True)[:, 0]
     return (difference * (0.2 + 0.8 * at)).mean((1, 2))
+
+
+def peaks(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
+    """How much further the strongest frequencies of a stand out from those around them than b's
+    do, (b,), in regions of 96 pixels; 0 where they stand out less. A regular pattern has few,
+    strong frequencies."""
+    outstanding = []
+    for plane in (a, b):
+        height = (local_power(plane, 5) + _FLOOR).log()
+        flat = height.flatten(0, 2)[:, None]
+        # The spectrum of a real plane: rows go round, and the other half is this one's mirror.
+        flat = torch.cat([flat[:, :, -3:], flat, flat[:, :, :3]], 2)
+        flat = F.pad(flat, (3, 3, 0, 0), mode="replicate")
+        around = F.avg_pool2d(F.avg_pool2d(flat, (7, 1), 1), (1, 7), 1)
+        above = (height - around[:, 0].view_as(height))[..., _fast(a.device)]
+        outstanding.append(above.topk(_PEAKS, -1).values.mean(-1))
+    more = (outstanding[0] - outstanding[1]).clamp(min=0)
+    at = F.interpolate(share, more.shape[1:], mode="bilinear", antialias=True)[:, 0]
+    return (more * at).mean((1, 2))
+
+
+def _fast(device: torch.device) -> Tensor:
+    """(32, 17) booleans: the frequencies from ``_LOWEST`` on."""
+    rows = torch.fft.fftfreq(texture.SIDE, 1 / texture.SIDE, device=device)[:, None]
+    columns = torch.arange(texture.SIDE // 2 + 1, device=device)
+    return rows.square() + columns.square() >= _LOWEST**2
 
 
 def lattice(luma: Tensor) -> Tensor:
@@ -199,8 +246,22 @@ def class_maps(classifier: Classifier, x: Tensor) -> list[Tensor]:
 
 def classifier_channels(classifier: Classifier) -> list[int]:
     """How many channels each of the ``class_maps`` has."""
+    nothing = torch.zeros(1, 3, 64, 64, device=classifier.linear.weight.device)
     with torch.no_grad():
-        return [maps.shape[1] for maps in class_maps(classifier, torch.zeros(1, 3, 64, 64))]
+        return [maps.shape[1] for maps in class_maps(classifier, nothing)]
+
+
+def class_chances(classifier: Classifier, last: Tensor) -> Tensor:
+    """Logarithms of the chances of the classes, (b, 1000) float32, from the last of the
+    ``class_maps``."""
+    features = F.relu6(classifier.head(last)).float().mean((2, 3))
+    return F.log_softmax(classifier.linear(features), 1)
+
+
+def divergence(a: Tensor, b: Tensor) -> Tensor:
+    """The Jensen-Shannon divergence of two sets of chances, given as logarithms, (b,) in nats."""
+    middle = torch.logaddexp(a, b) - math.log(2)
+    return ((a.exp() * (a - middle)).sum(1) + (b.exp() * (b - middle)).sum(1)) / 2
 
 
 def class_distance(a: list[Tensor], b: list[Tensor]) -> Tensor:

@@ -9,7 +9,7 @@ have mean 0 and deviation 1.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -17,11 +17,13 @@ from torch import Tensor
 
 from sedic.lab.bench.lpips import NAME as LPIPS
 from sedic.lab.train import card, photos
+from sedic.lab.train.crops import Crops
 from sedic.lab.train.loop import Progress, Run, Schedule
 from sedic.lab.train.perception import Perception
 from sedic.lab.train.reference_codec import to_tensor, whole_pictures
 from sedic.models import pack
 from sedic.models.patch_autoencoder import PatchAutoencoder
+from sedic.models.precision import Placement, placement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,18 +51,19 @@ class VaeTask:
     recipe: VaeRecipe
     vae: PatchAutoencoder
     perceived: Perception
-    crops: photos.Crops
+    crops: Crops
     held_out: list[Tensor]  # (1, 3, h, w) in [-0.5, 0.5]
+    place: Placement = field(default_factory=lambda: placement("cpu"))
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """The loss of one batch and its parts."""
         torch.manual_seed(self.recipe.seed * 1_000_003 + step)
-        x = to_tensor(self.crops(step))
-        with torch.autocast("cpu", torch.bfloat16):
+        x = to_tensor(self.crops(step).pixels, self.place)
+        with self.place.autocast:
             z = self.vae.encode(2 * x)
             deviation = z.detach().float().std((0, 2, 3), keepdim=True)
-            amount = self.recipe.noise * torch.rand(z.shape[0], 1, 1, 1)
-            noise = amount * deviation * torch.randn(z.shape)
+            amount = self.recipe.noise * torch.rand(z.shape[0], 1, 1, 1, device=z.device)
+            noise = amount * deviation * torch.randn(z.shape, device=z.device)
             decoded = self.vae.decode(z + noise.to(z.dtype)).float() / 2
         mse = (decoded - x).square().mean()
         lpips = self.perceived.anywhere(decoded, x).mean()
@@ -75,7 +78,7 @@ class VaeTask:
         """PSNR and LPIPS of the held-out pictures."""
         sums = torch.zeros(2)
         for x in self.held_out:
-            with torch.autocast("cpu", torch.bfloat16):
+            with self.place.autocast:
                 decoded = (self.vae(2 * x).float() / 2).clamp(-0.5, 0.5)
             mse = float((decoded - x).square().mean())
             sums += torch.tensor([-10 * math.log10(mse), float(self.perceived(decoded, x))])
@@ -84,38 +87,45 @@ class VaeTask:
 
 
 @torch.no_grad()
-def latent_statistics(vae: PatchAutoencoder, crops: photos.Crops) -> tuple[Tensor, Tensor]:
+def latent_statistics(
+    vae: PatchAutoencoder, crops: Crops, place: Placement
+) -> tuple[Tensor, Tensor]:
     """Mean and deviation of each latent channel, over sixteen batches of crops."""
-    latents = torch.cat([vae.encode(2 * to_tensor(crops(step))) for step in range(16)])
+    latents = torch.cat(
+        [vae.encode(2 * to_tensor(crops(step).pixels, place)) for step in range(16)]
+    )
     return latents.mean((0, 2, 3)), latents.std((0, 2, 3))
 
 
-def train(recipe: VaeRecipe, out: Path, progress: Progress) -> Path:
+def train(recipe: VaeRecipe, out: Path, progress: Progress, device: str = "cpu") -> Path:
     """Train into the folder ``out``, going on where an earlier run there stopped.
 
-    Returns the finished weights, a file in ``out`` with its model card beside it. Interrupting
-    loses nothing: the run is saved, and the same call goes on.
+    ``device``: "cpu", "cuda" or "auto". Returns the finished weights, a file in ``out`` with its
+    model card beside it. Interrupting loses nothing: the run is saved, and the same call goes on.
     """
+    place = placement(device)
     shared = photos.shared_folder()
     folders = [shared / "data" / "photos" / name for name in recipe.folders]
     held_out = [shared / "data" / "photos" / name for name in recipe.held_out_folders]
     torch.manual_seed(recipe.seed)
     vae = PatchAutoencoder().train()
-    vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    vae.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = Run(out, vae, Schedule(recipe.steps, recipe.learning_rate, decay=recipe.decay))
     run.begin(recipe)
     paths = photos.find_photographs(folders, held_out=False)
     photographs = photos.read_photographs(
         paths, lambda n: progress(n, len(paths), "reading photographs")
     )
-    crops = photos.Crops(
+    crops = Crops(
         [one.pixels for one in photographs], recipe.crop, recipe.batch, recipe.seed
     )
-    pictures_held_out = whole_pictures(photos.find_photographs(held_out, held_out=True), 8)
-    task = VaeTask(recipe, vae, Perception(shared, recipe.steps), crops, pictures_held_out)
+    pictures_held_out = whole_pictures(photos.find_photographs(held_out, held_out=True), 8, place)
+    task = VaeTask(
+        recipe, vae, Perception(shared, recipe.steps, place), crops, pictures_held_out, place
+    )
     run.finish(task, progress)
     vae.load_state_dict(run.average)
-    vae.normalise(*latent_statistics(vae, crops))
+    vae.normalise(*latent_statistics(vae, crops, place))
     weights = out / "vae.safetensors"
     pack.save_networks(weights, {"vae": vae})
     measured = task.measure()
