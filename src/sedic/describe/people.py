@@ -66,19 +66,34 @@ def finder() -> Finder:
 def confirmed(picture: Picture, find: Callable[[Picture, float], Sequence[Face]]) -> list[Person]:
     """The people whose faces are in both views of a (height, width, 3) uint8 picture, the largest
     first. ``find`` is a function like ``FaceFinder.find``."""
+    found = found_twice(picture, find, _SIDES, MIN_CHANCE)
+    people = [person for person in found if _height(person.face, picture) >= _SMALLEST]
+    return sorted(people, key=lambda one: one.face[0] - one.face[2])[:MAX_PEOPLE]
+
+
+def found_twice(
+    picture: Picture,
+    find: Callable[[Picture, float], Sequence[Face]],
+    sides: tuple[int, int],
+    min_chance: float,
+) -> list[Person]:
+    """All faces that have at least ``min_chance`` in both views of a picture, surest first.
+
+    ``sides``: pixels of the long side of the view as it is and of the mirrored one.
+    """
     from sedic.models.faces import overlap
 
     looks = []
-    for side, mirrored in zip(_SIDES, (False, True), strict=True):
+    for side, mirrored in zip(sides, (False, True), strict=True):
         view = _view(picture, side)
-        faces = find(np.ascontiguousarray(view[:, ::-1]) if mirrored else view, MIN_CHANCE)
+        faces = find(np.ascontiguousarray(view[:, ::-1]) if mirrored else view, min_chance)
         looks.append([_share(face, view.shape, mirrored) for face in faces])
     people = []
     for chance, box in looks[0]:
         again = [other for other, there in looks[1] if overlap(box, there) >= _MIN_OVERLAP]
-        if again and _height(box, picture) >= _SMALLEST:
+        if again:
             people.append(Person(min(chance, max(again)), box))
-    return sorted(people, key=lambda one: one.face[0] - one.face[2])[:MAX_PEOPLE]
+    return people
 
 
 def in_foreground(person: Person, picture: Picture) -> bool:
