@@ -237,9 +237,7 @@ def train_restorer(
 
     recipe = options.changed(RestorerRecipe())
     _finish(
-        lambda progress: train(
-            recipe, options.out, progress, vae, start, reference, options.device
-        )
+        lambda progress: train(recipe, options.out, progress, vae, start, reference, options.device)
     )
 
 

@@ -28,7 +28,6 @@ class Placement:
     dtype: torch.dtype
     vae_dtype: torch.dtype
 
-
     @property
     def autocast(self) -> torch.autocast:
         """Autocast to bfloat16 where this place computes in it; no change elsewhere."""

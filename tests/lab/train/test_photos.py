@@ -15,6 +15,7 @@ from sedic.cli.main import app
 from sedic.describe.description import Description
 from sedic.errors import SedicError
 from sedic.lab.train import mask_table, photos, scenes, text_table
+from sedic.lab.train.crops import Crops
 from sedic.lab.train.reference_codec import whole_pictures
 from sedic.lab.train.restorer import DescribedCrops
 from sedic.picture import load_picture
@@ -92,15 +93,15 @@ def test_a_crop_is_as_large_as_a_photograph_or_there_is_an_error(side: int) -> N
     nothing = Description("", ())
     if side > 128:
         for make in (
-            lambda: photos.Crops(pictures, side, 2, 0),
+            lambda: Crops(pictures, side, 2, 0),
             lambda: DescribedCrops(pictures, [nothing] * 2, side, 0),
         ):
             with pytest.raises(SedicError, match="no photograph has 136 pixels a side"):
                 make()
         return
-    crops = photos.Crops(pictures, side, 2, 0)
-    assert crops(3).shape == (2, side, side, 3)
-    assert crops.drawn(3)[1] == (0, 0)  # the other one is too small
+    crops = Crops(pictures, side, 2, 0)
+    assert crops(3).pixels.shape == (2, side, side, 3)
+    assert crops(3).sources == (0, 0)  # the other one is too small
     assert DescribedCrops(pictures, [nothing] * 2, side, 0)(5).pixels.shape == (side, side, 3)
 
 

@@ -13,7 +13,6 @@ from safetensors.torch import load_file, save_file
 from skimage import data as samples
 
 from sedic.errors import SedicError
-from sedic.lab.train import photos
 from sedic.lab.train.reference_codec import ReferenceRecipe, sedic_recipe, train
 from sedic.reference import cheng2020
 from sedic.reference.cheng2020 import Cheng2020
@@ -118,13 +117,3 @@ def test_fine_tuned_cheng2020_codes_with_what_it_has_learnt(small_data: Path) ->
     decoded = codec.decode(data, 192, 128)
     assert decoded.shape == picture.shape
     assert np.array_equal(decoded, Cheng2020([weights]).decode(data, 192, 128))
-
-
-def test_crops_depend_on_seed_and_step_alone(small_data: Path) -> None:
-    paths = photos.find_photographs([small_data / "shared" / "data" / "photos"], held_out=False)
-    pictures = [photograph.pixels for photograph in photos.read_photographs(paths, lambda _: None)]
-    crops = photos.Crops(pictures, 64, 3, seed=1)
-    assert crops(5).shape == (3, 64, 64, 3)
-    assert np.array_equal(crops(5), photos.Crops(pictures, 64, 3, seed=1)(5))
-    assert not np.array_equal(crops(5), crops(6))
-    assert not np.array_equal(crops(5), photos.Crops(pictures, 64, 3, seed=2)(5))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from sedic.errors import SedicError
 from sedic.lab.train.perception import Perception
 from sedic.lab.train.photos import shared_folder
 from sedic.lab.train.reference_codec import ReferenceRecipe, train
-from sedic.lab.train.texture import Texture, TextureWeights, sameness
+from sedic.lab.train.texture import Texture, TextureWeights, divergence, peaks, sameness
 from sedic.models import classifier
 from sedic.reference.compact import Compact
 
@@ -56,6 +57,35 @@ def test_other_texture_costs_less_than_a_weave_or_nothing(loss: Texture) -> None
     assert costs[0] < 0.8 * min(costs[1:])
 
 
+def test_frequencies_that_stand_out_cost_and_fewer_than_in_the_original_do_not() -> None:
+    x, steps = field(0), torch.arange(128) * torch.pi / 3
+    weave = 0.02 * (torch.sin(steps)[:, None] * torch.sin(steps)).expand(1, 1, 128, 128)
+    plane, everywhere = x[:, :1], torch.ones(1, 1, 16, 16)
+    with_weave = float(peaks(plane + weave, plane, everywhere))
+    assert with_weave > 0.5 > 10 * float(peaks(plane, plane + weave, everywhere))
+    assert float(peaks(plane + weave, plane, 0 * everywhere)) == 0
+
+
+def test_what_is_in_a_face_counts_more(loss: Texture) -> None:
+    x, spoilt = field(0), field(0)
+    spoilt[..., :64, :64] += 0.2
+    here, elsewhere = torch.zeros(2, 1, 1, 16, 16)
+    here[..., :8, :8], elsewhere[..., 8:, 8:] = 1, 1
+    torch.manual_seed(0)
+    in_face = float(loss(spoilt, x, faces=here)[0])
+    torch.manual_seed(0)
+    assert in_face > 1.3 * float(loss(spoilt, x, faces=elsewhere)[0])
+
+
+def test_divergence_is_zero_for_equal_chances_and_at_most_a_bit() -> None:
+    torch.manual_seed(0)
+    a, b = torch.randn(2, 3, 1000).log_softmax(-1)
+    assert divergence(a, a).abs().max() < 1e-6
+    assert torch.allclose(divergence(a, b), divergence(b, a), atol=1e-6)
+    sure = torch.full((2, 2), -40.0).fill_diagonal_(0)
+    assert divergence(sure, sure.flip(0)).tolist() == pytest.approx([math.log(2)] * 2, rel=1e-4)
+
+
 def test_texture_that_noise_does_not_change_costs() -> None:
     x = field(0)
     independent, same = sameness(field(1), field(2), x), sameness(field(1), field(1), x)
@@ -81,7 +111,7 @@ def test_a_decoder_learns_to_use_noise_and_files_stay_as_they_were(small_data: P
         save_every=4,
     )
     start = train(plain, small_data / "start", lambda *_: None)
-    recipe = replace(plain.for_texture(), steps=4, batch=2, crop=128, decoder_only=True)
+    recipe = replace(plain.for_texture(), steps=4, batch=2, crop=128, face=0.0, decoder_only=True)
     weights = train(recipe, small_data / "texture", lambda *_: None, start)
     old, new = load_file(start), load_file(weights)
     changed = {n for n in new if n not in old or not np.array_equal(old[n], new[n])}

@@ -20,7 +20,7 @@ _RATE = 5e-4
 class Critic:
     """One network for each feature map; ``loss`` is how little a batch resembles photographs."""
 
-    def __init__(self, channels: Sequence[int], device: torch.device) -> None:
+    def __init__(self, channels: Sequence[int], device: torch.device | str = "cpu") -> None:
         self._networks = nn.ModuleList(_network(count) for count in channels).to(device)
         self._optimizer = torch.optim.Adam(self._networks.parameters(), _RATE, betas=(0.0, 0.99))
         self._last_maps: tuple[list[Tensor], list[Tensor]] | None = None

@@ -16,6 +16,7 @@ from sedic.models.precision import Placement, placement
 _WORTH_COMPILING = 1_000  # steps: it takes a minute
 _EQUAL = EQUAL_EDGES / 255**2  # of pictures whose range is 1
 _SIZES = 3  # full, half and quarter
+_REGION = 4  # blocks a side, in which what repeats is sought
 _PERIOD = 16  # pixels: the network's stride, and that of the blocks of those that learn from it
 
 
@@ -56,38 +57,42 @@ class Perception:
         This is the loss. With a fixed place, a decoder that works on a grid learns where the
         network samples, and draws a mesh there; moved by one pixel, its distance rises by 0.03.
         """
-        a, b, _ = cut_anywhere(a, b, a[:, :1, ::8, ::8])
-        return self(a, b)
+        return self(*cut_anywhere(a, b))
 
 
-def cut_anywhere(a: Tensor, b: Tensor, eighth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def cut_anywhere(a: Tensor, b: Tensor, *eighths: Tensor) -> tuple[Tensor, ...]:
     """Two batches of pictures, both cut at the same random place, 16 pixels less wide and high, and
-    a map of theirs at 1/8, cut at about the same place."""
+    maps of theirs at 1/8, cut at about the same place."""
     top, left = torch.randint(_PERIOD, (2,)).tolist()
     height, width = a.shape[-2] - _PERIOD, a.shape[-1] - _PERIOD
-    place = (..., slice(top, top + height), slice(left, left + width))
+    cut = [x[..., top : top + height, left : left + width] for x in (a, b)]
     row, column = round(top / 8), round(left / 8)
-    small = (..., slice(row, row + height // 8), slice(column, column + width // 8))
-    return a[place], b[place], eighth[small]
+    cut += [x[..., row : row + height // 8, column : column + width // 8] for x in eighths]
+    return tuple(cut)
 
 
 def mesh(a: Tensor, b: Tensor) -> Tensor:
     """The mean square of what a - b repeats from one 16x16 block to the next, (b,) float32.
 
     ``a`` and ``b``: (b, 3, h, w), sides multiples of 16. LPIPS does not distinguish a fine regular
-    mesh from texture; people do. The result is the mean of every second block times the mean of the
-    others; differences that do not repeat have a product of about 0. Negative products count as 0.
+    mesh from texture; people do. In regions of 64 pixels, the mean of every second block is
+    multiplied by the mean of the others; differences that do not repeat have a product of about 0.
+    Where the mean product of a picture is negative, it counts as 0.
     """
-    number, channels, height, width = a.shape
+    channels, height, width = a.shape[1:]
     rows, columns = height // _PERIOD, width // _PERIOD
-    blocks = (a - b).float().reshape(number, channels, rows, _PERIOD, columns, _PERIOD)
+    places = F.pixel_unshuffle((a - b).float(), _PERIOD)  # (b, 3 * 256, rows, columns)
     row, column = (torch.arange(n, device=a.device) for n in (rows, columns))
-    odd = (row[:, None] + column) % 2 == 1
-    halves = [
-        torch.einsum("bcihjw,ij->bchw", blocks, half.float() / half.sum()) for half in (odd, ~odd)
-    ]
-    one, other = (block - block.mean((2, 3), keepdim=True) for block in halves)
-    return (one * other).mean((1, 2, 3)).clamp(min=0)
+    odd = ((row[:, None] + column) % 2).float()[None, None]
+    region = min(_REGION, rows), min(_REGION, columns)
+
+    def means(half: Tensor) -> Tensor:
+        step = tuple(max(1, side // 2) for side in region)
+        pooled, share = (F.avg_pool2d(x, region, step) for x in (places * half, half))
+        blocks = (pooled / share).unflatten(1, (channels, _PERIOD**2))
+        return blocks - blocks.mean(2, keepdim=True)
+
+    return (means(odd) * means(1 - odd)).flatten(1).mean(1).clamp(min=0)
 
 
 def edges(a: Tensor, b: Tensor, share: Tensor | None = None) -> Tensor:

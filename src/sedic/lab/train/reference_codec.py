@@ -25,7 +25,6 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -99,15 +98,16 @@ class ReferenceRecipe(photos.PhotoRecipe):
         return replace(
             self,
             texture=TextureWeights(),
-            steps=2_600,
-            warmup=50,
-            batch=4,
-            crop=192,
-            learning_rate=1.5e-4,
+            steps=3_100,
+            batch=64,
+            crop=256,
+            learning_rate=4e-4,
             decay=1.0,
-            averaging=0.997,
-            small=0.3,
+            averaging=0.998,
+            small=0.4,
             plain=0.06,
+            grain=0.25,
+            face=0.3,
             low=1.2,
             lowest_bpp=0.00531,
             highest_bpp=0.07145,

@@ -322,8 +322,9 @@ def train(
     """Train into the folder ``out``, going on where an earlier run there stopped.
 
     ``vae_weights`` and ``reference_weights`` (of ``compact``) replace the profile's; ``start`` is a
-    restorer to begin with, instead of a fresh one; ``device`` is "cpu", "cuda" or "auto". Returns the finished weights, a file in ``out`` with its model card and the VAE as it
-    is now beside it. Interrupting loses nothing: the same call goes on.
+    restorer to begin with, instead of a fresh one; ``device`` is "cpu", "cuda" or "auto".
+    Returns the finished weights, a file in ``out`` with its model card and the VAE as it is now
+    beside it. Interrupting loses nothing: the same call goes on.
     """
     place = placement(device)
     shared = photos.shared_folder()

@@ -46,7 +46,7 @@ class TextureWeights:
     classes: float = 0.3  # divergence of its chances of the classes, at two sizes
     face: float = 3.0  # how much more pixels, LPIPS and edges count in faces
     critic: float = 0.0  # what tells decoded crops from photographs by these features
-    mesh: float = 300.0  # what repeats from block to block
+    mesh: float = 3000.0  # what repeats from block to block
     lattice: float = 0.5  # power that is not the same on all 4x4 places
     chance: float = 0.4  # texture that is the same again with other noise
 
@@ -172,24 +172,22 @@ def sameness(a: Tensor, b: Tensor, x: Tensor) -> Tensor:
 
 
 def local_power(plane: Tensor, windows: int = 3) -> Tensor:
-    """Power spectra averaged over so many neighbouring windows each way, (b, rows, columns, 32,
-    17), of what is faster than 17 pixels."""
+    """Power spectra averaged over so many neighbouring windows each way, or as many as there are,
+    (b, rows, columns, 32, 17), of what is faster than 17 pixels."""
     padded = F.pad(plane, (8, 8, 8, 8), mode="reflect")
     mean = F.avg_pool2d(F.avg_pool2d(padded, (17, 1), 1), (1, 17), 1)
     spectrum = texture.power(plane - mean)
     flat = spectrum.flatten(3).permute(0, 3, 1, 2)
-    flat = F.avg_pool2d(F.avg_pool2d(flat, (windows, 1), 1), (1, windows), 1)
+    rows, columns = (min(windows, count) for count in flat.shape[2:])
+    flat = F.avg_pool2d(F.avg_pool2d(flat, (rows, 1), 1), (1, columns), 1)
     return flat.permute(0, 2, 3, 1).unflatten(3, spectrum.shape[3:])
 
 
 def spectrum(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
     """Mean absolute difference of the logarithms of local power, (b,)."""
     fast = _fast(a.device)
-    difference = (
-        ((local_power(a) + _FLOOR).log() - (local_power(b) + _FLOOR).log())
-        .abs()[..., fast]
-        .mean(-1)
-    )
+    difference = (local_power(a) + _FLOOR).log() - (local_power(b) + _FLOOR).log()
+    difference = (difference.abs() * fast).sum((-2, -1)) / fast.sum()
     at = F.interpolate(share, difference.shape[1:], mode="bilinear", antialias=True)[:, 0]
     return (difference * (0.2 + 0.8 * at)).mean((1, 2))
 
@@ -206,8 +204,8 @@ def peaks(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
         flat = torch.cat([flat[:, :, -3:], flat, flat[:, :, :3]], 2)
         flat = F.pad(flat, (3, 3, 0, 0), mode="replicate")
         around = F.avg_pool2d(F.avg_pool2d(flat, (7, 1), 1), (1, 7), 1)
-        above = (height - around[:, 0].view_as(height))[..., _fast(a.device)]
-        outstanding.append(above.topk(_PEAKS, -1).values.mean(-1))
+        above = (height - around[:, 0].view_as(height)).masked_fill(~_fast(a.device), -math.inf)
+        outstanding.append(above.flatten(3).topk(_PEAKS, -1).values.mean(-1))
     more = (outstanding[0] - outstanding[1]).clamp(min=0)
     at = F.interpolate(share, more.shape[1:], mode="bilinear", antialias=True)[:, 0]
     return (more * at).mean((1, 2))

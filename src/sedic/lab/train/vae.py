@@ -116,9 +116,7 @@ def train(recipe: VaeRecipe, out: Path, progress: Progress, device: str = "cpu")
     photographs = photos.read_photographs(
         paths, lambda n: progress(n, len(paths), "reading photographs")
     )
-    crops = Crops(
-        [one.pixels for one in photographs], recipe.crop, recipe.batch, recipe.seed
-    )
+    crops = Crops([one.pixels for one in photographs], recipe.crop, recipe.batch, recipe.seed)
     pictures_held_out = whole_pictures(photos.find_photographs(held_out, held_out=True), 8, place)
     task = VaeTask(
         recipe, vae, Perception(shared, recipe.steps, place), crops, pictures_held_out, place
