@@ -239,6 +239,15 @@ def reference(*arguments: object) -> str:
     return str(result.exception)
 
 
+@pytest.mark.parametrize("what", ["reference", "vae", "restorer"])
+def test_a_device_that_is_not_here_is_named_before_any_work(tmp_path: Path, what: str) -> None:
+    command = ["train", what, "--out", str(tmp_path / "run"), "--device", "nowhere"]
+    result = CliRunner().invoke(app, command)
+    assert isinstance(result.exception, SedicError)
+    assert str(result.exception) == "unknown device 'nowhere'; cuda, mps or cpu"
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_cut_checkpoint_of_the_reference_codec(
     shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
