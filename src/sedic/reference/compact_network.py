@@ -286,8 +286,8 @@ class Synthesis(nn.Module):
     def drawn(self, y: Tensor) -> Tensor:
         """Noise for latents like ``y``, of the shape of the codec's own: sums of two uniforms."""
         shape = y.shape[0], self.noise_channels, *y.shape[2:]
-        first, second = torch.rand((2, *shape), device=y.device)
-        return (first + second - 1) * math.sqrt(6)
+        noise: Tensor = torch.rand((2, *shape), device=y.device).sum(0)
+        return (noise - 1) * math.sqrt(6)
 
 
 class Entropy(nn.Module):

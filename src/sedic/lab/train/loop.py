@@ -142,7 +142,7 @@ class Run:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         found = nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        norm, value = torch.stack([found, loss.detach()]).tolist()
+        norm, value = map(float, torch.stack([found, loss.detach()]).tolist())
         if math.isfinite(norm) and math.isfinite(value):
             self.optimizer.step()
             self.bad_steps = 0

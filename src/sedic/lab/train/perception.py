@@ -16,7 +16,6 @@ from sedic.models.precision import Placement, placement
 _WORTH_COMPILING = 1_000  # steps: it takes a minute
 _EQUAL = EQUAL_EDGES / 255**2  # of pictures whose range is 1
 _SIZES = 3  # full, half and quarter
-_REGION = 4  # blocks a side, in which what repeats is sought
 _PERIOD = 16  # pixels: the network's stride, and that of the blocks of those that learn from it
 
 
@@ -75,24 +74,19 @@ def mesh(a: Tensor, b: Tensor) -> Tensor:
     """The mean square of what a - b repeats from one 16x16 block to the next, (b,) float32.
 
     ``a`` and ``b``: (b, 3, h, w), sides multiples of 16. LPIPS does not distinguish a fine regular
-    mesh from texture; people do. In regions of 64 pixels, the mean of every second block is
-    multiplied by the mean of the others; differences that do not repeat have a product of about 0.
-    Where the mean product of a picture is negative, it counts as 0.
+    mesh from texture; people do. The result is the mean of every second block times the mean of the
+    others; differences that do not repeat have a product of about 0. Negative products count as 0.
     """
-    channels, height, width = a.shape[1:]
+    number, channels, height, width = a.shape
     rows, columns = height // _PERIOD, width // _PERIOD
-    places = F.pixel_unshuffle((a - b).float(), _PERIOD)  # (b, 3 * 256, rows, columns)
+    blocks = (a - b).float().reshape(number, channels, rows, _PERIOD, columns, _PERIOD)
     row, column = (torch.arange(n, device=a.device) for n in (rows, columns))
-    odd = ((row[:, None] + column) % 2).float()[None, None]
-    region = min(_REGION, rows), min(_REGION, columns)
-
-    def means(half: Tensor) -> Tensor:
-        step = tuple(max(1, side // 2) for side in region)
-        pooled, share = (F.avg_pool2d(x, region, step) for x in (places * half, half))
-        blocks = (pooled / share).unflatten(1, (channels, _PERIOD**2))
-        return blocks - blocks.mean(2, keepdim=True)
-
-    return (means(odd) * means(1 - odd)).flatten(1).mean(1).clamp(min=0)
+    odd = (row[:, None] + column) % 2 == 1
+    halves = [
+        torch.einsum("bcihjw,ij->bchw", blocks, half.float() / half.sum()) for half in (odd, ~odd)
+    ]
+    one, other = (block - block.mean((2, 3), keepdim=True) for block in halves)
+    return (one * other).mean((1, 2, 3)).clamp(min=0)
 
 
 def edges(a: Tensor, b: Tensor, share: Tensor | None = None) -> Tensor:

@@ -134,9 +134,10 @@ def read_photographs(paths: Sequence[Path], progress: Callable[[int], None]) -> 
 
 
 def _read(path: Path) -> Photograph | None:
+    read: list[Photograph] = []
     with leaving_out(path):
-        return Photograph(path, load_picture(path))
-    return None
+        read.append(Photograph(path, load_picture(path)))
+    return read[0] if read else None
 
 
 def large_enough(photos: Sequence[Picture], side: int) -> list[int]:

@@ -46,7 +46,6 @@ from sedic.models.precision import Placement, placement
 from sedic.reference import cheng2020, compact
 from sedic.reference.cheng2020_network import Cheng2020Attention
 from sedic.reference.compact_network import ANCHORS, LEVELS, STEPS, Coded, CompactNetwork
-from sedic.settings import REALISM
 
 _WORKERS = 16  # processes that draw crops while another device than the CPU computes
 _MULTIPLE = 64  # pixels: what the sides of whole pictures are a multiple of
@@ -68,7 +67,7 @@ class ReferenceRecipe(photos.PhotoRecipe):
     clip: float = 0.0  # of 1 - the similarity of picture and caption
     texture: TextureWeights | None = None  # the loss of texture in place of the four above
     noise: tuple[int, int, int] = (4, 4, 32)  # maps that the decoder gets for it
-    realism: float = REALISM  # share of the noise, as much as decoding has by default
+    realism: float = 0.5  # share of the noise in training
     small: float = 0.0  # share of the crops from photographs at up to half their size
     plain: float = 0.0  # share of the crops that are drawn instead: flat colours, shapes, letters
     grain: float = 0.0  # share of the crops that get grain

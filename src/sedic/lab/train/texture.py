@@ -180,7 +180,8 @@ def local_power(plane: Tensor, windows: int = 3) -> Tensor:
     flat = spectrum.flatten(3).permute(0, 3, 1, 2)
     rows, columns = (min(windows, count) for count in flat.shape[2:])
     flat = F.avg_pool2d(F.avg_pool2d(flat, (rows, 1), 1), (1, columns), 1)
-    return flat.permute(0, 2, 3, 1).unflatten(3, spectrum.shape[3:])
+    averaged = flat.permute(0, 2, 3, 1)
+    return averaged.reshape(*averaged.shape[:3], *spectrum.shape[3:])
 
 
 def spectrum(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
@@ -206,8 +207,8 @@ def peaks(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
         around = F.avg_pool2d(F.avg_pool2d(flat, (7, 1), 1), (1, 7), 1)
         above = (height - around[:, 0].view_as(height)).masked_fill(~_fast(a.device), -math.inf)
         outstanding.append(above.flatten(3).topk(_PEAKS, -1).values.mean(-1))
-    more = (outstanding[0] - outstanding[1]).clamp(min=0)
-    at = F.interpolate(share, more.shape[1:], mode="bilinear", antialias=True)[:, 0]
+    more: Tensor = (outstanding[0] - outstanding[1]).clamp(min=0)
+    at: Tensor = F.interpolate(share, more.shape[1:], mode="bilinear", antialias=True)[:, 0]
     return (more * at).mean((1, 2))
 
 
