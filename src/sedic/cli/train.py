@@ -154,7 +154,7 @@ def train_reference(
         bool,
         typer.Option(
             help="compact's loss of texture: noise for the decoder, statistics where there are no"
-            " edges."
+            " edges, more weight for faces (needs sedic[faces])."
         ),
     ] = False,
 ) -> None:
