@@ -197,7 +197,7 @@ def peaks(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
     """How much further the strongest frequencies of a stand out from those around them than b's
     do, (b,), in regions of 96 pixels; 0 where they stand out less. A regular pattern has few,
     strong frequencies."""
-    outstanding = []
+    outstanding: list[Tensor] = []
     for plane in (a, b):
         height = (local_power(plane, 5) + _FLOOR).log()
         flat = height.flatten(0, 2)[:, None]
@@ -207,8 +207,8 @@ def peaks(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
         around = F.avg_pool2d(F.avg_pool2d(flat, (7, 1), 1), (1, 7), 1)
         above = (height - around[:, 0].view_as(height)).masked_fill(~_fast(a.device), -math.inf)
         outstanding.append(above.flatten(3).topk(_PEAKS, -1).values.mean(-1))
-    more: Tensor = (outstanding[0] - outstanding[1]).clamp(min=0)
-    at: Tensor = F.interpolate(share, more.shape[1:], mode="bilinear", antialias=True)[:, 0]
+    more = (outstanding[0] - outstanding[1]).clamp(min=0)
+    at = F.interpolate(share, more.shape[1:], mode="bilinear", antialias=True)[:, 0]
     return (more * at).mean((1, 2))
 
 
@@ -216,7 +216,8 @@ def _fast(device: torch.device) -> Tensor:
     """(32, 17) booleans: the frequencies from ``_LOWEST`` on."""
     rows = torch.fft.fftfreq(texture.SIDE, 1 / texture.SIDE, device=device)[:, None]
     columns = torch.arange(texture.SIDE // 2 + 1, device=device)
-    return rows.square() + columns.square() >= _LOWEST**2
+    fast: Tensor = rows.square() + columns.square() >= _LOWEST**2
+    return fast
 
 
 def lattice(luma: Tensor) -> Tensor:
