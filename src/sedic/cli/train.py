@@ -163,7 +163,8 @@ def train_reference(
     Ctrl-C loses nothing: the same command goes on. The weights and their model card end up in the
     run's folder, the curve in its log.jsonl.
     """
-    from sedic.lab.train.reference_codec import ReferenceRecipe, sedic_recipe, train
+    from sedic.lab.train.reference_codec import train
+    from sedic.lab.train.reference_recipe import ReferenceRecipe, sedic_recipe
 
     recipe = ReferenceRecipe() if network is Trainable.compact else sedic_recipe()
     if loss is not None:

@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from skimage import data as samples
 
 from sedic.errors import SedicError
-from sedic.lab.train.reference_codec import ReferenceRecipe, sedic_recipe, train
+from sedic.lab.train.reference_codec import train
+from sedic.lab.train.reference_recipe import ReferenceRecipe, sedic_recipe
 from sedic.reference import cheng2020
 from sedic.reference.cheng2020 import Cheng2020
 from sedic.reference.cheng2020_network import Cheng2020Attention

@@ -15,7 +15,8 @@ from skimage import data as samples
 
 from sedic.errors import SedicError
 from sedic.lab.train import photos
-from sedic.lab.train.reference_codec import ReferenceRecipe, sedic_recipe, train
+from sedic.lab.train.reference_codec import train
+from sedic.lab.train.reference_recipe import ReferenceRecipe, sedic_recipe
 from sedic.lab.train.semantic import CaptionSimilarity, read_captions
 
 CAPTIONS = ["an astronaut in orange", "a cat"]

@@ -16,7 +16,8 @@ from skimage import data as samples
 from sedic.errors import SedicError
 from sedic.lab.train.perception import Perception
 from sedic.lab.train.photos import shared_folder
-from sedic.lab.train.reference_codec import ReferenceRecipe, train
+from sedic.lab.train.reference_codec import train
+from sedic.lab.train.reference_recipe import ReferenceRecipe
 from sedic.lab.train.texture import Texture, TextureWeights, divergence, peaks, sameness
 from sedic.models import classifier
 from sedic.reference.compact import Compact
