@@ -323,19 +323,19 @@ def train(
         recipe.crop,
         recipe.batch,
         recipe.seed,
-        recipe.small,
-        recipe.plain,
-        recipe.grain,
-        faces,
-        recipe.face,
+        small=recipe.small,
+        plain=recipe.plain,
+        grain=recipe.grain,
+        faces=faces,
+        face=recipe.face,
     )
     # On the CPU the training itself needs every core.
     workers = 0 if place.device.type == "cpu" else min(_WORKERS, os.cpu_count() or 1)
     perceived = Perception(shared, 0 if recipe.texture else recipe.steps, place)
     texture = None
     if recipe.texture:
-        looks = classifier.load_classifier(dtype=place.dtype).to(place.device)
-        texture = Texture(perceived, looks, recipe.texture)
+        frozen = classifier.load_classifier(dtype=place.dtype).to(place.device)
+        texture = Texture(perceived, frozen, recipe.texture)
     task = ReferenceTask(
         recipe,
         Trainable(network),

@@ -44,7 +44,7 @@ class TextureWeights:
     peaks: float = 0.3  # how far a few frequencies stand out more than in the original
     classifier: float = 0.2  # one minus the cosine of a classifier's features, at two sizes
     classes: float = 0.3  # divergence of its chances of the classes, at two sizes
-    face: float = 3.0  # how much more pixels, LPIPS and edges count in faces
+    face: float = 3.0  # added to a weight of 1 of pixels, LPIPS and edges, in faces
     critic: float = 0.0  # what tells decoded crops from photographs by these features
     mesh: float = 300.0  # what repeats from block to block
     lattice: float = 0.5  # power that is not the same on all 4x4 places
@@ -99,7 +99,7 @@ class Texture:
         difference = [class_distance(*pair) for pair in zip(own, classified, strict=True)]
         parts["classifier"] = torch.stack(difference).mean(0)
         chances = [
-            divergence(*(class_chances(self._classifier, maps[-1]) for maps in pair))
+            divergence(*(class_chances(self._classifier, taps[-1]) for taps in pair))
             for pair in zip(own, classified, strict=True)
         ]
         parts["classes"] = torch.stack(chances).mean(0)
