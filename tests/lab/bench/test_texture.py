@@ -39,6 +39,30 @@ def test_a_weave_has_peaks_and_other_texture_of_its_strength_has_none(meadow: np
     assert 0 < found[0] < found[1] < found[2] and found[2] > 1
 
 
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_blocks_that_repeat_are_found_and_other_texture_is_not(
+    meadow: np.ndarray, blocks: int
+) -> None:
+    original = grey(meadow)
+    assert texture.repetition(original, original) == 0
+    assert abs(texture.repetition(grey(256 - meadow[::-1, ::-1]), original)) < 0.03
+    side = 16 * blocks
+    tile = meadow[:side, :side] - 128
+    repeated = np.tile(tile, (192 // side, 192 // side))
+    found = [
+        texture.repetition(grey(128 + share * repeated + (1 - share) * (meadow - 128)), original)
+        for share in (0.3, 0.5, 1)
+    ]
+    assert 0.05 < found[0] < found[1] < found[2] and found[2] > 0.8
+    # What the original repeats is no fault.
+    assert abs(texture.repetition(grey(128 + 0.9 * repeated), grey(128 + repeated))) < 0.01
+    metric = load_metric("Repetition")
+    assert metric.better == "lower"
+    assert score([metric], grey(128 + repeated), original).values[metric.name] == found[2]
+    with pytest.raises(SedicError, match="80 pixels"):
+        texture.repetition(original[:79, :79], original[:79, :79])
+
+
 def test_strength_and_error_of_texture(meadow: np.ndarray) -> None:
     original = grey(meadow)
     half = grey(128 + (meadow - 128) / 2)

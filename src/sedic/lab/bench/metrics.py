@@ -264,6 +264,7 @@ _KINDS: dict[str, tuple[str, Callable[[], tuple[Measure, str]]]] = {
     "Wasserstein-squeeze (Caffe)": ("lower", _wasserstein_caffe),
     "Spectral peaks": ("lower", lambda: _texture("spectral_peaks")),
     "Spectral peaks alone": ("lower", lambda: _texture("spectral_peaks_alone")),
+    "Repetition": ("lower", lambda: _texture("repetition")),
     "Texture strength": ("nearer 1", lambda: _texture("texture_strength")),
     "Texture error": ("lower", lambda: _texture("texture_error")),
     "LPIPS-alex": ("lower", lambda: _lpips("alex")),

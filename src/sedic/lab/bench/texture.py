@@ -29,6 +29,11 @@ _PLAIN = 0.25  # a block whose mean structure is below has no edges to speak of
 _PEAKS = 4
 _FLOOR = 40.0  # of power, of luma in 0 to 255: what is below is rounding
 _SLOWEST = 3.5  # cycles in a window: below, every spectrum is steep
+_SLOW = 25  # pixels: what repeats is looked for in what is faster
+_REGION = 64  # pixels: where one pattern is looked for
+# Where the next blocks of 16 pixels are that may be the same again, in pixels down and right: the
+# next, the next but one (those of a checkerboard alternate), and those of the same place in z.
+MOVES = ((0, 16), (16, 0), (16, 16), (16, -16), (0, 32), (32, 0), (0, 64), (64, 0))
 
 
 def mixed(x: Tensor, weights: tuple[float, ...]) -> Tensor:
@@ -91,6 +96,50 @@ def structure(x: Tensor) -> Tensor:
     strong = strength / (strength + 0.04**2)
     edges = strong * (1 - (1 - directed) * (1 - alone))
     return F.avg_pool2d(F.max_pool2d(edges, 3, 1, 1), 3, 1, 1, count_include_pad=False)
+
+
+def covariances(x: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """For each of the ``MOVES`` that a picture has room for: the covariance of its detail with
+    itself there, and its variance, both (b, 1, rows, columns): means over all planes and over
+    regions of 64 pixels that overlap by half. Detail is what is faster than 25 pixels."""
+    half = _SLOW // 2
+    padded = F.pad(x, (half, half, half, half), mode="reflect")
+    x = x - F.avg_pool2d(F.avg_pool2d(padded, (_SLOW, 1), 1), (1, _SLOW), 1)
+
+    def regional(values: Tensor) -> Tensor:
+        return windowed(values.mean(1, keepdim=True), _REGION)
+
+    result = []
+    for down, right in MOVES:
+        height, width = x.shape[-2] - down, x.shape[-1] - abs(right)
+        if min(height, width) >= _REGION:
+            to_left = max(0, -right)
+            here = x[..., :height, to_left : to_left + width]
+            there = x[..., down:, to_left + right :][..., :width]
+            variance = regional((here.square() + there.square()) / 2)
+            result.append((regional(here * there), variance))
+    return result
+
+
+def repetition(decoded: Picture, original: Picture) -> float:
+    """How much more a picture repeats from block to block than the original does: 0 for equal
+    pictures, 1 if all detail is the same in each block and the original's never is.
+
+    In regions of 64 pixels: the correlation of luma's detail with itself, moved by one, two or four
+    blocks (``MOVES``), less the original's; the mean over regions, at the move where it is largest.
+    A pattern with a period of 16 or 32 pixels has many weak frequencies, so ``spectral_peaks`` does
+    not see it. ``SedicError`` for pictures with both sides below 80 pixels.
+    """
+    ours, theirs = (
+        [
+            covariance / (variance + 1)  # rounding to 8 bits alone is no detail
+            for covariance, variance in covariances(_luma_of(picture))
+        ]
+        for picture in (decoded, original)
+    )
+    if not ours:
+        raise SedicError("the picture has less than 80 pixels each way")
+    return max(float((a - b).mean()) for a, b in zip(ours, theirs, strict=True))
 
 
 def spectral_peaks(decoded: Picture, original: Picture) -> float:
@@ -171,8 +220,12 @@ def _plain_blocks(original: Picture) -> list[tuple[int, int]]:
 def _cut(picture: Picture, corner: tuple[int, int]) -> Tensor:
     """Luma of a block, 0 to 255, (1, 1, 96, 96)."""
     top, left = corner
-    block = picture[top : top + BLOCK, left : left + BLOCK].astype(np.float32)
-    return luma(torch.from_numpy(block).permute(2, 0, 1)[None])
+    return _luma_of(picture[top : top + BLOCK, left : left + BLOCK])
+
+
+def _luma_of(picture: Picture) -> Tensor:
+    """0 to 255, (1, 1, h, w)."""
+    return luma(torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1)[None])
 
 
 def _peaks(block: Tensor) -> float:

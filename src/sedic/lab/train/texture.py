@@ -46,7 +46,7 @@ class TextureWeights:
     classes: float = 0.3  # divergence of its chances of the classes, at two sizes
     face: float = 3.0  # added to a weight of 1 of pixels, LPIPS and edges, in faces
     critic: float = 0.0  # what tells decoded crops from photographs by these features
-    mesh: float = 300.0  # what repeats from block to block
+    mesh: float = 15.0  # what repeats from block to block
     lattice: float = 0.5  # power that is not the same on all 4x4 places
     chance: float = 0.4  # texture that is the same again with other noise
 
