@@ -31,7 +31,7 @@ def loss() -> Texture:
         shared = shared_folder()
     except SedicError as reason:
         pytest.skip(str(reason))
-    return Texture(Perception(shared), classifier.load_classifier(), TextureWeights(critic=0))
+    return Texture(Perception(shared), classifier.load_classifier(), TextureWeights())
 
 
 def field(seed: int) -> torch.Tensor:

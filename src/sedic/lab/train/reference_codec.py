@@ -134,7 +134,7 @@ class ReferenceTask:
         repeated = mesh(decoded, x)
         distortion = self.recipe.mse * mse + self.recipe.lpips * lpips
         distortion = distortion + self.recipe.mesh * repeated
-        parts = {"mse": mse, "lpips": lpips, "mesh": 1e4 * repeated}
+        parts = {"mse": mse, "lpips": lpips, "mesh": repeated}
         if self.similarity:
             parts["clip"] = self.similarity(decoded + 0.5, sources)
             distortion = distortion + self.recipe.clip * (1 - parts["clip"])

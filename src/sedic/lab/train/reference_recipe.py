@@ -24,7 +24,7 @@ class ReferenceRecipe(photos.PhotoRecipe):
     averaging: float = 0.999  # of the weights that are kept
     mse: float = 15.0  # of pictures in [0, 1]
     lpips: float = 1.0
-    mesh: float = 300.0  # of what repeats from block to block
+    mesh: float = 10.0  # of what repeats from block to block
     clip: float = 0.0  # of 1 - the similarity of picture and caption
     texture: TextureWeights | None = None  # the loss of texture in place of the four above
     noise: tuple[int, int, int] = (4, 4, 32)  # maps that the decoder gets for it

@@ -61,7 +61,7 @@ class RestorerRecipe(photos.PhotoRecipe):
     mse: float = 5.0  # of pictures in [0, 1]
     lpips: float = 1.0
     edges: float = 0.5  # of their strengths
-    mesh: float = 1000.0  # of what repeats from block to block
+    mesh: float = 20.0  # of what repeats from block to block
     latent: float = 0.02
     silent: float = 0.15  # share of crops without words
     objects: float = 0.3  # share of crops that restore an object rather than the whole
@@ -232,7 +232,7 @@ class RestorerTask:
         loss = recipe.mse * mse + recipe.lpips * lpips + recipe.edges * strength
         loss = loss + recipe.mesh * repeated + recipe.latent * latent
         parts = {"loss": loss, "mse": mse, "lpips": lpips, "edges": strength}
-        parts |= {"mesh": 1e4 * repeated, "latent": latent}
+        parts |= {"mesh": repeated, "latent": latent}
         numbers = torch.stack([value.detach() for value in parts.values()]).tolist()
         return loss, {name: round(n, 5) for name, n in zip(parts, numbers, strict=True)}
 

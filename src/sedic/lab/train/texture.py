@@ -17,7 +17,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sedic.lab.bench import texture
-from sedic.lab.train.critic import Critic
 from sedic.lab.train.perception import Perception, cut_anywhere, edges, mesh
 from sedic.models.classifier import Classifier
 
@@ -45,10 +44,9 @@ class TextureWeights:
     classifier: float = 0.2  # one minus the cosine of a classifier's features, at two sizes
     classes: float = 0.3  # divergence of its chances of the classes, at two sizes
     face: float = 3.0  # added to a weight of 1 of pixels, LPIPS and edges, in faces
-    critic: float = 0.0  # what tells decoded crops from photographs by these features
-    mesh: float = 15.0  # what repeats from block to block
+    mesh: float = 40.0  # what repeats from block to block
     lattice: float = 0.5  # power that is not the same on all 4x4 places
-    chance: float = 0.4  # texture that is the same again with other noise
+    chance: float = 0.8  # texture that is the same again with other noise
 
 
 class Texture:
@@ -60,8 +58,6 @@ class Texture:
         self._perceived = perceived
         self._classifier = classifier
         self._weights = weights
-        device = classifier.linear.weight.device
-        self._critic = Critic(classifier_channels(classifier), device) if weights.critic else None
 
     def __call__(
         self,
@@ -103,8 +99,6 @@ class Texture:
             for pair in zip(own, classified, strict=True)
         ]
         parts["classes"] = torch.stack(chances).mean(0)
-        if self._critic:
-            parts["critic"] = self._critic.loss(own[0], classified[0])
         luma, luma_b = texture.luma(a), texture.luma(b)
         parts["deviation"] = deviation(luma, luma_b, 1 - where)
         parts["spectrum"] = spectrum(luma, luma_b, 1 - where)
@@ -242,13 +236,6 @@ def class_maps(classifier: Classifier, x: Tensor) -> list[Tensor]:
         if number in TAPS:
             maps.append(x)
     return maps
-
-
-def classifier_channels(classifier: Classifier) -> list[int]:
-    """How many channels each of the ``class_maps`` has."""
-    nothing = torch.zeros(1, 3, 64, 64, device=classifier.linear.weight.device)
-    with torch.no_grad():
-        return [maps.shape[1] for maps in class_maps(classifier, nothing)]
 
 
 def class_chances(classifier: Classifier, last: Tensor) -> Tensor:
