@@ -221,6 +221,12 @@ def test_a_card_tells_every_recipe_and_what_was_in_the_loss(
     assert "LPIPS-squeeze (Caffe) was part of the loss." in text
 
 
+def test_a_card_names_the_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU {device.index}")
+    assert card.machine(torch.device("cuda", 3)) == "one GPU 3"
+    assert "cores of" in card.machine(torch.device("cpu"))
+
+
 def test_a_card_does_not_claim_what_was_not_in_the_loss(tmp_path: Path) -> None:
     run = trained(tmp_path, LineRecipe(steps=2))
     weights = tmp_path / "line.safetensors"

@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import safe_open
 
 from sedic.lab.bench.lpips import NAME as LPIPS
@@ -27,8 +28,11 @@ PHOTO_LICENCES = {
 }
 
 
-def machine() -> str:
-    """The number of cores and the processor's name."""
+def machine(device: torch.device) -> str:
+    """What a network on ``device`` is computed with: a GPU's name, or the number of cores and the
+    processor's."""
+    if device.type == "cuda":
+        return f"one {torch.cuda.get_device_name(device)}"
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
@@ -51,6 +55,7 @@ def write_card(
     """
     sources = {folder.name: PHOTO_LICENCES.get(folder.name, "see its source") for folder in folders}
     data = "\n".join(f"- `{name}`: {licence}" for name, licence in sources.items())
+    device = next(run.network.parameters()).device
     with safe_open(weights, "pt") as file:  # a run may train more than this file holds
         names = file.keys()
         parameters = sum(math.prod(file.get_slice(name).get_shape()) for name in names)
@@ -69,8 +74,8 @@ One photograph in forty, chosen by its name, is held out.
 
 ## Making
 
-{run.step} steps in {run.elapsed / 60:.0f} minutes on {machine()}. The moving average of the weights
-is what is kept.{_beginning(run)} `{command}` with these settings:
+{run.step} steps in {run.elapsed / 60:.0f} minutes on {machine(device)}. The moving average of the
+weights is what is kept.{_beginning(run)} `{command}` with these settings:
 
 {_settings(run.state["recipes"])}
 

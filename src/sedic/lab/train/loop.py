@@ -128,7 +128,7 @@ class Run:
 
     @property
     def checkpoint(self) -> Path:
-        """The folder of the run."""
+        """The file that the run goes on from."""
         return self.folder / "checkpoint.safetensors"
 
     def update(self, loss: Tensor) -> float:

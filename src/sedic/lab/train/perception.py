@@ -18,6 +18,7 @@ _WORTH_COMPILING = 1_000  # steps: it takes a minute
 _EQUAL = EQUAL_EDGES / 255**2  # of pictures whose range is 1
 _SIZES = 3  # full, half and quarter
 _PERIOD = 16  # pixels: the network's stride
+_UNSEEN = 0.1  # of a variance: how much may repeat without being seen
 _FAINT = 0.004  # of a deviation: one grey level
 _AT_ONCE = 4  # of the moves there are, so many are by the period of a pattern
 
@@ -79,16 +80,17 @@ def mesh(a: Tensor, b: Tensor) -> Tensor:
 
     ``a`` and ``b``: (b, 3, h, w), sides at least 128 for all moves. LPIPS does not distinguish a
     regular mesh from texture; people do. In regions of 64 pixels: the covariance of a's detail with
-    itself, moved by one, two and four blocks of 16 pixels, less b's where that is positive, over
-    the deviation of a. One block is not enough: a decoder that knows which blocks of the
-    checkerboard were coded first draws two patterns in turn.
+    itself, moved by one, two and four blocks of 16 pixels, less b's where that is positive and a
+    tenth of a's variance, over the deviation of a. One block is not enough: a decoder that knows
+    which blocks of the checkerboard were coded first draws two patterns in turn.
     """
     with torch.no_grad():
         expected = texture.covariances(b.float())
     total = a.new_zeros(a.shape[0], dtype=torch.float32)
     for (found, variance), (right, _) in zip(texture.covariances(a.float()), expected, strict=True):
-        more = (found - right.clamp(min=0)).clamp(min=0)
-        total = total + (more / (variance.detach().sqrt() + _FAINT)).mean((1, 2, 3))
+        variance = variance.detach()
+        more = (found - right.clamp(min=0) - _UNSEEN * variance).clamp(min=0)
+        total = total + (more / (variance.sqrt() + _FAINT)).mean((1, 2, 3))
     return total / _AT_ONCE
 
 

@@ -44,9 +44,9 @@ class TextureWeights:
     classifier: float = 0.2  # one minus the cosine of a classifier's features, at two sizes
     classes: float = 0.3  # divergence of its chances of the classes, at two sizes
     face: float = 3.0  # added to a weight of 1 of pixels, LPIPS and edges, in faces
-    mesh: float = 40.0  # what repeats from block to block
+    mesh: float = 20.0  # what repeats from block to block
     lattice: float = 0.5  # power that is not the same on all 4x4 places
-    chance: float = 0.8  # texture that is the same again with other noise
+    chance: float = 0.4  # texture that is the same again with other noise
 
 
 class Texture:
