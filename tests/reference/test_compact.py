@@ -247,10 +247,15 @@ def test_what_is_coded_is_as_run_12_left_it(shipped: Compact) -> None:
     assert digest.hexdigest().startswith("6ea6b28f10e388c5")
 
 
-def test_a_file_decodes_to_what_training_saw(shipped: Compact) -> None:
+def test_a_file_decodes_to_what_training_saw(
+    shipped: Compact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Training draws noise and places of its own.
+    monkeypatch.setattr("sedic.reference.compact_network.scattered", lambda x, moves: x)
+    monkeypatch.setattr("sedic.reference.compact.scattered_picture", lambda picture, moves: picture)
     picture = samples.coffee()[:256, :256]
     network = compact.load_compact(Profile.load("mini").store.path("compact"))[0]
-    network.synthesis.noise_channels = 0  # training draws noise of its own
+    network.synthesis.noise_channels = 0
     x = torch.from_numpy(picture).permute(2, 0, 1)[None] / 255 - 0.5
     with torch.inference_mode():
         seen = network(x, torch.tensor([72])).decoded[0].permute(1, 2, 0).numpy() + 0.5

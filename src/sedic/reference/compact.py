@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
@@ -51,6 +52,7 @@ from sedic.reference.compact_network import (
 )
 from sedic.reference.compact_passes import Latent
 from sedic.reference.compact_sizes import LatentSizes
+from sedic.reference.scatter import LAYERS, REACH, pieces, scattered_picture
 from sedic.settings import REALISM
 
 if TYPE_CHECKING:
@@ -141,8 +143,9 @@ class Compact:
     def decode(self, data: bytes, width: int, height: int, realism: Realism = REALISM) -> Picture:
         """The picture of ``prepare``'s bytes; ``SedicError`` where they are no reference image.
 
-        In its textures there is ``realism`` times as much noise as the network finds right; the
-        noise itself is decided by the first bytes of ``data``.
+        In its textures there is ``realism`` times as much noise as the network finds right, and
+        what repeats in them is at random places (``scatter``); both are decided by the first bytes
+        of ``data``.
         """
         return self._picture(data, RangeDecoder(data[1:]), width, height, realism)
 
@@ -200,13 +203,14 @@ class Compact:
         def shown(strength: Tensor) -> Picture:
             inputs = torch.cat([*latent, places, strength], 1)
             whole = in_tiles(synthesise, inputs, _DECODED_TILE // STRIDE, Synthesis.HALO)
-            return whole[0, :, :height, :width].permute(1, 2, 0).contiguous().numpy()
+            return whole[0].permute(1, 2, 0).contiguous().numpy()
 
         picture = shown(strength)
-        if not noisy or not coarser.any():
-            return picture
-        share = (coarser / strength[0, 1].clamp(min=1e-6)).numpy()
-        return with_coarse_grain(picture, shown(0 * strength), share)
+        if noisy and coarser.any():
+            share = (coarser / strength[0, 1].clamp(min=1e-6)).numpy()
+            picture = with_coarse_grain(picture, shown(0 * strength), share)
+        picture = scattered_picture(picture, _moves(data[:_NOISE_KEY], *picture.shape[:2]))
+        return np.ascontiguousarray(picture[:height, :width])
 
 
 def _levels(picture: Tensor) -> Tensor:
@@ -227,15 +231,29 @@ def _noise(key: bytes, positions: int, channels: int) -> Tensor:
     """(positions, channels) float32 of mean 0 and deviation 1, the same everywhere: a function of
     the bytes ``key``, of position and channel. Sums of two random bytes: what is mixed from many of
     them is normal enough."""
-    seed = hashlib.sha256(key).digest()
-    first, second, third = (int.from_bytes(seed[i : i + n]) for i, n in ((0, 4), (4, 2), (6, 2)))
     count = positions * channels
-    pairs = noise.words(first, second, third, -(-count // 2)).numpy().astype("<u4")
-    halves = pairs.view("<u2")[:count]
+    halves = _words(key, -(-count // 2)).view("<u2")[:count]
     values = ((halves & 0xFF) + (halves >> 8)).astype(np.float32)
     values -= np.float32(255)
     values /= np.float32(math.sqrt((256**2 - 1) / 6))
     return torch.from_numpy(values.reshape(positions, channels))
+
+
+def _moves(key: bytes, height: int, width: int) -> Tensor:
+    """The moves of the pieces of a picture of this size (``scattered``): a function of the bytes
+    ``key``."""
+    shape = 2, LAYERS, pieces(height), pieces(width)
+    count = math.prod(shape)
+    moves = _words(b"moves" + key, -(-count // 4)).view(np.uint8)[:count] % (2 * REACH)
+    return torch.from_numpy(moves.astype(np.int64) - REACH).view(shape)
+
+
+def _words(key: bytes, count: int) -> npt.NDArray[np.uint32]:
+    """Random 32-bit words, little endian in memory: a function of the bytes ``key``."""
+    seed = hashlib.sha256(key).digest()
+    first, second, third = (int.from_bytes(seed[i : i + n]) for i, n in ((0, 4), (4, 2), (6, 2)))
+    words: npt.NDArray[np.uint32] = noise.words(first, second, third, count).numpy().astype("<u4")
+    return words
 
 
 def save_compact(network: CompactNetwork, path: Path) -> None:

@@ -30,6 +30,7 @@ from sedic.models.convolution import Convolution3x3, EvenConvolution
 from sedic.models.layers import block_basis, blocks
 from sedic.models.tiled_run import in_tiles
 from sedic.reference.entropy_models import max_with_gradient
+from sedic.reference.scatter import LAYERS, REACH, pieces, scattered
 from sedic.settings import REALISM
 
 STRIDE = 16  # picture pixels per latent position
@@ -364,12 +365,16 @@ class CompactNetwork(nn.Module):
     def restore(
         self, y_hat: Tensor, table: Tensor, levels: Tensor, realism: float = REALISM
     ) -> Tensor:
-        """Decoded latent (in steps) and its tables to a picture in about [-0.5, 0.5], with
-        ``realism`` times random noise where these weights take some."""
+        """Decoded latent (in steps) and its tables to a picture in about [-0.5, 0.5], float32, with
+        ``realism`` times random noise where these weights take some, and with what repeats at
+        random places."""
         scaled = y_hat * torch.exp(interpolate(self.log_ungain, levels))
         bias = interpolate(self.level_bias, levels)
         noise = realism * self.synthesis.drawn(y_hat)
-        return self.synthesis(scaled, spread_of(table), bias, noise)  # type: ignore[no-any-return]
+        picture: Tensor = self.synthesis(scaled, spread_of(table), bias, noise)
+        rows, columns = map(pieces, picture.shape[-2:])
+        moves = torch.randint(-REACH, REACH, (2, LAYERS, rows, columns), device=picture.device)
+        return scattered(picture.float(), moves)
 
     def with_noise(self, maps: tuple[int, int, int]) -> CompactNetwork:
         """This network with noise inputs whose weights are not trained yet."""
