@@ -18,7 +18,8 @@ one to the next, and extrapolated beyond the last.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -374,7 +375,8 @@ class CompactNetwork(nn.Module):
         picture: Tensor = self.synthesis(scaled, spread_of(table), bias, noise)
         rows, columns = map(pieces, picture.shape[-2:])
         moves = torch.randint(-REACH, REACH, (2, LAYERS, rows, columns), device=picture.device)
-        return scattered(picture.float(), moves)
+        with _in_full_precision():
+            return scattered(picture.float(), moves)
 
     def with_noise(self, maps: tuple[int, int, int]) -> CompactNetwork:
         """This network with noise inputs whose weights are not trained yet."""
@@ -394,7 +396,7 @@ class CompactNetwork(nn.Module):
         """The decoded latent of pictures, in steps, the tables of its symbols (real-valued
         indices), and its bits under noise and rounded."""
         y = (self.analysis(x).float() * self.gain(levels)).contiguous()
-        with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+        with _in_full_precision():
             z = self.entropy.hyper_analysis(y)
             hyper_index = table_index(interpolate(self.entropy.hyper_index, levels))
             noisy, bits = _bits(z, hyper_index)
@@ -410,6 +412,13 @@ class CompactNetwork(nn.Module):
             more_noisy, more_bits = _bits(y - mean, index)
             y_hat = round_through(y - mean) + mean
         return y_hat, index, noisy + more_noisy, bits + more_bits
+
+
+@contextmanager
+def _in_full_precision() -> Iterator[None]:
+    """Computes in float32 within a ``torch.autocast``."""
+    with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+        yield
 
 
 def _bits(residual: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
