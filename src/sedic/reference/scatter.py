@@ -48,7 +48,8 @@ def scattered_picture(picture: Picture, moves: Tensor) -> Picture:
         for left in range(0, width, _TILE):
             above, before = max(0, top - _MARGIN), max(0, left - _MARGIN)
             part = whole[above : top + _TILE + _MARGIN, before : left + _TILE + _MARGIN]
-            made = scattered(part.permute(2, 0, 1)[None].float() / 255, moves, above, before)
+            planes = part.permute(2, 0, 1)[None].contiguous().float() / 255
+            made = scattered(planes, moves, above, before)
             made = torch.round(made[0] * 255).clamp(0, 255).to(torch.uint8).permute(1, 2, 0)
             inside = made[top - above :, left - before :][:_TILE, :_TILE]
             result[top : top + _TILE, left : left + _TILE] = inside
@@ -63,43 +64,41 @@ def scattered(x: Tensor, moves: Tensor, top: int = 0, left: int = 0) -> Tensor:
     [-REACH, REACH), shape (2, LAYERS, ``pieces(height)``, ``pieces(width)``). They are of a whole
     picture, in which ``x`` begins at row ``top`` and column ``left``, multiples of 16.
     """
-    pattern = _repeating(x, (top + left) // _BLOCK % 2)
+    pattern = _repeating(x)
     return x - pattern + _moved(pattern, moves, top, left)
 
 
-def _repeating(x: Tensor, parity: int) -> Tensor:
+def _repeating(x: Tensor) -> Tensor:
     """The part of pictures that repeats from block to block, where it is enough of their detail.
 
     Each block gets the mean of the others around it that have its colour on the checkerboard.
-    Blocks with little detail count more in it, so an edge is not taken for a pattern. ``parity``:
-    the colour of the first block. In training the gradient passes through the mean alone.
+    Blocks with little detail count more in it, so an edge is not taken for a pattern. In training
+    the gradient passes through the mean alone.
     """
     slow = F.avg_pool2d(F.avg_pool2d(x, 8), 3, 1, 1, count_include_pad=False)
     detail = x - F.interpolate(slow, scale_factor=8, mode="bilinear")
     blocks = F.pixel_unshuffle(detail, _BLOCK)
-    rows, columns = (torch.arange(n, device=x.device) for n in blocks.shape[-2:])
-    first = ((rows[:, None] + columns + parity) % 2 == 0).to(x.dtype)
+    offsets = torch.arange(_AROUND, device=x.device) - _AROUND // 2
+    same_colour = ((offsets[:, None] + offsets) % 2 == 0).to(x.dtype)
+    same_colour[_AROUND // 2, _AROUND // 2] = 0  # the block itself
     with torch.no_grad():
         power = blocks.square().mean(1, keepdim=True) + _FAINT
         weight = 1 / power
-    pattern = torch.zeros_like(blocks)
-    for colour in (first, 1 - first):
-        here = weight * colour
-        others = _summed(blocks * here, _AROUND) - blocks * here
-        count = _summed(here, _AROUND) - here
-        pattern = pattern + colour * others / count.clamp(min=1e-9)
+        count = _summed(weight, same_colour)
+    pattern = _summed(blocks * weight, same_colour) / count
     with torch.no_grad():
         common = (blocks * pattern).mean(1, keepdim=True) * weight
-        share = _summed(common, _PLACE) / _summed(power * weight, _PLACE)
+        everywhere = x.new_ones(_PLACE, _PLACE)
+        share = _summed(common, everywhere) / _summed(power * weight, everywhere)
         share = ((share - _FEW) / (_MANY - _FEW)).clamp(0, 1)
     return F.pixel_shuffle(pattern * share, _BLOCK)
 
 
-def _summed(x: Tensor, side: int) -> Tensor:
-    """Sums over squares of so many cells a side; beyond the border there are zeros."""
-    ones = x.new_ones(x.shape[1], 1, side, 1)  # convolutions of single channels are the fastest
-    columns = F.conv2d(x, ones, padding=(side // 2, 0), groups=x.shape[1])
-    return F.conv2d(columns, ones.mT, padding=(0, side // 2), groups=x.shape[1])
+def _summed(x: Tensor, kernel: Tensor) -> Tensor:
+    """Sums over the cells around each that the kernel (side, side) names; zeros beyond borders."""
+    channels = x.shape[1]
+    weight = kernel.expand(channels, 1, -1, -1)
+    return F.conv2d(x, weight, padding=len(kernel) // 2, groups=channels)
 
 
 def _moved(pattern: Tensor, moves: Tensor, top: int, left: int) -> Tensor:
