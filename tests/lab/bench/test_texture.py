@@ -59,8 +59,9 @@ def test_blocks_that_repeat_are_found_and_other_texture_is_not(
     metric = load_metric("Repetition")
     assert metric.better == "lower"
     assert score([metric], grey(128 + repeated), original).values[metric.name] == found[2]
-    with pytest.raises(SedicError, match="80 pixels"):
-        texture.repetition(original[:79, :79], original[:79, :79])
+    for small in (original[:79, :79], original[:5]):
+        with pytest.raises(SedicError, match="80 pixels"):
+            texture.repetition(small, small)
 
 
 def test_strength_and_error_of_texture(meadow: np.ndarray) -> None:

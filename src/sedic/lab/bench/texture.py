@@ -102,6 +102,8 @@ def covariances(x: Tensor) -> list[tuple[Tensor, Tensor]]:
     """For each of the ``MOVES`` that a picture has room for: the covariance of its detail with
     itself there, and its variance, both (b, 1, rows, columns): means over all planes and over
     regions of 64 pixels that overlap by half. Detail is what is faster than 25 pixels."""
+    if min(x.shape[-2:]) < _REGION:
+        return []
     half = _SLOW // 2
     padded = F.pad(x, (half, half, half, half), mode="reflect")
     x = x - F.avg_pool2d(F.avg_pool2d(padded, (_SLOW, 1), 1), (1, _SLOW), 1)
@@ -128,7 +130,7 @@ def repetition(decoded: Picture, original: Picture) -> float:
     In regions of 64 pixels: the correlation of luma's detail with itself, moved by one, two or four
     blocks (``MOVES``), less the original's; the mean over regions, at the move where it is largest.
     A pattern with a period of 16 or 32 pixels has many weak frequencies, so ``spectral_peaks`` does
-    not see it. ``SedicError`` for pictures with both sides below 80 pixels.
+    not see it. ``SedicError`` for pictures of less than 64 x 80 pixels.
     """
     ours, theirs = (
         [
@@ -138,7 +140,7 @@ def repetition(decoded: Picture, original: Picture) -> float:
         for picture in (decoded, original)
     )
     if not ours:
-        raise SedicError("the picture has less than 80 pixels each way")
+        raise SedicError("the picture has less than 64 x 80 pixels")
     return max(float((a - b).mean()) for a, b in zip(ours, theirs, strict=True))
 
 
