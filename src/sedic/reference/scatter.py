@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 _BLOCK = 16  # pixels: the network's stride
 _AROUND = 5  # blocks a side of the region in which the same pattern is looked for
 _PLACE = 5  # blocks a side of the region in which it is decided whether there is one
-_FEW, _MANY = 0.25, 0.5  # of the detail: what repeats is left alone below, and all moved above
+# What repeats is left where it is up to the first share of the detail's variance, and all of it is
+# moved from the second on.
+_FEW, _MANY = 0.25, 0.5
 _FAINT = 1e-5  # of a variance, in a range of 1: two thirds of a grey level cannot be seen
 _PIECE = 20  # pixels a side of a piece
 REACH = 16  # pixels: how far away a piece is taken from, at most, in each direction

@@ -31,8 +31,9 @@ _FLOOR = 40.0  # of power, of luma in 0 to 255: what is below is rounding
 _SLOWEST = 3.5  # cycles in a window: below, every spectrum is steep
 _SLOW = 25  # pixels: what repeats is looked for in what is faster
 _REGION = 64  # pixels: where one pattern is looked for
-# Where the next blocks of 16 pixels are that may be the same again, in pixels down and right: the
-# next, the next but one (those of a checkerboard alternate), and those of the same place in z.
+# How far away blocks of 16 pixels are that may look the same, in pixels down and right: the next
+# ones, the next of the same colour on a checkerboard, and the next at the same place below a
+# hyper-latent, which has one position for 64 x 64 pixels.
 MOVES = ((0, 16), (16, 0), (16, 16), (16, -16), (0, 32), (32, 0), (0, 64), (64, 0))
 
 

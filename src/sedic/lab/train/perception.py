@@ -20,7 +20,7 @@ _SIZES = 3  # full, half and quarter
 _PERIOD = 16  # pixels: the network's stride
 _UNSEEN = 0.1  # of a variance: how much may repeat without being seen
 _FAINT = 0.004  # of a deviation: one grey level
-_AT_ONCE = 4  # of the moves there are, so many are by the period of a pattern
+_SEEN_BY = 4  # moves: a pattern repeats at about so many of them
 
 
 class Perception:
@@ -91,7 +91,7 @@ def mesh(a: Tensor, b: Tensor) -> Tensor:
         variance = variance.detach()
         more = (found - right.clamp(min=0) - _UNSEEN * variance).clamp(min=0)
         total = total + (more / (variance.sqrt() + _FAINT)).mean((1, 2, 3))
-    return total / _AT_ONCE
+    return total / _SEEN_BY
 
 
 def edges(a: Tensor, b: Tensor, share: Tensor | None = None) -> Tensor:
